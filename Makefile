@@ -12,7 +12,7 @@ OWN_PHOTOS := $(if $(PHOTOS),--photos "$(PHOTOS)")
 ADAPTERS := adapter huggingface jax tensorflow torch
 SANITIZED := build/sanitized
 SECONDS ?= 60
-TARGETS ?= decode checkpoints probe transcode
+TARGETS ?= decode seek_points probe transcode
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
@@ -86,8 +86,8 @@ test-sanitized: build $(VENV)/.group-test ## run the tests with ASan and UBSan i
 	rm -rf $(SANITIZED)/tree
 	FASTPACK_DEBUG=1 FASTPACK_SANITIZE=address,undefined $(BIN)/python setup.py --quiet build \
 	    --build-base $(SANITIZED) --build-lib $(SANITIZED)/tree
-	cp -r .ci *.md Makefile benches conftest.py docs fuzz pyproject.toml setup.py src_cython tests \
-	    $(SANITIZED)/tree
+	cp -r .ci .github *.md Makefile benches conftest.py docs fuzz pyproject.toml setup.py src_cython \
+	    tests $(SANITIZED)/tree
 	cd $(SANITIZED)/tree && \
 	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \

@@ -1,5 +1,6 @@
-"""Fixtures of the docstrings' examples (getfixture), and the extent of the tests."""
+"""Fixtures for the examples of docstrings (getfixture), and the option `--all`."""
 
+import gc
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastpack
+from tests.support import extent
 
 # An adapter can be imported only if its framework is installed.
 ADAPTERS = {"huggingface": "datasets", "jax": "jax", "tensorflow": "tensorflow", "torch": "torch"}
@@ -25,10 +27,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-@pytest.fixture(scope="session")
-def thorough(request: pytest.FixtureRequest) -> bool:
-    """Return whether long tests run in full."""
-    return bool(request.config.getoption("--all"))
+# First, because the conftest of tests/ asks for the extent in its own hook.
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--all"):
+        extent.select_all()
+
+
+def pytest_collection_finish() -> None:
+    """Exempts what was collected from the garbage collector, which some tests call."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -39,5 +48,5 @@ def digits(tmp_path: Path) -> Path:
         path = tmp_path / f"{digit}.png"
         path.write_bytes(fastpack.encode(np.full((8, 8, 3), 25 * digit, np.uint8), "png"))
         paths.append(path)
-    fastpack.write_tfrecord(paths, range(10), tmp_path / "digits.tfrecord")
+    fastpack.packing.snippets.write_tfrecord(paths, range(10), tmp_path / "digits.tfrecord")
     return tmp_path / "digits.tfrecord"

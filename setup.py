@@ -14,12 +14,12 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
-FILTERS = ["blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"]
+FILTERS = ["blosc", "blosc_encode", "decompress", "filters", "parts", "shuffle"]
 SEQUENTIAL = [
-    "checkpoints",
     "entropy",
     "huffman",
     "idct",
+    "seek_points",
     "sequential",
     "upsample",
     "vectors",
@@ -31,8 +31,8 @@ KERNELS = {
     "gather": ["crc32c", "files", "image", "span", "status"],
     "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
-    "example": ["crc32c", "frames", "pieces", "span", "status", "tfrecord"],
-    "pieces": ["crc32c", "pieces", "span", "status"],
+    "example": ["crc32c", "frames", "span", "status", "tfrecord", "write_rows"],
+    "write_rows": ["crc32c", "span", "status", "write_rows"],
     "spans": [],
     "probe": ["crc32c", "image", "probe", "span", "status"],
     "tar": ["crc32c", "example", "features", "span", "status", "tar"],
@@ -43,8 +43,8 @@ KERNELS = {
     "decode": [
         "crc32c",
         "decode",
+        "geometry",
         "libjpeg",
-        "picture",
         "resample",
         "scans",
         *SEQUENTIAL,

@@ -13,9 +13,11 @@ from benches.photos import photos as find_photos
 from benches.provenance import revision
 from benches.ratio import machine
 from benches.workloads import Packing
+from tests.support import extent
 
 collect_ignore = ["rivals"]  # scripts for other interpreters
 _COLD_ROUNDS = 5
+_LONG = {"bench_hdf5", "bench_memory"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -26,6 +28,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
     if "cache" in metafunc.fixturenames:
         metafunc.parametrize("cache", ["warm", "cold"] if COLD else ["warm"])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the first case of the longest benchmarks, unless they are timed or run in full."""
+    if config.getoption("benchmark_enable") or extent.is_full():
+        return
+    seen: set[str] = set()
+    further = []
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if item.path.stem in _LONG and name in seen:
+            further.append(item)
+        seen.add(name)
+    config.hook.pytest_deselected(items=further)
+    items[:] = [item for item in items if item not in further]
 
 
 def pytest_benchmark_update_machine_info(

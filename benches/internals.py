@@ -64,8 +64,8 @@ def _any_of(modules: tuple[str, ...], *names: str) -> Any:
 
 
 # The names after the first are those of older trees: a renaming must leave them.
-ImageFiles = _any_of(("fastpack",), "ImageFiles", "Paths")
-PackResult = _any_of(("fastpack",), "PackResult", "Packed")
+ImageFiles = _any_of(("fastpack.sources", "fastpack"), "ImageFiles", "Paths")
+PackResult = _any_of(("fastpack.packing", "fastpack"), "PackResult", "Packed")
 Location = _any_of(("fastpack.errors",), "Location", "Place")
 DecodeOptions = _any_of(_DECODE, "DecodeOptions")
 EncodedImages = _any_of(_DECODE, "EncodedImages", "Pictures")

@@ -39,17 +39,17 @@ SOURCES = {
         "frames",
         "image",
         "order",
-        "pieces",
         "probe",
         "salvage",
         "status",
         "tar",
         "tfrecord",
+        "write_rows",
     ),
-    "entropy decoding": ("checkpoints", "entropy", "huffman"),
+    "entropy decoding": ("entropy", "huffman", "seek_points"),
     "inverse DCT": ("idct",),
     "upsampling and color": ("upsample", "ycc"),
-    "resampling": ("picture", "resample", "weights"),
+    "resampling": ("geometry", "resample", "weights"),
     "rest of the decoder": (
         "decode",
         "fax",
@@ -61,7 +61,7 @@ SOURCES = {
         "unpack",
         "vectors",
     ),
-    "filters": ("blosc", "blosc_encode", "expand", "filters", "parts", "shuffle"),
+    "filters": ("blosc", "blosc_encode", "decompress", "filters", "parts", "shuffle"),
 }
 # Stages of time in the kernel: the first pattern that a frame matches.
 _SYSTEM = {

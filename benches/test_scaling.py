@@ -7,6 +7,7 @@ import pytest
 from benches import memory, scaling
 from benches.curves import Curve, Point, measured
 from benches.provenance import command
+from tests.support.extent import only_in_full
 from tests.support.images import jpeg
 
 
@@ -23,18 +24,24 @@ def curves_of(subject, photos, *options):
     written = photos.parent / "curves.json"
     small = ["--rounds", "2", "--images", "6", "--max-samples", "1000", "--max-megapixels", "0.1"]
     scaling.main([subject, "--photos", str(photos), "--json", str(written), *small, *options])
-    told = json.loads(written.read_text())
-    assert {"machine", "revision", "data", "command"} <= told.keys()
-    return {curve.name: curve for curve in map(Curve.from_json, told["curves"])}
+    result = json.loads(written.read_text())
+    assert {"machine", "revision", "data", "command"} <= result.keys()
+    return {curve.name: curve for curve in map(Curve.from_json, result["curves"])}
 
 
 @pytest.mark.parametrize(
     ("subject", "names", "line", "position"),
     [
         ("threads", {"threads"}, "random crops", 1),
-        ("dataset", {"dataset", "dataset-memory", "dataset-open"}, "shuffled", 1000),
-        ("image", {"image"}, "whole, new memory", 0.1),
         ("batch", {"batch"}, "encoded records", 4),
+        pytest.param(
+            "dataset",
+            {"dataset", "dataset-memory", "dataset-open"},
+            "shuffled",
+            1000,
+            marks=only_in_full(),
+        ),
+        pytest.param("image", {"image"}, "whole, new memory", 0.1, marks=only_in_full()),
     ],
 )
 def test_each_question_is_answered(photos, subject, names, line, position):
@@ -105,7 +112,7 @@ def test_the_command_has_no_folder_of_the_machine(arguments, said):
     assert command(arguments) == said
 
 
-@pytest.mark.parametrize("subject", ["decodes", "pack"])
+@pytest.mark.parametrize("subject", ["decodes", pytest.param("pack", marks=only_in_full())])
 def test_memory_is_recorded(photos, subject):
     written = photos.parent / "memory.json"
     memory.main(

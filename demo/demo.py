@@ -52,7 +52,7 @@ JOBS = (
 @dataclass(frozen=True)
 class Result:
     job: Job
-    packed: fastpack.PackResult
+    packed: fastpack.packing.PackResult
     dataset: fastpack.Reader
     read_seconds: float
     checks: dict[str, bool]

@@ -1,111 +1,127 @@
-"""fastpack: piles of images in standard TFRecord and HDF5 files, read at the speed of the disk and of the decoder."""
+"""Packs images into TFRecord and HDF5 files and loads training batches from them.
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+All names are imported at first use. Names that few programs need are in the folders:
+`fastpack.core`, `errors`, `formats`, `integrity`, `loading`, `packing`, `reading` and `sources`.
+The adapters are `fastpack.torch`, `tensorflow`, `jax` and `huggingface`.
+"""
 
-from fastpack.core.limits import Limits
-from fastpack.core.ragged import Ragged, Text
-from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, FastpackWarning
-from fastpack.formats.index.index import Index
-from fastpack.formats.indexing import IndexResult, build_indexes
-from fastpack.images.batch import Batch
-from fastpack.images.codecs import decode, encode
-from fastpack.images.headers import probe
-from fastpack.images.transforms import (
-    CenterCrop,
-    HorizontalFlip,
-    Normalize,
-    RandomCrop,
-    RandomResizedCrop,
-    Resize,
-    ResizeShort,
-)
-from fastpack.loading.loader import Loader, LoaderOptions
-from fastpack.reading.mixture import Balanced, Mix
-from fastpack.reading.options import ReadOptions
-from fastpack.reading.order import Sequential, Shuffle
-from fastpack.reading.reader import Reader, concat, open
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from fastpack.integrity.repair import RepairResult, repair
-    from fastpack.integrity.verify import VerifyResult, verify
-    from fastpack.packing.convert import convert
-    from fastpack.packing.extract import ExtractResult, extract
-    from fastpack.packing.options import PackOptions
-    from fastpack.packing.pack import PackResult, pack
-    from fastpack.packing.rejects import Reject
-    from fastpack.packing.snippets import create_hdf5, read_hdf5, read_tfrecord, write_tfrecord
-    from fastpack.packing.virtual_dataset import write_virtual_dataset
-    from fastpack.sources import ImageFiles, from_folder, from_table
+from fastpack.core.lazy import lazy_names
 
 __version__ = "0.1.0"
 
-# A training loop reads. What writes, mends and compares took a third of the time to import, and is imported when named.
-_NAMES_LATER = {
-    "integrity.repair": ("RepairResult", "repair"),
-    "integrity.verify": ("VerifyResult", "verify"),
-    "packing.convert": ("convert",),
-    "packing.extract": ("ExtractResult", "extract"),
-    "packing.options": ("PackOptions",),
-    "packing.pack": ("PackResult", "pack"),
-    "packing.rejects": ("Reject",),
-    "packing.snippets": ("create_hdf5", "read_hdf5", "read_tfrecord", "write_tfrecord"),
-    "packing.virtual_dataset": ("write_virtual_dataset",),
-    "sources": ("ImageFiles", "from_folder", "from_table"),
-}
-_LATER = {name: module for module, names in _NAMES_LATER.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
-
+if TYPE_CHECKING:
+    from fastpack import core as core
+    from fastpack import errors as errors
+    from fastpack import formats as formats
+    from fastpack import integrity as integrity
+    from fastpack import loading as loading
+    from fastpack import packing as packing
+    from fastpack import reading as reading
+    from fastpack import sources as sources
+    from fastpack.core.limits import Limits
+    from fastpack.errors import FastpackError
+    from fastpack.formats.indexing import build_indexes
+    from fastpack.images.batch import Batch
+    from fastpack.images.codecs import decode, encode
+    from fastpack.images.headers import probe
+    from fastpack.images.transforms import (
+        CenterCrop,
+        HorizontalFlip,
+        Normalize,
+        RandomCrop,
+        RandomResizedCrop,
+        Resize,
+        ResizeShort,
+    )
+    from fastpack.integrity.repair import repair
+    from fastpack.integrity.verify import verify
+    from fastpack.loading.loader import Loader
+    from fastpack.packing.convert import convert
+    from fastpack.packing.extract import extract
+    from fastpack.packing.options import PackOptions
+    from fastpack.packing.pack import pack
+    from fastpack.reading.mixture import Balanced, Mix
+    from fastpack.reading.options import ReadOptions
+    from fastpack.reading.order import Shuffle
+    from fastpack.reading.reader import Reader, concat, open
+    from fastpack.sources import from_folder, from_table
+else:
+    _TRANSFORMS = "CenterCrop HorizontalFlip Normalize RandomCrop RandomResizedCrop Resize"
+    _NAMES = {
+        "images.batch": "Batch",
+        "core.limits": "Limits",
+        "errors": "FastpackError",
+        "formats.indexing": "build_indexes",
+        "images.codecs": "decode encode",
+        "images.headers": "probe",
+        "images.transforms": f"{_TRANSFORMS} ResizeShort",
+        "integrity.repair": "repair",
+        "integrity.verify": "verify",
+        "loading.loader": "Loader",
+        "packing.convert": "convert",
+        "packing.extract": "extract",
+        "packing.options": "PackOptions",
+        "packing.pack": "pack",
+        "reading.mixture": "Balanced Mix",
+        "reading.options": "ReadOptions",
+        "reading.order": "Shuffle",
+        "reading.reader": "Reader concat open",
+        "sources": "from_folder from_table",
+    }
+    # Former names, until 1.0. They work, with a DeprecationWarning that says the new name.
+    _MOVED = {
+        "core": "Field Ragged Schema Text",
+        "errors": "FastpackWarning",
+        "formats": "Index IndexResult",
+        "integrity": "RepairResult VerifyResult",
+        "loading": "LoaderOptions",
+        "packing": "ExtractResult PackResult Reject write_virtual_dataset",
+        "packing.snippets": "create_hdf5 read_hdf5 read_tfrecord write_tfrecord",
+        "reading": "Sequential",
+        "sources": "ImageFiles",
+    }
+    _RENAMED = {
+        "Extracted": "packing.ExtractResult",
+        "Indexed": "formats.IndexResult",
+        "Packed": "packing.PackResult",
+        "Paths": "sources.ImageFiles",
+        "Repaired": "integrity.RepairResult",
+        "Verified": "integrity.VerifyResult",
+        "folder": "from_folder",
+        "table": "from_table",
+        "write_master": "packing.write_virtual_dataset",
+    }
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        _NAMES,
+        folders="core errors formats integrity loading packing reading sources",
+        retired=_RENAMED
+        | {name: f"{folder}.{name}" for folder, names in _MOVED.items() for name in names.split()},
+    )
 
 __all__ = [
     "Balanced",
     "Batch",
     "CenterCrop",
-    "ExtractResult",
     "FastpackError",
-    "FastpackWarning",
-    "Field",
     "HorizontalFlip",
-    "ImageFiles",
-    "Index",
-    "IndexResult",
     "Limits",
     "Loader",
-    "LoaderOptions",
     "Mix",
     "Normalize",
     "PackOptions",
-    "PackResult",
-    "Ragged",
     "RandomCrop",
     "RandomResizedCrop",
     "ReadOptions",
     "Reader",
-    "Reject",
-    "RepairResult",
     "Resize",
     "ResizeShort",
-    "Schema",
-    "Sequential",
     "Shuffle",
-    "Text",
-    "VerifyResult",
     "build_indexes",
     "concat",
     "convert",
-    "create_hdf5",
     "decode",
     "encode",
     "extract",
@@ -114,10 +130,6 @@ __all__ = [
     "open",
     "pack",
     "probe",
-    "read_hdf5",
-    "read_tfrecord",
     "repair",
     "verify",
-    "write_tfrecord",
-    "write_virtual_dataset",
 ]

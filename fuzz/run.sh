@@ -9,8 +9,8 @@ target=$1 seconds=$2 kernels=src_cython/kernels out=build/fuzz
 mkdir -p "$out/$target"
 [ -d "$out/seeds" ] || "${PYTHON:-python3}" fuzz/seeds.py "$out/seeds"
 sources="fuzz/$target.c"
-kernel_names="checkpoints crc32c decode entropy huffman idct image libjpeg picture resample
-    scans sequential span status transcode upsample vectors weights ycc"
+kernel_names="crc32c decode entropy geometry huffman idct image libjpeg resample scans
+    seek_points sequential span status transcode upsample vectors weights ycc"
 for name in $kernel_names; do
     sources="$sources $kernels/$name.c"
 done

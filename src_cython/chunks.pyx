@@ -1,4 +1,4 @@
-"""Samples out of the chunks of HDF5 datasets, by any number of threads."""
+"""Read samples from the chunks of HDF5 datasets, in any number of threads."""
 from kernels cimport (
     FP_MAX_FILTERS,
     FP_MAX_RANK,
@@ -24,8 +24,8 @@ cdef class ReadChunks:
     cdef fp_wanted wanted
     cdef int64_t counter
 
-    def __init__(self, int fd, const fp_chunk[::1] chunks, const fp_filter[::1] filters, const uint8_t[::1] fill, *,
-                 shape, chunk_shape, wanted, uint8_t[::1] out):
+    def __init__(self, int fd, const fp_chunk[::1] chunks, const fp_filter[::1] filters,
+                 const uint8_t[::1] fill, *, shape, chunk_shape, wanted, uint8_t[::1] out):
         self.chunks, self.filters, self.fill, self.out = chunks, filters, fill, out
         self.numbers, self.starts, self.within, self.rows = wanted
         self._describe_dataset(fd, shape, chunk_shape)
@@ -33,12 +33,14 @@ cdef class ReadChunks:
 
     cdef _describe_dataset(self, int fd, shape, chunk_shape):
         cdef int64_t num_chunks = 1
-        if not 1 <= len(shape) == len(chunk_shape) <= FP_MAX_RANK or min(shape) < 1 or min(chunk_shape) < 1:
-            raise ValueError(f"shape, chunk_shape: of one rank, up to {FP_MAX_RANK}, and without zeros")
+        if not 1 <= len(shape) == len(chunk_shape) <= FP_MAX_RANK or \
+                min(*shape, *chunk_shape) < 1:
+            raise ValueError(f"shape, chunk_shape: give 1 to {FP_MAX_RANK} sizes above 0 for both")
         if self.filters.shape[0] > FP_MAX_FILTERS or self.fill.shape[0] < 1:
             raise ValueError("filters: too many, or no fill value")
         for axis in range(len(shape)):
-            self.dataset.shape[axis], self.dataset.chunk_shape[axis] = shape[axis], chunk_shape[axis]
+            self.dataset.shape[axis] = shape[axis]
+            self.dataset.chunk_shape[axis] = chunk_shape[axis]
             num_chunks *= -(-shape[axis] // chunk_shape[axis])
         if num_chunks != self.chunks.shape[0]:
             raise ValueError(f"chunks: {num_chunks} are needed, not {self.chunks.shape[0]}")
@@ -49,23 +51,26 @@ cdef class ReadChunks:
         self.dataset.item_bytes, self.dataset.fill = self.fill.shape[0], &self.fill[0]
 
     cdef _check_wanted(self):
-        cdef int64_t layer, i, num_rows, sample_bytes = self.dataset.item_bytes
+        cdef int64_t layer, i, num_rows, last, sample_bytes = self.dataset.item_bytes
         cdef int64_t num_layers = self.numbers.shape[0], num_wanted = self.within.shape[0]
         for axis in range(1, self.dataset.rank):
             sample_bytes *= self.dataset.shape[axis]
         num_rows = self.out.shape[0] // sample_bytes
         if self.starts.shape[0] != num_layers + 1 or self.rows.shape[0] != num_wanted:
-            raise ValueError("wanted: arrays of other lengths")
+            raise ValueError("wanted: the arrays have different lengths")
         if self.starts[0] != 0 or self.starts[num_layers] != num_wanted:
             raise ValueError("wanted: starts must rise from 0 to the number of samples")
         for layer in range(num_layers):
             if self.starts[layer] >= self.starts[layer + 1] or self.numbers[layer] < 0:
-                raise ValueError("wanted: a layer without samples")
+                raise ValueError("wanted: a layer has no samples")
             for i in range(self.starts[layer], self.starts[layer + 1]):
-                if not 0 <= self.within[i] < self.dataset.chunk_shape[0] or not 0 <= self.rows[i] < num_rows:
-                    raise ValueError("wanted: a sample outside its chunk or a row outside the batch")
-                if self.numbers[layer] > (self.dataset.shape[0] - 1 - self.within[i]) // self.dataset.chunk_shape[0]:
-                    raise ValueError("wanted: a sample outside the dataset")
+                if not 0 <= self.within[i] < self.dataset.chunk_shape[0]:
+                    raise ValueError("wanted: a sample lies outside its chunk")
+                if not 0 <= self.rows[i] < num_rows:
+                    raise ValueError("wanted: a row lies outside the batch")
+                last = (self.dataset.shape[0] - 1 - self.within[i]) // self.dataset.chunk_shape[0]
+                if self.numbers[layer] > last:
+                    raise ValueError("wanted: a sample lies outside the dataset")
         self.wanted.num_layers = num_layers
         if num_layers:
             self.wanted.numbers, self.wanted.starts = &self.numbers[0], &self.starts[0]

@@ -1,4 +1,4 @@
-"""CRC-32C, by the processor's own instruction where it has one."""
+"""Compute CRC-32C with the fastest instructions of the processor."""
 from kernels cimport (
     FP_CRC_256_BITS,
     FP_CRC_512_BITS,
@@ -33,7 +33,7 @@ def crc32c(const uint8_t[::1] data, uint32_t value=0, *, str path="best"):
     cdef int chosen = _PATHS[path]
     cdef uint32_t crc
     if not fp_crc32c_has(chosen):
-        raise ValueError(f"this processor lacks what path={path!r} needs; use path='best'")
+        raise ValueError(f"this processor lacks the instructions of path={path!r}; use path='best'")
     if data.shape[0] == 0:
         return value
     with nogil:

@@ -1,9 +1,8 @@
-"""Batches of JPEGs, or of pixels that another codec made, into rows of arrays."""
+"""Decode batches of JPEGs, or resample pixels of other codecs, to rows of arrays."""
 from kernels cimport (
     FP_NO_MEMORY,
     FP_OK,
     fp_allow_vectors,
-    fp_checkpoints,
     fp_close_counter,
     fp_decode_options,
     fp_decode_span,
@@ -12,18 +11,19 @@ from kernels cimport (
     fp_decoder_is_odd,
     fp_decoder_message,
     fp_decoder_new,
-    fp_decoder_num_marked,
     fp_decoder_num_odd,
     fp_decoder_num_sequential,
+    fp_decoder_num_with_seek_points,
     fp_fail,
-    fp_mark_jpeg,
+    fp_find_seek_points,
     fp_origin,
     fp_outcome,
-    fp_place_pixels,
     fp_reading,
+    fp_resample_pixels,
     fp_route_jpeg,
     fp_scratch,
     fp_scratch_free,
+    fp_seek_table,
     fp_span,
     fp_take_row,
     fp_target,
@@ -39,9 +39,9 @@ from libc.string cimport memcpy
 
 COLORS = {"RGB": 0, "BGR": 1, "GRAY": 2}
 SEQUENTIAL_USES = {"never": 0, "where it pays": 1, "always": 2}
-# In the order of fp_route.
-ROUTES = ("ours", "progressive", "arithmetic", "several scans", "not 8 bits", "CMYK or RGB", "subsampling", "unusual headers", "small",
-          "unreadable")
+# In the order of enum fp_route in kernels/decode.h.
+ROUTES = ("ours", "progressive", "arithmetic", "several scans", "not 8 bits", "CMYK or RGB",
+          "subsampling", "unusual headers", "small", "unreadable")
 INTERPOLATIONS = {"nearest": 0, "bilinear": 1, "bicubic": 2, "area": 3}
 
 
@@ -54,7 +54,7 @@ def use_sequential(str use):
 
 
 cdef class Decoder:
-    """Owns one decompressor and its scratch memory; one thread uses it at a time."""
+    """A decompressor and its scratch memory, for one thread at a time."""
     cdef fp_decoder* own_decoder
 
     def __cinit__(self):
@@ -65,18 +65,19 @@ cdef class Decoder:
     def __dealloc__(self):
         fp_decoder_free(self.own_decoder)
 
-    def place(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, out, *, str interpolation="bilinear",
-              const uint8_t[::1] table=None):
+    def resample(self, const uint8_t[:, :, ::1] pixels, const fp_view[::1] view, out, *,
+                 str interpolation="bilinear", const uint8_t[::1] table=None):
         cdef Target target = Target(out, table)
         cdef int chosen = INTERPOLATIONS[interpolation]
         cdef int status
         if view.shape[0] != 1 or pixels.shape[2] != target.facts.channels:
-            raise ValueError("one view, and pixels and out of the same number of channels, are needed")
+            raise ValueError("give one view, and the same number of channels in pixels and out")
         if pixels.shape[0] * pixels.shape[1] * pixels.shape[2] == 0:
             raise ValueError("pixels must not be empty")
         with nogil:
-            status = fp_place_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0], pixels.shape[1],
-                                     pixels.shape[0], chosen, &view[0], &target.facts)
+            status = fp_resample_pixels(self.own_decoder, &pixels[0, 0, 0], pixels.strides[0],
+                                        pixels.shape[1], pixels.shape[0], chosen, &view[0],
+                                        &target.facts)
         if status == FP_OK:
             return None
         return status, 0, 0, 0, fp_decoder_message(self.own_decoder).decode()
@@ -91,7 +92,7 @@ cdef class Decoder:
 
 
 cdef class Target:
-    """An array (height, width, channels) of 1, 2 or 4 bytes an item and any strides, held for as long as this lives."""
+    """An output array (height, width, channels) with items of 1, 2 or 4 bytes and any strides."""
     cdef fp_target facts
     cdef object array
     cdef uint8_t[:, :, :] bytes
@@ -125,7 +126,7 @@ cdef class Target:
 
 
 cdef class DecodeBatch:
-    """JPEG spans into the arrays `outs`, one a row; threads call `run` and share the rows."""
+    """Decodes JPEG spans to the arrays `outs`, one each. Threads share the rows in `run`."""
     cdef const int[::1] fds
     cdef const uint8_t[::1] memory
     cdef const fp_span[::1] spans
@@ -139,7 +140,7 @@ cdef class DecodeBatch:
     cdef bint keep_going
     cdef int64_t counter
     cdef list nums_sequential
-    cdef list nums_marked
+    cdef list nums_with_seek_points
     cdef list nums_odd
     cdef const uint64_t[::1] words
     cdef const int64_t[::1] starts
@@ -156,16 +157,17 @@ cdef class DecodeBatch:
         free(self.own_outcomes)
 
     def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
-                 str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False, uint64_t max_pixels, uint32_t max_scans,
-                 const uint8_t[::1] table=None, const int[::1] fds=None, const uint8_t[::1] memory=None,
-                 bint check=True, bint keep_going=False, checkpoints=None):
+                 str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False,
+                 uint64_t max_pixels, uint32_t max_scans, const uint8_t[::1] table=None,
+                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True,
+                 bint keep_going=False, seek_points=None):
         cdef Py_ssize_t i
         cdef Target target
         cdef int channels = 1 if color == "GRAY" else 3
         if views.shape[0] != spans.shape[0] or len(outs) != spans.shape[0]:
             raise ValueError("one view and one output for each span are needed")
         self.spans, self.views, self.fds, self.memory = spans, views, fds, memory
-        self.targets = []  # these hold the arrays that own_facts point into
+        self.targets = []  # they keep the arrays alive that own_facts point to
         for i in range(spans.shape[0]):
             if outs[i].ndim != 3 or outs[i].shape[2] != channels or outs[i].size == 0:
                 raise ValueError(f"output {i}: height, width and {channels} channel(s) are needed")
@@ -180,18 +182,19 @@ cdef class DecodeBatch:
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
         self.origin = origin_of(fds, memory)
-        self.nums_sequential, self.nums_marked, self.nums_odd = [], [], []
-        self.words = None  # which a memoryview is not by itself
-        if checkpoints is not None:
-            self._take_checkpoints(*checkpoints)
+        self.nums_sequential, self.nums_with_seek_points, self.nums_odd = [], [], []
+        self.words = None  # an unset memoryview is not None
+        if seek_points is not None:
+            self._take_seek_points(*seek_points)
 
-    def _take_checkpoints(self, const uint64_t[::1] words, const int64_t[::1] starts, const int64_t[::1] ends):
+    def _take_seek_points(self, const uint64_t[::1] words, const int64_t[::1] starts,
+                          const int64_t[::1] ends):
         cdef Py_ssize_t i
         if starts.shape[0] != self.spans.shape[0] or ends.shape[0] != self.spans.shape[0]:
-            raise ValueError("one start and one end of checkpoints for each span are needed")
+            raise ValueError("one start and one end of seek points for each span are needed")
         for i in range(starts.shape[0]):
             if not 0 <= starts[i] <= ends[i] <= words.shape[0]:
-                raise ValueError(f"the checkpoints of span {i} lie outside of their words")
+                raise ValueError(f"the seek points of span {i} lie outside their words")
         if words.shape[0]:
             self.words, self.starts, self.ends = words, starts, ends
 
@@ -200,11 +203,11 @@ cdef class DecodeBatch:
         with nogil:
             self._decode(decoder.own_decoder)
         self.nums_sequential.append(fp_decoder_num_sequential(decoder.own_decoder))
-        self.nums_marked.append(fp_decoder_num_marked(decoder.own_decoder))
+        self.nums_with_seek_points.append(fp_decoder_num_with_seek_points(decoder.own_decoder))
         self.nums_odd.append(fp_decoder_num_odd(decoder.own_decoder))
 
-    def num_marked(self):
-        return sum(self.nums_marked)
+    def num_with_seek_points(self):
+        return sum(self.nums_with_seek_points)
 
     def num_odd(self):
         return sum(self.nums_odd)
@@ -223,31 +226,32 @@ cdef class DecodeBatch:
         blob.own_bytes = aside.own_bytes = NULL
         blob.capacity = aside.capacity = 0
         while row < num_rows:
-            if self._decode_row(decoder, row, &blob, &aside, &self.own_outcomes[row]) != FP_OK and not self.keep_going:
+            if self._decode_row(decoder, row, &blob, &aside,
+                                &self.own_outcomes[row]) != FP_OK and not self.keep_going:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)
         fp_scratch_free(&blob)
         fp_scratch_free(&aside)
 
-    cdef int _decode_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
-                         fp_outcome* outcome) noexcept nogil:
+    cdef int _decode_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob,
+                         fp_scratch* aside, fp_outcome* outcome) noexcept nogil:
         cdef const fp_span* span = &self.spans[row]
         cdef fp_reading reading
-        cdef fp_checkpoints checkpoints
-        cdef bint is_marked = self.words is not None and self.starts[row] < self.ends[row]
+        cdef fp_seek_table table
+        cdef bint has_seek_points = self.words is not None and self.starts[row] < self.ends[row]
         reading.origin, reading.span, reading.check = &self.origin, span, self.check
         reading.blob, reading.aside, reading.row = blob, aside, row
-        if is_marked:
-            checkpoints.words = &self.words[self.starts[row]]
-            checkpoints.num_words = <size_t> (self.ends[row] - self.starts[row])
-            checkpoints.image_bytes, checkpoints.image_crc32c = span.length, span.crc32c
-        return fp_decode_span(decoder, &reading, &checkpoints if is_marked else NULL, &self.options, &self.views[row],
-                              &self.own_facts[row], outcome)
+        if has_seek_points:
+            table.words = &self.words[self.starts[row]]
+            table.num_words = <size_t> (self.ends[row] - self.starts[row])
+            table.image_bytes, table.image_crc32c = span.length, span.crc32c
+        return fp_decode_span(decoder, &reading, &table if has_seek_points else NULL, &self.options,
+                              &self.views[row], &self.own_facts[row], outcome)
 
 
-cdef class MarkBatch:
-    """Makes tables of checkpoints of JPEG spans; threads call `run` and share the rows."""
+cdef class SeekPointBatch:
+    """Makes the seek tables of JPEG spans. Threads share the rows in `run`."""
     cdef const int[::1] fds
     cdef const uint8_t[::1] memory
     cdef const fp_span[::1] spans
@@ -274,14 +278,15 @@ cdef class MarkBatch:
         free(self.own_tables)
         free(self.own_lengths)
 
-    def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None, const uint8_t[::1] memory=None, bint keep_going=False):
+    def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None,
+                 const uint8_t[::1] memory=None, bint keep_going=False):
         self.spans, self.fds, self.memory, self.keep_going = spans, fds, memory, keep_going
         self.origin = origin_of(fds, memory)
 
     def run(self):
         cdef Decoder decoder = Decoder()
         with nogil:
-            self._mark(decoder.own_decoder)
+            self._find(decoder.own_decoder)
 
     def failures(self):
         return [outcome_tuple(&self.own_outcomes[row]) for row in range(self.spans.shape[0])
@@ -304,14 +309,14 @@ cdef class MarkBatch:
                 memcpy(&out[at], self.own_tables[row], self.own_lengths[row] * sizeof(uint64_t))
                 at += self.own_lengths[row]
 
-    cdef void _mark(self, fp_decoder* decoder) noexcept nogil:
+    cdef void _find(self, fp_decoder* decoder) noexcept nogil:
         cdef int64_t num_rows = self.spans.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
         cdef fp_scratch blob, aside, words
         blob.own_bytes = aside.own_bytes = words.own_bytes = NULL
         blob.capacity = aside.capacity = words.capacity = 0
         while row < num_rows:
-            if self._mark_row(decoder, row, &blob, &aside, &words) != FP_OK and not self.keep_going:
+            if self._find_row(decoder, row, &blob, &aside, &words) != FP_OK and not self.keep_going:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)
@@ -319,7 +324,7 @@ cdef class MarkBatch:
         fp_scratch_free(&aside)
         fp_scratch_free(&words)
 
-    cdef int _mark_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
+    cdef int _find_row(self, fp_decoder* decoder, int64_t row, fp_scratch* blob, fp_scratch* aside,
                        fp_scratch* words) noexcept nogil:
         cdef const fp_span* span = &self.spans[row]
         cdef fp_outcome* outcome = &self.own_outcomes[row]
@@ -328,7 +333,7 @@ cdef class MarkBatch:
         cdef int status
         if fp_view_span(&self.origin, span, True, blob, aside, row, &data, outcome) != FP_OK:
             return outcome.status
-        status = fp_mark_jpeg(decoder, data, span.length, span.crc32c, words, &num_words)
+        status = fp_find_seek_points(decoder, data, span.length, span.crc32c, words, &num_words)
         if status == FP_OK and num_words:
             self.own_tables[row] = <uint64_t*> malloc(num_words * sizeof(uint64_t))
             if self.own_tables[row] == NULL:
@@ -337,5 +342,5 @@ cdef class MarkBatch:
                 memcpy(self.own_tables[row], words.own_bytes, num_words * sizeof(uint64_t))
                 self.own_lengths[row] = num_words
         if status != FP_OK:
-            return fp_fail(outcome, status, row, span.offset, "no memory for checkpoints")
+            return fp_fail(outcome, status, row, span.offset, "no memory for seek points")
         return FP_OK

@@ -1,4 +1,4 @@
-"""tf.train.Examples, serialised into whole framed records."""
+"""Serialize tf.train.Examples to framed TFRecord records."""
 from kernels cimport (
     FP_FRAME_FOOTER,
     FP_FRAME_HEADER,
@@ -26,27 +26,29 @@ KINDS = {"bytes": FP_KIND_BYTES, "float": FP_KIND_FLOAT, "int": FP_KIND_INT64}
 
 
 cdef class ExampleFrames:
-    """Rows of columns, serialised as Examples in TFRecord frames, by any number of threads.
+    """Rows of columns as Examples in TFRecord frames, made by any number of threads.
 
-    Values of columns that stay apart are not copied: they go from where they are to the file. Their checksums are known."""
+    Values of columns in `apart` are not copied: `write` takes them from their arrays. Their
+    checksums are known."""
     cdef fp_column* own_columns
     cdef iovec* own_pieces
     cdef size_t num_columns
     cdef Py_ssize_t num_rows, num_apart
     cdef list borrowed
-    cdef int64_t[::1] stretches   # where in the records each row's own bytes begin
+    cdef int64_t[::1] stretches   # where each row's copied bytes begin in records
     cdef uint8_t[::1] stretch_bytes
     cdef uint32_t[::1] crcs
     cdef uint32_t[::1] frame_crcs
     cdef int64_t[:, ::1] places
-    cdef readonly object offsets  # int64 (n + 1,): where each framed record begins
-    cdef readonly object records  # uint8 (total,): all records, but for what stays apart
+    cdef readonly object offsets  # int64 (n + 1,): the beginning of each framed record
+    cdef readonly object records  # uint8 (total,): all records, without the values apart
     cdef int64_t counter
 
     def __cinit__(self, columns, Py_ssize_t num_rows, *, apart=None):
         self.num_rows = num_rows
         self.own_columns = <fp_column*> calloc(max(1, len(columns)), sizeof(fp_column))
-        self.own_pieces = <iovec*> calloc(max(1, num_rows), (2 * len(apart or ()) + 1) * sizeof(iovec))
+        self.own_pieces = <iovec*> calloc(max(1, num_rows),
+                                          (2 * len(apart or ()) + 1) * sizeof(iovec))
         if self.own_columns == NULL or self.own_pieces == NULL:
             raise MemoryError
 
@@ -58,11 +60,12 @@ cdef class ExampleFrames:
         self.borrowed = []
         apart = apart or {}
         for name, kind, values, value_offsets, row_offsets in columns:
-            self._add_column(name.encode("utf-8", "surrogateescape"), kind, values, value_offsets, row_offsets, num_rows)
+            self._add_column(name.encode("utf-8", "surrogateescape"), kind, values, value_offsets,
+                             row_offsets, num_rows)
             if name in apart:
                 self._leave_apart(kind, row_offsets, apart[name], num_rows)
         if self.num_apart != len(apart):
-            raise ValueError("apart: names columns that are not there")
+            raise ValueError("apart: names columns that do not exist")
         self.offsets = np.zeros(num_rows + 1, np.int64)
         self.stretches = np.zeros(num_rows + 1, np.int64)
         self._count(self.offsets)
@@ -82,9 +85,9 @@ cdef class ExampleFrames:
 
     def _leave_apart(self, kind, row_offsets, const uint32_t[::1] crcs, Py_ssize_t num_rows):
         if kind != "bytes" or row_offsets is not None:
-            raise ValueError("apart: only bytes of one value a row")
+            raise ValueError("apart: give columns of bytes with one value a row")
         if crcs.shape[0] != num_rows:
-            raise ValueError("apart: a checksum for each row is needed")
+            raise ValueError("apart: give a checksum for each row")
         self.own_columns[self.num_columns - 1].apart = 1
         self.own_columns[self.num_columns - 1].crcs = &crcs[0] if num_rows else NULL
         self.borrowed.append(crcs)
@@ -92,14 +95,17 @@ cdef class ExampleFrames:
 
     def _count(self, int64_t[::1] starts):
         cdef Py_ssize_t i
-        cdef uint64_t length
+        cdef uint64_t length, apart
         with nogil:
             for i in range(self.num_rows):
-                length = FP_FRAME_HEADER + FP_FRAME_FOOTER + fp_example_size(self.own_columns, self.num_columns, i)
+                length = fp_example_size(self.own_columns, self.num_columns, i)
+                length += FP_FRAME_HEADER + FP_FRAME_FOOTER
+                apart = fp_apart_size(self.own_columns, self.num_columns, i)
                 starts[i + 1] = starts[i] + length
-                self.stretches[i + 1] = self.stretches[i] + length - fp_apart_size(self.own_columns, self.num_columns, i)
+                self.stretches[i + 1] = self.stretches[i] + length - apart
 
-    def _add_column(self, bytes name, str kind, values, value_offsets, row_offsets, Py_ssize_t num_rows):
+    def _add_column(self, bytes name, str kind, values, value_offsets, row_offsets,
+                    Py_ssize_t num_rows):
         cdef fp_column* column = &self.own_columns[self.num_columns]
         dtype = {"bytes": np.uint8, "float": np.float32, "int": np.int64}[kind]
         flat = np.ascontiguousarray(values, dtype)
@@ -134,7 +140,8 @@ cdef class ExampleFrames:
         while row < self.num_rows:
             pieces = self.own_pieces + row * num_pieces
             self.crcs[row] = fp_frame_example(self.own_columns, self.num_columns, row,
-                                              &self.stretch_bytes[self.stretches[row]], pieces, &self.frame_crcs[row])
+                                              &self.stretch_bytes[self.stretches[row]], pieces,
+                                              &self.frame_crcs[row])
             place = starts[row]
             for i in range(self.num_apart):
                 place += pieces[2 * i].iov_len
@@ -150,7 +157,8 @@ cdef class ExampleFrames:
         if self.num_rows:
             rows.offsets, rows.crcs, rows.num_rows = &starts[0], &self.frame_crcs[0], self.num_rows
             with nogil:
-                fp_write_rows(fd, self.own_pieces, self.num_rows * (2 * self.num_apart + 1), offset, &rows, &outcome)
+                fp_write_rows(fd, self.own_pieces, self.num_rows * (2 * self.num_apart + 1), offset,
+                              &rows, &outcome)
         return outcome_tuple(&outcome)
 
 

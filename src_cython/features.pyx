@@ -1,4 +1,4 @@
-"""The features of many tf.train.Examples: which there are, and their values, found in one pass."""
+"""Find the features of many tf.train.Examples, and their values, in one pass."""
 from kernels cimport (
     FP_BAD_PROTO,
     FP_KIND_ABSENT,
@@ -13,8 +13,8 @@ from kernels cimport (
     fp_fail,
     fp_features,
     fp_features_add,
+    fp_features_clear_lists,
     fp_features_free,
-    fp_features_next_piece,
     fp_features_sort,
     fp_is_sequence,
     fp_outcome,
@@ -30,7 +30,8 @@ import os
 
 import numpy as np
 
-_KIND_NAMES = {FP_KIND_ABSENT: "absent", FP_KIND_BYTES: "bytes", FP_KIND_FLOAT: "float", FP_KIND_INT64: "int"}
+_KIND_NAMES = {FP_KIND_ABSENT: "absent", FP_KIND_BYTES: "bytes", FP_KIND_FLOAT: "float",
+               FP_KIND_INT64: "int"}
 
 
 cdef class Features:
@@ -69,12 +70,13 @@ cdef class Features:
     def odd_one(self):
         return self.odd if 0 <= self.odd < <int64_t> self.table.num_features else None
 
-    def add(self, const uint8_t[::1] data, const uint64_t[::1] offsets, const uint64_t[::1] lengths):
+    def add(self, const uint8_t[::1] data, const uint64_t[::1] offsets,
+            const uint64_t[::1] lengths):
         cdef fp_outcome outcome
         outcome.status = FP_OK
         _check_examples(data, offsets, lengths)
         self.data, self.num_rows, self.odd = data, offsets.shape[0], -1
-        fp_features_next_piece(&self.table)
+        fp_features_clear_lists(&self.table)
         with nogil:
             self._add_rows(offsets, lengths, &outcome)
         self.order = np.empty(self.table.num_lists + 1, np.int64)
@@ -83,13 +85,15 @@ cdef class Features:
             fp_features_sort(&self.table, &self.order[0], &self.starts[0])
         return outcome_tuple(&outcome)
 
-    cdef void _add_rows(self, const uint64_t[::1] offsets, const uint64_t[::1] lengths, fp_outcome* outcome) noexcept nogil:
+    cdef void _add_rows(self, const uint64_t[::1] offsets, const uint64_t[::1] lengths,
+                        fp_outcome* outcome) noexcept nogil:
         cdef const uint8_t* first = &self.data[0] if self.data.shape[0] else NULL
         cdef Py_ssize_t i
         cdef int status
         for i in range(self.num_rows):
             if fp_is_sequence(first + offsets[i], lengths[i]):
-                fp_fail(outcome, FP_BAD_PROTO, i, offsets[i], "the record is a tf.train.SequenceExample")
+                fp_fail(outcome, FP_BAD_PROTO, i, offsets[i],
+                        "the record is a tf.train.SequenceExample")
                 return
             status = fp_features_add(&self.table, first + offsets[i], lengths[i], i, &self.odd)
             if status == FP_OK:
@@ -97,16 +101,19 @@ cdef class Features:
             if status == FP_BAD_PROTO:
                 fp_fail(outcome, status, i, offsets[i], "the record is not a tf.train.Example")
             elif status == FP_WRONG_KIND:
-                fp_fail(outcome, status, i, offsets[i], "the feature holds another kind of list than in records before")
+                fp_fail(outcome, status, i, offsets[i],
+                        "the feature has another kind of list than in earlier records")
             elif status == FP_RECORD_LIMIT:
-                fp_fail(outcome, status, i, offsets[i], "the records name more features than the limit")
+                fp_fail(outcome, status, i, offsets[i],
+                        "the records name more features than the limit")
             else:
                 fp_fail(outcome, status, i, offsets[i], "no memory for the record's features")
             return
 
     def counts(self, Py_ssize_t feature):
         self._check(feature)
-        found_array, count_array = np.zeros(self.num_rows, np.uint8), np.zeros(self.num_rows, np.int64)
+        found_array, count_array = np.zeros(self.num_rows, np.uint8), np.zeros(self.num_rows,
+                                                                               np.int64)
         cdef uint8_t[::1] found = found_array
         cdef int64_t[::1] counts = count_array
         cdef const fp_value_list* values
@@ -122,7 +129,7 @@ cdef class Features:
         cdef fp_values values
         cdef int64_t num_values = self._total(feature), i, j
         found = np.empty(max(1, num_values) * sizeof(fp_bytes), np.uint8)
-        ends = np.empty((max(1, num_values), 2), np.int64)  # of each value: where it begins, and ends
+        ends = np.empty((max(1, num_values), 2), np.int64)  # bounds of each value
         cdef uint8_t[::1] found_bytes = found
         cdef int64_t[:, ::1] bounds = ends
         cdef fp_bytes* place = <fp_bytes*> &found_bytes[0]
@@ -187,7 +194,7 @@ cdef class Features:
         return out, ends
 
     cdef void _fill(self, int64_t i, fp_values* values) noexcept nogil:
-        # The record was walked once already, so it is sound.
+        # The record is valid: `add` has walked it.
         cdef fp_entry entry
         entry.body = self.table.own_lists[self.order[i]].entry
         fp_walk_values(&entry, values)
@@ -206,10 +213,12 @@ cdef class Features:
         return 0
 
 
-cdef _check_examples(const uint8_t[::1] data, const uint64_t[::1] offsets, const uint64_t[::1] lengths):
+cdef _check_examples(const uint8_t[::1] data, const uint64_t[::1] offsets,
+                     const uint64_t[::1] lengths):
     cdef Py_ssize_t i
     if lengths.shape[0] < offsets.shape[0]:
         raise ValueError("lengths: one for each offset is needed")
     for i in range(offsets.shape[0]):
-        if offsets[i] > <uint64_t> data.shape[0] or lengths[i] > <uint64_t> data.shape[0] - offsets[i]:
+        if offsets[i] > <uint64_t> data.shape[0] or \
+                lengths[i] > <uint64_t> data.shape[0] - offsets[i]:
             raise ValueError(f"example {i} lies outside the data")

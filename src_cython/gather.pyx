@@ -1,16 +1,16 @@
-"""Spans of files or of memory, or whole files, copied into one buffer by any number of threads."""
+"""Copy spans or whole files to one buffer, in any number of threads."""
 from kernels cimport (
     FP_FILES_AHEAD,
     FP_IO_ERROR,
     FP_OK,
-    fp_announce_spans,
-    fp_ask_for_file,
+    fp_advise_willneed,
     fp_close_counter,
     fp_crc32c,
     fp_fail,
     fp_image_info,
     fp_origin,
     fp_outcome,
+    fp_prefetch_file,
     fp_probe,
     fp_read_file,
     fp_read_span,
@@ -52,7 +52,8 @@ cdef class Gather:
         free(self.own_outcomes)
 
     def __init__(self, const fp_span[::1] spans, uint8_t[::1] out, const int64_t[::1] offsets, *,
-                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True, bint keep_going=False):
+                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True,
+                 bint keep_going=False):
         cdef Py_ssize_t i
         if offsets.shape[0] < spans.shape[0]:
             raise ValueError("offsets: one for each span is needed")
@@ -76,7 +77,7 @@ cdef class Gather:
         return [outcome_tuple(&self.own_outcomes[row]) for row in range(self.spans.shape[0])
                 if self.own_outcomes[row].status != FP_OK]
 
-    # The first row that failed, or -1.
+    # Returns the first failed row, or -1.
     cdef int64_t _gather(self) noexcept nogil:
         cdef int64_t num_rows = self.spans.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
@@ -85,8 +86,9 @@ cdef class Gather:
         scratch.own_bytes = NULL
         scratch.capacity = 0
         while row < num_rows:
-            if fp_read_span(&self.origin, &self.spans[row], self.check, &self.out[0] + self.offsets[row], &scratch,
-                            row, &self.own_outcomes[row]) != FP_OK:
+            if fp_read_span(&self.origin, &self.spans[row], self.check,
+                            &self.out[0] + self.offsets[row], &scratch, row,
+                            &self.own_outcomes[row]) != FP_OK:
                 failed = row if failed < 0 else failed
                 if not self.keep_going:
                     fp_close_counter(&self.counter, num_rows)
@@ -96,12 +98,12 @@ cdef class Gather:
         return failed
 
 
-def announce(const fp_span[::1] spans, const int[::1] fds):
-    """Tells the system which spans of files will be read soon, so that it fetches them all at once."""
+def advise_willneed(const fp_span[::1] spans, const int[::1] fds):
+    """Advise the OS that these spans will be read soon, so that it fetches them together."""
     cdef fp_origin origin = origin_of(fds, None)
     if spans.shape[0] and fds.shape[0]:
         with nogil:
-            fp_announce_spans(&origin, &spans[0], spans.shape[0])
+            fp_advise_willneed(&origin, &spans[0], spans.shape[0])
 
 
 cdef extern from "<sys/stat.h>" nogil:
@@ -120,9 +122,9 @@ cdef extern from "<limits.h>" nogil:
     enum: PATH_MAX
 
 
-# File `row` is `folder` with name `row` behind it. False for what is longer than any system takes: ENAMETOOLONG.
-cdef bint join_path(const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, int64_t row,
-                    char* path) noexcept nogil:
+# Makes the path of file `row`: the folder and name `row`. False if it is longer than PATH_MAX.
+cdef bint join_path(const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends,
+                    int64_t row, char* path) noexcept nogil:
     cdef size_t above = folder.shape[0], length = ends[row + 1] - ends[row]
     if above >= PATH_MAX or length >= PATH_MAX - above:
         return False
@@ -134,8 +136,8 @@ cdef bint join_path(const uint8_t[::1] folder, const uint8_t[::1] names, const i
     return True
 
 
-cdef class LookAtFiles:
-    """Sizes and times of files, by any number of threads."""
+cdef class StatFiles:
+    """Sizes and modification times of files, read by any number of threads."""
     cdef const uint8_t[::1] folder
     cdef const uint8_t[::1] names
     cdef const int64_t[::1] ends
@@ -144,11 +146,11 @@ cdef class LookAtFiles:
     cdef int32_t[::1] errors
     cdef int64_t counter
 
-    def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, int64_t[::1] sizes,
-                 int64_t[::1] times, int32_t[::1] errors):
+    def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends,
+                 int64_t[::1] sizes, int64_t[::1] times, int32_t[::1] errors):
         cdef Py_ssize_t i
         if not ends.shape[0] - 1 == sizes.shape[0] == times.shape[0] == errors.shape[0]:
-            raise ValueError("sizes, times and errors must be of one length, and ends of one more")
+            raise ValueError("sizes, times, errors: of one length, and ends one longer")
         for i in range(sizes.shape[0]):
             check_name(names, ends, i)
         self.folder, self.names, self.ends = folder, names, ends
@@ -156,17 +158,17 @@ cdef class LookAtFiles:
 
     def run(self):
         with nogil:
-            self._look()
+            self._stat()
 
-    cdef void _look(self) noexcept nogil:
+    cdef void _stat(self) noexcept nogil:
         cdef int64_t num_rows = self.sizes.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
         while row < num_rows:
             if self.errors[row] != SKIPPED:
-                self.errors[row] = self._look_at(row)
+                self.errors[row] = self._stat_row(row)
             row = fp_take_row(&self.counter)
 
-    cdef int32_t _look_at(self, int64_t row) noexcept nogil:
+    cdef int32_t _stat_row(self, int64_t row) noexcept nogil:
         cdef char[PATH_MAX] path
         cdef stat_t facts
         if not join_path(self.folder, self.names, self.ends, row, path):
@@ -180,17 +182,20 @@ cdef class LookAtFiles:
         return 0
 
 
-# Files that a thread has asked for and not yet read, in the order of their rows: those from `num_read` to `num_asked`.
+# Files that a thread has opened and not yet read, in the order of their rows: numbers num_read to
+# num_opened.
 cdef struct files_ahead:
     int64_t[FP_FILES_AHEAD] rows
     int[FP_FILES_AHEAD] fds
-    int64_t num_asked
+    int64_t num_opened
     int64_t num_read
 
 
 cdef class GatherFiles:
-    """Whole files, one after the other, into `out`; each must be as long as its offsets say. The system hears of some ahead, and they are
-    looked at while they lie in the processor's cache."""
+    """Copies whole files to `out`, each of the length that its offsets give.
+
+    Each thread opens some files ahead. A file's checksum and header are computed while it is in the
+    processor's cache."""
     cdef const uint8_t[::1] folder
     cdef const uint8_t[::1] names
     cdef const int64_t[::1] ends
@@ -200,24 +205,26 @@ cdef class GatherFiles:
     cdef uint32_t[::1] crcs
     cdef fp_image_info[::1] infos
     cdef int32_t[::1] statuses
-    cdef int64_t most_ahead
+    cdef int64_t max_ahead
     cdef int64_t counter
 
-    def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends, const int64_t[::1] rows,
-                 uint8_t[::1] out, const int64_t[::1] offsets, uint32_t[::1] crcs, fp_image_info[::1] infos,
-                 int32_t[::1] statuses, *, int64_t most_ahead=FP_FILES_AHEAD):
+    def __init__(self, const uint8_t[::1] folder, const uint8_t[::1] names, const int64_t[::1] ends,
+                 const int64_t[::1] rows, uint8_t[::1] out, const int64_t[::1] offsets,
+                 uint32_t[::1] crcs, fp_image_info[::1] infos, int32_t[::1] statuses, *,
+                 int64_t max_ahead=FP_FILES_AHEAD):
         cdef Py_ssize_t i, num_rows = rows.shape[0]
         if offsets.shape[0] != num_rows + 1 or offsets[0] != 0 or offsets[num_rows] != out.shape[0]:
-            raise ValueError("offsets: must rise from 0 to the size of out, one more than there are rows")
+            raise ValueError("offsets: must rise from 0 to the size of out, one longer than rows")
         if not num_rows == crcs.shape[0] == infos.shape[0] == statuses.shape[0]:
-            raise ValueError("rows, crcs, infos and statuses must be of one length")
+            raise ValueError("give rows, crcs, infos and statuses of one length")
         for i in range(num_rows):
             if offsets[i] > offsets[i + 1]:
                 raise ValueError("offsets: must not decrease")
             check_name(names, ends, rows[i])
         self.folder, self.names, self.ends = folder, names, ends
         self.rows, self.out, self.offsets = rows, out, offsets
-        self.crcs, self.infos, self.statuses, self.most_ahead = crcs, infos, statuses, min(max(1, most_ahead), FP_FILES_AHEAD)
+        self.crcs, self.infos, self.statuses = crcs, infos, statuses
+        self.max_ahead = min(max(1, max_ahead), FP_FILES_AHEAD)
 
     def run(self):
         cdef fp_outcome outcome
@@ -228,30 +235,33 @@ cdef class GatherFiles:
 
     cdef void _gather(self, fp_outcome* outcome) noexcept nogil:
         cdef files_ahead ahead
-        ahead.num_asked = ahead.num_read = 0
-        self._ask(&ahead)
-        while ahead.num_read < ahead.num_asked:
+        ahead.num_opened = ahead.num_read = 0
+        self._prefetch(&ahead)
+        while ahead.num_read < ahead.num_opened:
             if self._read_next(&ahead, outcome) != FP_OK:
                 fp_close_counter(&self.counter, self.rows.shape[0])
                 drop_files(&ahead)
                 break
-            self._ask(&ahead)
+            self._prefetch(&ahead)
 
-    # Behind a file that could not be opened none is opened before that one has been read: it may want their descriptors.
-    cdef void _ask(self, files_ahead* ahead) noexcept nogil:
+    # After a file that could not be opened, no other is opened until that one has been read: it may
+    # need their descriptors.
+    cdef void _prefetch(self, files_ahead* ahead) noexcept nogil:
         cdef char[PATH_MAX] path
         cdef int64_t row
-        cdef int fd = 0 if ahead.num_asked == ahead.num_read else ahead.fds[(ahead.num_asked - 1) % FP_FILES_AHEAD]
-        while fd >= 0 and ahead.num_asked - ahead.num_read < self.most_ahead:
+        cdef int fd = 0
+        if ahead.num_opened > ahead.num_read:
+            fd = ahead.fds[(ahead.num_opened - 1) % FP_FILES_AHEAD]
+        while fd >= 0 and ahead.num_opened - ahead.num_read < self.max_ahead:
             row = fp_take_row(&self.counter)
             if row >= self.rows.shape[0]:
                 break
             fd = -1
             if join_path(self.folder, self.names, self.ends, self.rows[row], path):
-                fd = fp_ask_for_file(path, self.offsets[row + 1] - self.offsets[row])
-            ahead.rows[ahead.num_asked % FP_FILES_AHEAD] = row
-            ahead.fds[ahead.num_asked % FP_FILES_AHEAD] = fd
-            ahead.num_asked += 1
+                fd = fp_prefetch_file(path, self.offsets[row + 1] - self.offsets[row])
+            ahead.rows[ahead.num_opened % FP_FILES_AHEAD] = row
+            ahead.fds[ahead.num_opened % FP_FILES_AHEAD] = fd
+            ahead.num_opened += 1
 
     cdef int _read_next(self, files_ahead* ahead, fp_outcome* outcome) noexcept nogil:
         cdef int64_t row = ahead.rows[ahead.num_read % FP_FILES_AHEAD]
@@ -264,7 +274,8 @@ cdef class GatherFiles:
             self.statuses[row] = fp_probe(data, length, &self.infos[row])
         return outcome.status
 
-    cdef int _read(self, int64_t row, int fd, uint8_t* data, int64_t length, fp_outcome* outcome) noexcept nogil:
+    cdef int _read(self, int64_t row, int fd, uint8_t* data, int64_t length,
+                   fp_outcome* outcome) noexcept nogil:
         cdef char[PATH_MAX] path
         if not join_path(self.folder, self.names, self.ends, self.rows[row], path):
             fp_fail(outcome, FP_IO_ERROR, row, 0, "the file cannot be opened")
@@ -274,7 +285,7 @@ cdef class GatherFiles:
 
 
 cdef void drop_files(files_ahead* ahead) noexcept nogil:
-    while ahead.num_read < ahead.num_asked:
+    while ahead.num_read < ahead.num_opened:
         if ahead.fds[ahead.num_read % FP_FILES_AHEAD] >= 0:
             close(ahead.fds[ahead.num_read % FP_FILES_AHEAD])
         ahead.num_read += 1
@@ -282,6 +293,6 @@ cdef void drop_files(files_ahead* ahead) noexcept nogil:
 
 cdef check_name(const uint8_t[::1] names, const int64_t[::1] ends, int64_t row):
     if row < 0 or row >= ends.shape[0] - 1:
-        raise ValueError(f"rows: there is no file {row}")
+        raise ValueError(f"rows: file {row} does not exist")
     if not 0 <= ends[row] <= ends[row + 1] <= names.shape[0]:
         raise ValueError(f"ends: name {row} lies outside the names")

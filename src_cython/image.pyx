@@ -1,4 +1,4 @@
-"""What image files say in their headers."""
+"""Read the headers of image files in memory."""
 from kernels cimport fp_image_info, fp_probe
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
@@ -7,7 +7,7 @@ def probe_many(const uint8_t[::1] data, const int64_t[::1] offsets, const int64_
                fp_image_info[::1] infos, int32_t[::1] statuses):
     cdef Py_ssize_t i, num_images = infos.shape[0]
     cdef const uint8_t* first = &data[0] if data.shape[0] else NULL
-    if offsets.shape[0] < num_images or lengths.shape[0] < num_images or statuses.shape[0] < num_images:
+    if min(offsets.shape[0], lengths.shape[0], statuses.shape[0]) < num_images:
         raise ValueError("offsets, lengths and statuses must be as long as infos")
     for i in range(num_images):
         if offsets[i] < 0 or lengths[i] < 0 or offsets[i] > data.shape[0] - lengths[i]:

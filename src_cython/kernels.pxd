@@ -1,6 +1,6 @@
-# What the C kernels offer to the Cython modules beside this file; the headers explain. No module of
-# fastpack._native has a .pxd of its own: Cython would look for it under src_cython/fastpack/_native/,
-# and pass over one that lies beside its .pyx without a word.
+# All C functions that the Cython modules use; the headers describe them. No module of
+# fastpack._native has a .pxd of its own. Cython would look for it in src_cython/fastpack/_native/
+# and silently ignore one beside its .pyx.
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
@@ -21,14 +21,16 @@ cdef extern from "kernels/status.h" nogil:
         uint64_t offset
         char message[200]
 
-    int fp_fail(fp_outcome* outcome, int status, int64_t row, uint64_t offset, const char* message) noexcept
+    int fp_fail(fp_outcome* outcome, int status, int64_t row, uint64_t offset,
+                const char* message) noexcept
 
 
 cdef inline object outcome_tuple(fp_outcome* outcome):
-    # What errors.py takes: None, or (status, errno, row, offset, message).
+    # The Outcome of errors.py: None, or (status, errno, row, offset, message).
     if outcome.status == FP_OK:
         return None
-    return outcome.status, outcome.error_number, outcome.row, outcome.offset, outcome.message.decode()
+    message = outcome.message.decode()
+    return outcome.status, outcome.error_number, outcome.row, outcome.offset, message
 
 
 cdef extern from "kernels/counter.h" nogil:
@@ -53,8 +55,9 @@ cdef extern from "kernels/crc32c.h" nogil:
 cdef extern from "kernels/files.h" nogil:
     enum:
         FP_FILES_AHEAD
-    int fp_ask_for_file(const char* path, size_t length) noexcept
-    int fp_read_file(int fd, const char* path, uint8_t* out, size_t length, int64_t row, fp_outcome* outcome) noexcept
+    int fp_prefetch_file(const char* path, size_t length) noexcept
+    int fp_read_file(int fd, const char* path, uint8_t* out, size_t length, int64_t row,
+                     fp_outcome* outcome) noexcept
 
 cdef extern from "kernels/span.h" nogil:
     ctypedef struct fp_span:
@@ -77,16 +80,19 @@ cdef extern from "kernels/span.h" nogil:
 
     uint8_t* fp_scratch_reserve(fp_scratch* scratch, size_t length) noexcept
     void fp_scratch_free(fp_scratch* scratch) noexcept
-    int fp_pread(int fd, uint8_t* out, size_t length, uint64_t offset, int64_t row, fp_outcome* outcome) noexcept
-    int fp_read_span(const fp_origin* origin, const fp_span* span, int check, uint8_t* out, fp_scratch* scratch,
-                     int64_t row, fp_outcome* outcome) noexcept
-    int fp_view_span(const fp_origin* origin, const fp_span* span, int check, fp_scratch* blob, fp_scratch* scratch,
-                     int64_t row, const uint8_t** out, fp_outcome* outcome) noexcept
-    void fp_announce_spans(const fp_origin* origin, const fp_span* spans, int64_t num_spans) noexcept
+    int fp_pread(int fd, uint8_t* out, size_t length, uint64_t offset, int64_t row,
+                 fp_outcome* outcome) noexcept
+    int fp_read_span(const fp_origin* origin, const fp_span* span, int check, uint8_t* out,
+                     fp_scratch* scratch, int64_t row, fp_outcome* outcome) noexcept
+    int fp_view_span(const fp_origin* origin, const fp_span* span, int check, fp_scratch* blob,
+                     fp_scratch* scratch, int64_t row, const uint8_t** out,
+                     fp_outcome* outcome) noexcept
+    void fp_advise_willneed(const fp_origin* origin, const fp_span* spans,
+                            int64_t num_spans) noexcept
 
 
 cdef inline fp_origin origin_of(const int[::1] fds, const uint8_t[::1] memory) noexcept:
-    # The caller keeps both alive for as long as the origin is used.
+    # The caller keeps both alive while the origin is used.
     cdef fp_origin origin
     origin.fds = &fds[0] if fds is not None and fds.shape[0] else NULL
     origin.num_fds = <uint32_t> fds.shape[0] if origin.fds != NULL else 0
@@ -98,9 +104,10 @@ cdef inline fp_origin origin_of(const int[::1] fds, const uint8_t[::1] memory) n
 cdef extern from "kernels/tfrecord.h" nogil:
     size_t FP_FRAME_HEADER
     size_t FP_FRAME_FOOTER
-    int fp_scan_records(const uint8_t* data, size_t length, uint64_t bytes_left, uint64_t record_limit, int check,
-                        size_t capacity, uint64_t* offsets, uint64_t* lengths, uint32_t* crcs, size_t* num_records,
-                        size_t* consumed, size_t* wanted, fp_outcome* outcome) noexcept
+    int fp_scan_records(const uint8_t* data, size_t length, uint64_t bytes_left,
+                        uint64_t record_limit, int check, size_t capacity, uint64_t* offsets,
+                        uint64_t* lengths, uint32_t* crcs, size_t* num_records, size_t* consumed,
+                        size_t* wanted, fp_outcome* outcome) noexcept
 
 
 cdef extern from "kernels/example.h" nogil:
@@ -141,20 +148,23 @@ cdef extern from "kernels/example.h" nogil:
 
 cdef extern from "kernels/png.h" nogil:
     uint64_t fp_png_bytes(const uint8_t* header) noexcept
-    int fp_png_samples(const uint8_t* data, size_t length, uint8_t* out, fp_scratch* scratch, const char** why) noexcept
+    int fp_png_samples(const uint8_t* data, size_t length, uint8_t* out, fp_scratch* scratch,
+                       const char** why) noexcept
 
 
 cdef extern from "kernels/fax.h" nogil:
-    int fp_unpack_fax(const uint8_t* data, size_t length, int kind, int is_mixed, uint32_t width, uint32_t height,
-                      uint8_t* out) noexcept
+    int fp_unpack_fax(const uint8_t* data, size_t length, int kind, int is_mixed, uint32_t width,
+                      uint32_t height, uint8_t* out) noexcept
 
 
 cdef extern from "kernels/unpack.h" nogil:
     int fp_unpack_lzw(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
-    int fp_unpack_gif(const uint8_t* data, size_t length, int bits, uint8_t* out, size_t out_length) noexcept
+    int fp_unpack_gif(const uint8_t* data, size_t length, int bits, uint8_t* out,
+                      size_t out_length) noexcept
     int fp_unpack_bits(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
     int fp_unpack_zlib(const uint8_t* data, size_t length, uint8_t* out, size_t out_length) noexcept
-    int fp_unpack_runs(const uint8_t* data, size_t length, int bits, uint32_t width, uint32_t height, uint8_t* out) noexcept
+    int fp_unpack_runs(const uint8_t* data, size_t length, int bits, uint32_t width,
+                       uint32_t height, uint8_t* out) noexcept
 
 
 cdef extern from "kernels/image.h" nogil:
@@ -172,7 +182,7 @@ cdef extern from "kernels/image.h" nogil:
     int fp_probe(const uint8_t* data, size_t length, fp_image_info* info) noexcept
 
 
-cdef extern from "kernels/picture.h" nogil:
+cdef extern from "kernels/geometry.h" nogil:
     ctypedef struct fp_view:
         uint32_t x
         uint32_t y
@@ -198,8 +208,8 @@ cdef extern from "kernels/picture.h" nogil:
         const uint8_t* table
 
 
-cdef extern from "kernels/checkpoints.h" nogil:
-    ctypedef struct fp_checkpoints:
+cdef extern from "kernels/seek_points.h" nogil:
+    ctypedef struct fp_seek_table:
         const uint64_t* words
         size_t num_words
         uint64_t image_bytes
@@ -225,7 +235,8 @@ cdef extern from "kernels/decode.h" nogil:
     int64_t fp_decoder_num_odd(const fp_decoder* decoder) noexcept
     int fp_decoder_is_odd(const fp_decoder* decoder) noexcept
     void fp_use_sequential(int use) noexcept
-    int fp_route_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, uint64_t image_bytes) noexcept
+    int fp_route_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length,
+                      uint64_t image_bytes) noexcept
 
     ctypedef struct fp_reading:
         const fp_origin* origin
@@ -235,14 +246,15 @@ cdef extern from "kernels/decode.h" nogil:
         fp_scratch* aside
         int64_t row
 
-    int64_t fp_decoder_num_marked(const fp_decoder* decoder) noexcept
-    int fp_decode_span(fp_decoder* decoder, const fp_reading* reading, const fp_checkpoints* checkpoints,
-                       const fp_decode_options* options, const fp_view* view, const fp_target* target,
-                       fp_outcome* outcome) noexcept
-    int fp_mark_jpeg(fp_decoder* decoder, const uint8_t* data, size_t length, uint32_t crc32c, fp_scratch* words,
-                     size_t* num_words) noexcept
-    int fp_place_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride, uint32_t width, uint32_t height,
-                        int interpolation, const fp_view* view, const fp_target* target) noexcept
+    int64_t fp_decoder_num_with_seek_points(const fp_decoder* decoder) noexcept
+    int fp_decode_span(fp_decoder* decoder, const fp_reading* reading,
+                       const fp_seek_table* seek_table, const fp_decode_options* options,
+                       const fp_view* view, const fp_target* target, fp_outcome* outcome) noexcept
+    int fp_find_seek_points(fp_decoder* decoder, const uint8_t* data, size_t length,
+                            uint32_t crc32c, fp_scratch* words, size_t* num_words) noexcept
+    int fp_resample_pixels(fp_decoder* decoder, const uint8_t* pixels, int64_t stride,
+                           uint32_t width, uint32_t height, int interpolation, const fp_view* view,
+                           const fp_target* target) noexcept
 
 
 cdef extern from "kernels/transcode.h" nogil:
@@ -260,8 +272,9 @@ cdef extern from "kernels/transcode.h" nogil:
 
     fp_transcoder* fp_transcoder_new() noexcept
     void fp_transcoder_free(fp_transcoder* transcoder) noexcept
-    int fp_transcode(fp_transcoder* transcoder, const uint8_t* data, size_t length, const fp_transcode_options* options,
-                     const uint8_t** out, size_t* out_length) noexcept
+    int fp_transcode(fp_transcoder* transcoder, const uint8_t* data, size_t length,
+                     const fp_transcode_options* options, const uint8_t** out,
+                     size_t* out_length) noexcept
 
 
 cdef extern from "kernels/filters.h" nogil:
@@ -283,10 +296,11 @@ cdef extern from "kernels/filters.h" nogil:
     int fp_can_encode(uint32_t id) noexcept
     fp_pipeline* fp_pipeline_new(const fp_filter* filters, size_t num_filters) noexcept
     void fp_pipeline_free(fp_pipeline* pipeline) noexcept
-    const char* fp_decode_chunk(fp_pipeline* pipeline, uint32_t mask, const uint8_t* data, size_t length, uint8_t* out,
-                                size_t out_length, fp_range wanted) noexcept
-    const char* fp_encode_chunk(fp_pipeline* pipeline, const uint8_t* data, size_t length, const uint8_t** stored,
-                                size_t* stored_length) noexcept
+    const char* fp_decode_chunk(fp_pipeline* pipeline, uint32_t mask, const uint8_t* data,
+                                size_t length, uint8_t* out, size_t out_length,
+                                fp_range wanted) noexcept
+    const char* fp_encode_chunk(fp_pipeline* pipeline, const uint8_t* data, size_t length,
+                                const uint8_t** stored, size_t* stored_length) noexcept
 
 
 cdef extern from "kernels/salvage.h" nogil:
@@ -302,17 +316,20 @@ cdef extern from "kernels/salvage.h" nogil:
         uint64_t position
 
     void fp_walk_begin(fp_walk* walk, int fd, uint64_t size, uint64_t record_limit) noexcept
-    int fp_walk_on(fp_walk* walk, uint64_t stride, fp_piece* pieces, size_t capacity, size_t* num_pieces,
-                   fp_outcome* outcome) noexcept
+    int fp_walk_next(fp_walk* walk, uint64_t stride, fp_piece* pieces, size_t capacity,
+                     size_t* num_pieces, fp_outcome* outcome) noexcept
     void fp_walk_end(fp_walk* walk) noexcept
-    int fp_check_span(int fd, const fp_span* span, fp_scratch* scratch, int64_t row, fp_outcome* outcome) noexcept
+    int fp_check_span(int fd, const fp_span* span, fp_scratch* scratch, int64_t row,
+                      fp_outcome* outcome) noexcept
 
 
 cdef extern from "kernels/order.h" nogil:
     int FP_ORDER_ROUNDS
     uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
-    uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
-    void fp_permute_all(const int64_t* numbers, int64_t count, uint64_t n, const uint64_t* keys, int back, int64_t* out) noexcept
+    uint64_t fp_permute_back(uint64_t number, uint64_t n, uint64_t tweak,
+                             const uint64_t* keys) noexcept
+    void fp_permute_all(const int64_t* numbers, int64_t count, uint64_t n, const uint64_t* keys,
+                        int back, int64_t* out) noexcept
     uint64_t fp_hash_bytes(const uint8_t* bytes, size_t length, uint64_t seed) noexcept
 
 
@@ -342,8 +359,8 @@ cdef extern from "kernels/chunks.h" nogil:
         const int64_t* within
         const int64_t* rows
 
-    int fp_read_chunks(const fp_chunked* dataset, const fp_wanted* wanted, uint8_t* out, int64_t* counter,
-                       fp_outcome* outcome) noexcept
+    int fp_read_chunks(const fp_chunked* dataset, const fp_wanted* wanted, uint8_t* out,
+                       int64_t* counter, fp_outcome* outcome) noexcept
 
 
 cdef extern from "kernels/feature_table.h" nogil:
@@ -371,8 +388,9 @@ cdef extern from "kernels/feature_table.h" nogil:
         size_t num_lists
 
     void fp_features_free(fp_features* table) noexcept
-    void fp_features_next_piece(fp_features* table) noexcept
-    int fp_features_add(fp_features* table, const uint8_t* example, size_t length, int64_t row, int32_t* odd) noexcept
+    void fp_features_clear_lists(fp_features* table) noexcept
+    int fp_features_add(fp_features* table, const uint8_t* example, size_t length, int64_t row,
+                        int32_t* odd) noexcept
     void fp_features_sort(const fp_features* table, int64_t* order, int64_t* starts) noexcept
 
 
@@ -382,14 +400,14 @@ cdef extern from "<sys/uio.h>" nogil:
         size_t iov_len
 
 
-cdef extern from "kernels/pieces.h" nogil:
+cdef extern from "kernels/write_rows.h" nogil:
     ctypedef struct fp_rows:
         const int64_t* offsets
         const uint32_t* crcs
         int64_t num_rows
 
-    int fp_write_rows(int fd, const iovec* pieces, size_t num_pieces, uint64_t offset, const fp_rows* rows,
-                      fp_outcome* outcome) noexcept
+    int fp_write_rows(int fd, const iovec* pieces, size_t num_pieces, uint64_t offset,
+                      const fp_rows* rows, fp_outcome* outcome) noexcept
 
 
 cdef extern from "kernels/frames.h" nogil:
@@ -405,8 +423,8 @@ cdef extern from "kernels/frames.h" nogil:
 
     uint64_t fp_example_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
     uint64_t fp_apart_size(const fp_column* columns, size_t num_columns, int64_t row) noexcept
-    uint32_t fp_frame_example(const fp_column* columns, size_t num_columns, int64_t row, uint8_t* out, iovec* pieces,
-                              uint32_t* frame_crc) noexcept
+    uint32_t fp_frame_example(const fp_column* columns, size_t num_columns, int64_t row,
+                              uint8_t* out, iovec* pieces, uint32_t* frame_crc) noexcept
 
 
 cdef extern from "kernels/vectors.h" nogil:
@@ -419,8 +437,8 @@ cdef extern from "kernels/probe.h" nogil:
         int64_t mtime_ns
         fp_image_info info
 
-    int fp_probe_blob(int fd, uint64_t offset, uint64_t length, fp_scratch* scratch, int64_t row, fp_image_info* info,
-                      fp_outcome* outcome) noexcept
+    int fp_probe_blob(int fd, uint64_t offset, uint64_t length, fp_scratch* scratch, int64_t row,
+                      fp_image_info* info, fp_outcome* outcome) noexcept
     int fp_probe_path(const char* path, fp_scratch* scratch, int64_t row, fp_file_facts* facts,
                       fp_outcome* outcome) noexcept
 

@@ -1,12 +1,13 @@
-"""Keyed bijections of [0, n), and stable hashes of byte rows."""
+"""Permute [0, n) with keys, and hash rows of bytes."""
 from kernels cimport FP_ORDER_ROUNDS, fp_hash_bytes, fp_permute, fp_permute_all, fp_permute_back
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 NUM_KEYS = FP_ORDER_ROUNDS
 
 
-def permute(const int64_t[::1] numbers, int64_t size, const uint64_t[::1] keys, int64_t[::1] out, *, bint back=False):
-    """Each number of [0, size) to its image under the permutation that the keys choose; or `back`."""
+def permute(const int64_t[::1] numbers, int64_t size, const uint64_t[::1] keys, int64_t[::1] out, *,
+            bint back=False):
+    """Permute numbers of [0, size) with the keys, or invert that with `back`."""
     cdef Py_ssize_t i
     cdef bint is_outside = False
     if out.shape[0] != numbers.shape[0] or keys.shape[0] != FP_ORDER_ROUNDS:
@@ -24,10 +25,11 @@ def permute(const int64_t[::1] numbers, int64_t size, const uint64_t[::1] keys, 
 
 def permute_within(const int64_t[::1] numbers, const int64_t[::1] sizes, const int64_t[::1] tweaks,
                    const uint64_t[::1] keys, int64_t[::1] out, *, bint back=False):
-    """As `permute`, but each number has a size of its own, and a permutation of its own by its tweak."""
+    """Permute numbers that have their own size, and their own permutation by a tweak."""
     cdef Py_ssize_t i
     cdef bint is_outside = False
-    if not out.shape[0] == numbers.shape[0] == sizes.shape[0] == tweaks.shape[0] or keys.shape[0] != FP_ORDER_ROUNDS:
+    if not out.shape[0] == numbers.shape[0] == sizes.shape[0] == tweaks.shape[0] or \
+            keys.shape[0] != FP_ORDER_ROUNDS:
         raise ValueError(f"arrays of one length, and {FP_ORDER_ROUNDS} keys, are needed")
     with nogil:
         for i in range(numbers.shape[0]):
@@ -42,12 +44,14 @@ def permute_within(const int64_t[::1] numbers, const int64_t[::1] sizes, const i
         raise IndexError(f"number {numbers[i]} does not lie in [0, {sizes[i]})")
 
 
-def hash_rows(const uint8_t[::1] values, const int64_t[::1] offsets, uint64_t seed, uint64_t[::1] out):
-    """64 bits for each row of bytes; rows begin and end at `offsets`."""
+def hash_rows(const uint8_t[::1] values, const int64_t[::1] offsets, uint64_t seed,
+              uint64_t[::1] out):
+    """Hash each row of bytes, between two offsets, to 64 bits."""
     cdef Py_ssize_t i
     cdef const uint8_t* first = &values[0] if values.shape[0] else NULL
-    if offsets.shape[0] != out.shape[0] + 1 or offsets[0] != 0 or offsets[out.shape[0]] != values.shape[0]:
-        raise ValueError("offsets must rise from 0 to the number of values, one more than there are rows")
+    if offsets.shape[0] != out.shape[0] + 1 or offsets[0] != 0 or \
+            offsets[out.shape[0]] != values.shape[0]:
+        raise ValueError("offsets: must rise from 0 to the number of values, one longer than out")
     for i in range(out.shape[0]):
         if offsets[i] > offsets[i + 1]:
             raise ValueError("offsets must not decrease")

@@ -1,4 +1,4 @@
-"""Image headers of files, or of pieces of one file, by any number of threads."""
+"""Read image headers of files, or of blobs in one file, in any number of threads."""
 from kernels cimport (
     FP_OK,
     fp_close_counter,
@@ -24,7 +24,8 @@ cdef class ProbeBlobs:
     cdef fp_image_info[::1] infos
     cdef int64_t counter
 
-    def __init__(self, int fd, const uint64_t[::1] offsets, const uint64_t[::1] lengths, fp_image_info[::1] infos):
+    def __init__(self, int fd, const uint64_t[::1] offsets, const uint64_t[::1] lengths,
+                 fp_image_info[::1] infos):
         if not offsets.shape[0] == lengths.shape[0] == infos.shape[0]:
             raise ValueError("offsets, lengths and infos must be of one length")
         self.fd, self.offsets, self.lengths, self.infos = fd, offsets, lengths, infos
@@ -43,8 +44,8 @@ cdef class ProbeBlobs:
         scratch.own_bytes = NULL
         scratch.capacity = 0
         while row < num_rows:
-            if fp_probe_blob(self.fd, self.offsets[row], self.lengths[row], &scratch, row, &self.infos[row],
-                             outcome) != FP_OK:
+            if fp_probe_blob(self.fd, self.offsets[row], self.lengths[row], &scratch, row,
+                             &self.infos[row], outcome) != FP_OK:
                 fp_close_counter(&self.counter, num_rows)
                 break
             row = fp_take_row(&self.counter)
@@ -67,13 +68,14 @@ cdef class ProbeFiles:
     def __dealloc__(self):
         free(self.own_paths)
 
-    def __init__(self, list paths, uint64_t[::1] sizes, int64_t[::1] times, fp_image_info[::1] infos):
+    def __init__(self, list paths, uint64_t[::1] sizes, int64_t[::1] times,
+                 fp_image_info[::1] infos):
         cdef Py_ssize_t i
         if not len(paths) == sizes.shape[0] == times.shape[0] == infos.shape[0]:
             raise ValueError("paths, sizes, times and infos must be of one length")
         self.paths, self.sizes, self.times, self.infos = paths, sizes, times, infos
         for i in range(len(paths)):
-            self.own_paths[i] = PyBytes_AsString(paths[i])  # lent by the bytes that self.paths holds
+            self.own_paths[i] = PyBytes_AsString(paths[i])  # self.paths keeps the bytes alive
 
     def run(self):
         cdef fp_outcome outcome
@@ -93,6 +95,7 @@ cdef class ProbeFiles:
             if fp_probe_path(self.own_paths[row], &scratch, row, &facts, outcome) != FP_OK:
                 fp_close_counter(&self.counter, num_rows)
                 break
-            self.sizes[row], self.times[row], self.infos[row] = facts.size, facts.mtime_ns, facts.info
+            self.sizes[row], self.times[row] = facts.size, facts.mtime_ns
+            self.infos[row] = facts.info
             row = fp_take_row(&self.counter)
         fp_scratch_free(&scratch)

@@ -1,4 +1,4 @@
-"""PNG files to samples, and the compressions of TIFF, GIF and BMP undone."""
+"""Decode PNG files to samples, and decompress the data of TIFF, GIF and BMP."""
 from kernels cimport (
     FP_OK,
     fp_png_bytes,
@@ -20,7 +20,7 @@ COMPRESSIONS = {"LZW": 0, "PackBits": 1, "Deflate": 2}
 
 
 def png_samples(const uint8_t[::1] data):
-    """What is wrong with the PNG (status and words, or None), and its samples (height, width, channels)."""
+    """Return a PNG's failure (status and message) or None, and its samples (h, w, channels)."""
     cdef fp_scratch scratch
     cdef const char* why = NULL
     cdef int status
@@ -38,7 +38,7 @@ def png_samples(const uint8_t[::1] data):
 
 
 def unpack(const uint8_t[::1] data, uint8_t[::1] out, str compression):
-    """True when the data were whole and `out` is full."""
+    """Fill `out` exactly and return True, or return False for damaged data."""
     cdef int chosen = COMPRESSIONS[compression]
     cdef bint is_whole
     if data.shape[0] == 0 or out.shape[0] == 0:
@@ -54,7 +54,7 @@ def unpack(const uint8_t[::1] data, uint8_t[::1] out, str compression):
 
 
 def unpack_gif(const uint8_t[::1] data, int bits, uint8_t[::1] out):
-    """True when the data were whole and `out` is full."""
+    """Fill `out` exactly and return True, or return False for damaged data."""
     cdef bint is_whole
     if data.shape[0] == 0 or out.shape[0] == 0:
         return False
@@ -64,7 +64,7 @@ def unpack_gif(const uint8_t[::1] data, int bits, uint8_t[::1] out):
 
 
 def unpack_fax(const uint8_t[::1] data, int kind, bint is_mixed, uint8_t[:, ::1] out):
-    """True when the rows were whole."""
+    """Fill `out` and return True, or return False for damaged data."""
     cdef uint32_t width = out.shape[1], height = out.shape[0]
     cdef bint is_whole
     if data.shape[0] == 0 or width == 0 or height == 0:
@@ -75,7 +75,7 @@ def unpack_fax(const uint8_t[::1] data, int kind, bint is_mixed, uint8_t[:, ::1]
 
 
 def unpack_runs(const uint8_t[::1] data, int bits, uint8_t[:, ::1] out):
-    """True when the runs were whole. Pixels that none covers stay as they are."""
+    """Fill `out` and return True, or False for damaged data. Skipped pixels stay unchanged."""
     cdef uint32_t width = out.shape[1], height = out.shape[0]
     cdef bint is_whole
     if data.shape[0] == 0 or width == 0 or height == 0:

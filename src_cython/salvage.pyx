@@ -1,4 +1,4 @@
-"""What is still whole in a damaged file: records found again, and spans compared with their checksums."""
+"""Find whole records in a damaged file, and compare spans with their checksums."""
 from kernels cimport (
     FP_OK,
     FP_TRUNCATED,
@@ -13,7 +13,7 @@ from kernels cimport (
     fp_walk,
     fp_walk_begin,
     fp_walk_end,
-    fp_walk_on,
+    fp_walk_next,
     outcome_tuple,
 )
 from libc.stdint cimport int32_t, int64_t, uint64_t
@@ -40,9 +40,9 @@ cdef class Walk:
         cdef fp_outcome outcome
         outcome.status = FP_OK
         if pieces.shape[0] == 0:
-            raise ValueError("pieces: room for one at least is needed")
+            raise ValueError("pieces: give an array of at least one")
         with nogil:
-            fp_walk_on(&self.walk, stride, &pieces[0], pieces.shape[0], &num_pieces, &outcome)
+            fp_walk_next(&self.walk, stride, &pieces[0], pieces.shape[0], &num_pieces, &outcome)
         return num_pieces, outcome_tuple(&outcome)
 
 
@@ -67,14 +67,18 @@ cdef class CheckSpans:
     cdef void _check(self) noexcept nogil:
         cdef int64_t num_rows = self.spans.shape[0]
         cdef int64_t row = fp_take_row(&self.counter)
+        cdef uint64_t shard
         cdef fp_outcome outcome
         cdef fp_scratch scratch
         scratch.own_bytes = NULL
         scratch.capacity = 0
         while row < num_rows:
-            if self.spans[row].shard >= <uint64_t> self.fds.shape[0] or self.fds[self.spans[row].shard] < 0:
-                self.statuses[row] = fp_fail(&outcome, FP_TRUNCATED, row, 0, "the span names a shard that is not there")
+            shard = self.spans[row].shard
+            if shard >= <uint64_t> self.fds.shape[0] or self.fds[shard] < 0:
+                self.statuses[row] = fp_fail(&outcome, FP_TRUNCATED, row, 0,
+                                             "the span refers to a missing shard")
             else:
-                self.statuses[row] = fp_check_span(self.fds[self.spans[row].shard], &self.spans[row], &scratch, row, &outcome)
+                self.statuses[row] = fp_check_span(self.fds[self.spans[row].shard],
+                                                   &self.spans[row], &scratch, row, &outcome)
             row = fp_take_row(&self.counter)
         fp_scratch_free(&scratch)

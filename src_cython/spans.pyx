@@ -1,4 +1,4 @@
-"""Spans against the sizes of their files."""
+"""Compare spans with the sizes of their files."""
 from kernels cimport fp_span
 from libc.stdint cimport uint64_t
 
@@ -13,7 +13,8 @@ def first_outside(const fp_span[::1] spans, const uint64_t[::1] sizes):
     with nogil:
         for i in range(spans.shape[0]):
             if spans[i].shard >= <uint64_t> sizes.shape[0] or \
-                    not lies_within(spans[i].record_offset, spans[i].record_length, sizes[spans[i].shard]) or \
+                    not lies_within(spans[i].record_offset, spans[i].record_length,
+                                    sizes[spans[i].shard]) or \
                     (spans[i].offset != no_span and
                      not lies_within(spans[i].offset, spans[i].length, sizes[spans[i].shard])):
                 found = i

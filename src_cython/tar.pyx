@@ -1,8 +1,9 @@
-"""The members of a tar file, sorted into samples."""
+"""List the members of a tar file by sample."""
 from kernels cimport (
     FP_OK,
     fp_is_tar_header,
     fp_list_members,
+    fp_member,
     fp_members,
     fp_members_free,
     fp_outcome,
@@ -49,7 +50,8 @@ cdef class Members:
         self._export()
         self.suffixes = [
             (<const char*> self.members.suffixes.own_features[i].own_name)[
-                :self.members.suffixes.own_features[i].name_length].decode("utf-8", "backslashreplace")
+                :self.members.suffixes.own_features[i].name_length].decode("utf-8",
+                                                                           "backslashreplace")
             for i in range(self.members.suffixes.num_features)
         ]
 
@@ -63,13 +65,15 @@ cdef class Members:
         self.key_lengths = np.empty(num_members, np.int64)
         cdef uint64_t[::1] offsets = self.offsets, sizes = self.sizes
         cdef int32_t[::1] suffix_numbers = self.suffix_numbers
-        cdef int64_t[::1] samples = self.samples, name_offsets = self.name_offsets, key_lengths = self.key_lengths
+        cdef int64_t[::1] samples = self.samples, name_offsets = self.name_offsets
+        cdef int64_t[::1] key_lengths = self.key_lengths
+        cdef const fp_member* member
         with nogil:
             for i in range(num_members):
-                offsets[i], sizes[i] = self.members.own_members[i].offset, self.members.own_members[i].size
-                suffix_numbers[i], samples[i] = self.members.own_members[i].suffix, self.members.own_members[i].sample
-                name_offsets[i], key_lengths[i] = (self.members.own_members[i].name_offset,
-                                                   self.members.own_members[i].key_length)
+                member = &self.members.own_members[i]
+                offsets[i], sizes[i] = member.offset, member.size
+                suffix_numbers[i], samples[i] = member.suffix, member.sample
+                name_offsets[i], key_lengths[i] = member.name_offset, member.key_length
         self.names = np.empty(self.members.names_length, np.uint8)
         if self.members.names_length:
             self.names[:] = <uint8_t[:self.members.names_length]> self.members.own_names

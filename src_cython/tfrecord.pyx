@@ -1,4 +1,4 @@
-"""TFRecord framing: find records in a piece of a file, put frames around payloads."""
+"""Find the records in a piece of a TFRecord."""
 from kernels cimport FP_OK, fp_outcome, fp_scan_records, outcome_tuple
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def scan(const uint8_t[::1] data, uint64_t bytes_left, *, uint64_t record_limit, bint check=True):
-    # A frame takes 16 bytes at least, so this many records are the most that `data` can hold.
+    # A frame takes at least 16 bytes, so `data` holds at most this many records.
     cdef size_t capacity = data.shape[0] // 16 + 1
     cdef size_t num_records = 0, consumed = 0, wanted = 0
     cdef uint64_t[::1] offsets, lengths
@@ -21,7 +21,9 @@ def scan(const uint8_t[::1] data, uint64_t bytes_left, *, uint64_t record_limit,
     offsets, lengths, crcs = offset_array, length_array, crc_array
     cdef const uint8_t* first = &data[0] if data.shape[0] else NULL
     with nogil:
-        fp_scan_records(first, data.shape[0], bytes_left, record_limit, check, capacity, &offsets[0], &lengths[0],
-                        &crcs[0], &num_records, &consumed, &wanted, &outcome)
+        fp_scan_records(first, data.shape[0], bytes_left, record_limit, check, capacity,
+                        &offsets[0], &lengths[0], &crcs[0], &num_records, &consumed, &wanted,
+                        &outcome)
     found = slice(0, num_records)
-    return offset_array[found].copy(), length_array[found].copy(), crc_array[found].copy(), consumed, wanted, outcome_tuple(&outcome)
+    arrays = (offset_array[found].copy(), length_array[found].copy(), crc_array[found].copy())
+    return *arrays, consumed, wanted, outcome_tuple(&outcome)

@@ -1,4 +1,4 @@
-"""JPEGs that take long to decode -> the same image in one sequential scan."""
+"""Transcode slow JPEGs to one sequential scan, without loss."""
 from kernels cimport (
     FP_NO_MEMORY,
     FP_OK,
@@ -13,11 +13,12 @@ from kernels cimport (
 )
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-REASONS = {FP_ONE_SCAN_ALREADY: "fast already", FP_WOULD_GROW: "would grow", FP_TOO_UNUSUAL: "unusual"}
+REASONS = {FP_ONE_SCAN_ALREADY: "fast already", FP_WOULD_GROW: "would grow",
+           FP_TOO_UNUSUAL: "unusual"}
 
 
 cdef class Transcoder:
-    """Owns libjpeg's objects and the memory of the last image; one thread uses it at a time."""
+    """libjpeg's objects and the memory of the last image, for one thread at a time."""
     cdef fp_transcoder* own_transcoder
     cdef fp_transcode_options options
 
@@ -42,7 +43,8 @@ cdef class Transcoder:
         if data.shape[0] == 0:
             return reasons[FP_TOO_UNUSUAL]
         with nogil:
-            status = fp_transcode(self.own_transcoder, &data[0], data.shape[0], &self.options, &out, &length)
+            status = fp_transcode(self.own_transcoder, &data[0], data.shape[0], &self.options, &out,
+                                  &length)
         if status == FP_NO_MEMORY:
             raise MemoryError
         return out[:length] if status == FP_OK else reasons[status]

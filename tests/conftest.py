@@ -1,4 +1,4 @@
-"""Fixtures that several test files share, and how many examples hypothesis tries."""
+"""Fixtures of several test files, isolated tests and the profile of hypothesis."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,24 +13,28 @@ from fastpack._native.decode import use_sequential
 from fastpack.packing.staging import Staging
 from tests.support import isolation
 from tests.support.command_line import write_image
+from tests.support.extent import num_examples
 from tests.support.images import jpeg, photo, save, to_pillow, with_orientation
 
 # Called by pytest in place of the bodies of tests marked `isolated`.
 pytest_pyfunc_call = isolation.pytest_pyfunc_call
 
-settings.register_profile(
-    "fastpack",
-    deadline=None,  # tests never depend on time
-    derandomize=bool(os.environ.get("CI")),
-    max_examples=40,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("fastpack")
+
+def pytest_configure() -> None:
+    """Sets how many examples hypothesis tries."""
+    settings.register_profile(
+        "fastpack",
+        deadline=None,  # tests never depend on time
+        derandomize=bool(os.environ.get("CI")),
+        max_examples=num_examples(40),
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("fastpack")
 
 
 @pytest.fixture
-def stop_behind(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractContextManager[None]]:
-    """`with stop_behind(2): ...` interrupts a pack, as Ctrl-C does, once two of its shards are finished."""
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractContextManager[None]]:
+    """Return a context manager that interrupts a pack after some shards, as Ctrl-C does."""
 
     @contextmanager
     def stopping(num_shards: int) -> Iterator[None]:
@@ -50,7 +54,7 @@ def stop_behind(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractCont
 
 @pytest.fixture(scope="module")
 def own_decoder() -> Iterator[None]:
-    """Our decoder takes what it can, also of so little data that making tables takes longer than libjpeg takes."""
+    """Use fastpack's own JPEG decoder for small images too."""
     use_sequential("always")
     yield
     use_sequential("where it pays")

@@ -77,7 +77,7 @@ class Slowdown:
 _PACKING = (
     Function("gather", "files", "fp_read_file"),
     Function("gather", "image", "fp_probe", 64),
-    Function("pieces", "pieces", "fp_write_rows"),
+    Function("write_rows", "write_rows", "fp_write_rows"),
 )
 SLOWDOWNS = {
     "decode, crop": Slowdown((Function("decode", "decode", "fp_decode_jpeg"),), ("decode", "crop")),

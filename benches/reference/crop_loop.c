@@ -15,7 +15,7 @@
 
 #include <jpeglib.h>
 
-#include "picture.h"
+#include "geometry.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=haswell", "default")))

@@ -29,7 +29,7 @@ class SmallImages:
         return Location(f"image {row}")
 
     def read(self, rows: Any) -> Batch:
-        images = fastpack.Ragged.of_bytes(self._images[row] for row in rows)
+        images = fastpack.core.Ragged.of_bytes(self._images[row] for row in rows)
         return Batch({"image": images, "label": np.asarray(rows, np.int64)}, len(rows))
 
 

@@ -13,10 +13,10 @@ _Wanted = tuple[
 
 @disjoint_base
 class ReadChunks:
-    # chunks (n,) of structs.CHUNK, row by row of the grid; filters (k,) of structs.FILTER; fill: the bytes of one item.
-    # shape, chunk_shape: of the dataset, samples first.
-    # wanted: numbers (l,) of layers of the grid, starts (l + 1,), and for each sample, (m,): its number within the layer, and the row
-    # of `out`, bytes, that it goes to.
+    # chunks: (n,) of dtypes.CHUNK, row by row of the grid. filters: (k,) of dtypes.FILTER.
+    # fill: the bytes of one item. shape, chunk_shape: of the dataset, samples first.
+    # wanted: layers (l,) of the grid, and starts (l + 1,) of their samples. For each sample (m,):
+    # its number within the layer, and its row of `out` (bytes).
     def __init__(
         self,
         fd: int,
@@ -29,5 +29,5 @@ class ReadChunks:
         wanted: _Wanted,
         out: npt.NDArray[np.uint8],
     ) -> None: ...
-    # Any number of threads call it; each returns when no chunk is left.
+    # Called by any number of threads. Returns when no chunk is left.
     def run(self) -> Outcome: ...

@@ -11,21 +11,22 @@ KINDS: dict[str, int]
 
 @disjoint_base
 class ExampleFrames:
-    # Where each framed record begins, int64 (n + 1,); the CRC-32C of each example, uint32 (n,); where the values that stay
-    # apart begin, int64 (n, columns apart), counted from the first record.
+    # The beginning of each framed record, int64 (n + 1,); the CRC-32C of each Example, uint32 (n,);
+    # the beginning of values apart, int64 (n, columns apart). All count from the first record.
     @property
     def offsets(self) -> npt.NDArray[np.int64]: ...
     @property
     def crcs(self) -> npt.NDArray[np.uint32]: ...
     @property
     def places(self) -> npt.NDArray[np.int64]: ...
-    # All records, uint8 (total,), but for the values that stay apart.
+    # All records without the values apart, uint8 (total,).
     @property
     def records(self) -> npt.NDArray[np.uint8]: ...
-    # columns: (name, kind, values, value_offsets, row_offsets). value_offsets: int64, where each bytes value begins and the
-    # last one ends, None for numbers; row_offsets: int64 (n + 1,), the values of each row, None for one each.
-    # apart: names of bytes columns of one value a row, and the CRC-32C of each value (n,); they are not copied but written
-    # from where they are.
+    # columns: (name, kind, values, value_offsets, row_offsets). value_offsets: int64, bounds of
+    # bytes values, None for numbers. row_offsets: int64 (n + 1,), bounds of rows in the values,
+    # None for one value a row.
+    # apart: names of bytes columns with one value a row, and the CRC-32C of each value (n,). These
+    # values are written from their arrays, without a copy.
     def __init__(
         self,
         columns: Sequence[
@@ -41,7 +42,8 @@ class ExampleFrames:
         *,
         apart: dict[str, npt.NDArray[np.uint32]] | None = None,
     ) -> None: ...
-    # Any number of threads call it; each returns when no row is left.
+    # Called by any number of threads. Returns when no row is left.
     def run(self) -> None: ...
-    # Writes all records to a file, once `run` is done, and reads them back on the way: status 5 when one is not what was written.
+    # Call after `run`. Writes all records to a file and reads them back. Status 5: a record differs
+    # from the written one.
     def write(self, fd: int, offset: int) -> Outcome: ...

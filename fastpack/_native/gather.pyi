@@ -8,9 +8,9 @@ from fastpack.errors import Outcome
 
 @disjoint_base
 class Gather:
-    # spans (n,) of structs.SPAN; span i goes to out[offsets[i]:], bytes.
-    # fds: descriptors by shard number; or memory: the buffer that all offsets count in.
-    # check: compare with the checksum where the span has one.
+    # spans: (n,) of dtypes.SPAN. Span i goes to out[offsets[i]:], bytes.
+    # fds: descriptors by shard number; or memory: the buffer of all spans.
+    # check: compare the checksums of spans that have one.
     def __init__(
         self,
         spans: npt.NDArray[Any],
@@ -22,24 +22,27 @@ class Gather:
         check: bool = True,
         keep_going: bool = False,
     ) -> None: ...
-    # Any number of threads call it; each returns when no span is left, with the first failure that it met. Without
-    # keep_going the first failure ends the work of all.
+    # Called by any number of threads. Returns when no span is left, with the first failure of this
+    # thread. Without keep_going, the first failure ends the work of all threads.
     def run(self) -> Outcome: ...
-    # By row.
+    # In the order of rows.
     def failures(self) -> list[Outcome]: ...
 
-# spans (n,) of structs.SPAN, in order of shard and offset; fds: descriptors by shard number.
-def announce(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
+# Advises the OS that these spans will be read soon. spans: (n,) of dtypes.SPAN, sorted by shard and
+# offset. fds: descriptors by shard number.
+def advise_willneed(spans: npt.NDArray[Any], fds: npt.NDArray[np.int32]) -> None: ...
 
-# What LookAtFiles says of a folder or a device; and what says to it that a file is not to be looked at.
+# Values of `errors`: StatFiles sets the first for a folder or a device. It skips files with the
+# second.
 NOT_A_FILE: int
 PASSED_OVER: int
 
 @disjoint_base
-class LookAtFiles:
-    # folder: what stands before each name. names: as the system has them, without NULs; name i is names[ends[i]:ends[i + 1]], n of
-    # them. sizes (n,), bytes; times (n,), of modification, ns; errors (n,): 0, or the errno that says why nothing is known, or
-    # NOT_A_FILE; what is PASSED_OVER before stays so.
+class StatFiles:
+    # folder: the prefix of each name. names: n names as bytes of the OS, without NULs; name i is
+    # names[ends[i]:ends[i + 1]].
+    # Gives sizes (n,) in bytes, times (n,) of modification in ns, and errors (n,): 0, an errno, or
+    # NOT_A_FILE. Files whose error is PASSED_OVER before are skipped.
     def __init__(
         self,
         folder: bytes,
@@ -49,14 +52,16 @@ class LookAtFiles:
         times: npt.NDArray[np.int64],
         errors: npt.NDArray[np.int32],
     ) -> None: ...
-    # Any number of threads call it; each returns when no file is left.
+    # Called by any number of threads. Returns when no file is left.
     def run(self) -> None: ...
 
 @disjoint_base
 class GatherFiles:
-    # folder, names, ends: as of LookAtFiles. File rows[i], n of them, goes to out[offsets[i]:offsets[i + 1]], bytes. offsets (n + 1,).
-    # most_ahead: how many files a thread may have open at a time, 16 at most.
-    # crcs (n,): CRC-32C of each; infos (n,) of structs.IMAGE_INFO, statuses (n,): what its header says, or why that is nothing.
+    # folder, names, ends: as for StatFiles. File rows[i] of n goes to out[offsets[i]:offsets[i +
+    # 1]], bytes. offsets: (n + 1,).
+    # max_ahead: the number of files that a thread may have open, at most 16.
+    # Gives crcs (n,), the CRC-32C of each; infos (n,) of dtypes.IMAGE_INFO from the headers; and
+    # statuses (n,), the kernel status of each header.
     def __init__(
         self,
         folder: bytes,
@@ -69,6 +74,6 @@ class GatherFiles:
         infos: npt.NDArray[Any],
         statuses: npt.NDArray[np.int32],
         *,
-        most_ahead: int = 16,
+        max_ahead: int = 16,
     ) -> None: ...
     def run(self) -> Outcome: ...

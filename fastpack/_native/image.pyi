@@ -3,8 +3,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# Reads the headers of n images that lie in `data`. offsets and lengths (n,), in bytes;
-# infos (n,) of structs.IMAGE_INFO and statuses (n,) receive what is found.
+# Reads the headers of n images in `data`. offsets and lengths: (n,), in bytes. Gives infos (n,) of
+# dtypes.IMAGE_INFO and statuses (n,).
 def probe_many(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],

@@ -6,8 +6,8 @@ from typing_extensions import disjoint_base
 
 from fastpack.errors import Outcome
 
-# Reads the headers of n images that lie in one open file. offsets and lengths (n,), in bytes; infos (n,) of structs.IMAGE_INFO
-# receive what is found, and no width for what is no image.
+# Reads the headers of n images in one open file. offsets and lengths: (n,), in bytes. Gives infos
+# (n,) of dtypes.IMAGE_INFO; width 0 means not an image.
 @disjoint_base
 class ProbeBlobs:
     def __init__(
@@ -17,10 +17,11 @@ class ProbeBlobs:
         lengths: npt.NDArray[np.uint64],
         infos: npt.NDArray[Any],
     ) -> None: ...
-    # Any number of threads call it; each returns when no row is left.
+    # Called by any number of threads. Returns when no row is left.
     def run(self) -> Outcome: ...
 
-# The same of n files, by their names as the system has them; sizes (n,) in bytes and times (n,) of modification in ns too.
+# Reads the headers of n files by their paths. Gives also sizes (n,) in bytes and times (n,) of
+# modification in ns.
 @disjoint_base
 class ProbeFiles:
     def __init__(

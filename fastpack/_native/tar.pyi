@@ -4,14 +4,14 @@ from typing_extensions import disjoint_base
 
 from fastpack.errors import Outcome
 
-# True when the bytes begin with a sound header of a tar file.
+# True if the bytes begin with a valid tar header.
 def is_header(data: bytes | npt.NDArray[np.uint8]) -> bool: ...
 
-# The n plain files in an open tar file of `size` bytes whose names are a key, a dot and a suffix.
+# The n regular files in an open tar file of `size` bytes whose names are a key, a dot and a suffix.
 @disjoint_base
 class Members:
-    # (n,): where its bytes lie and how many; which of the suffixes; which sample: neighbours of one key are one sample;
-    # where its key stands in `names` and how long that is (members of one sample share it).
+    # (n,) each. The offset and the number of its bytes. The index of its suffix. Its sample, which
+    # is consecutive members with one key. The offset and length of its key in `names`.
     @property
     def offsets(self) -> npt.NDArray[np.uint64]: ...
     @property
@@ -24,16 +24,16 @@ class Members:
     def name_offsets(self) -> npt.NDArray[np.int64]: ...
     @property
     def key_lengths(self) -> npt.NDArray[np.int64]: ...
-    # The keys, one behind the other.
+    # The keys, one after the other.
     @property
     def names(self) -> npt.NDArray[np.uint8]: ...
-    # Plain files that are no part of a sample, by their names.
+    # Regular files whose names belong to no sample.
     @property
     def num_passed_over(self) -> int: ...
     # In lower case.
     @property
     def suffixes(self) -> list[str]: ...
-    # Its row is the number of the member, counted among all.
+    # Its row is the number of the member in the archive.
     @property
     def failure(self) -> Outcome: ...
     def __init__(self, fd: int, size: int, max_suffixes: int) -> None: ...

@@ -5,9 +5,9 @@ from fastpack.errors import Outcome
 
 _Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 
-# The records that lie whole in `data`, a piece of a file with `bytes_left` bytes from the piece's start to its end.
-# Gives: offsets (n,) of the payloads in `data`, lengths (n,), unmasked CRC-32C (n,), bytes consumed,
-# bytes wanted for the next record, outcome.
+# Finds the whole records in `data`, a piece of a file with `bytes_left` bytes from its beginning
+# on. Returns for the payloads: offsets (n,) in `data`, lengths (n,), unmasked CRC-32C (n,). Then
+# the bytes consumed, the bytes that the next record needs, and the outcome.
 def scan(
     data: _Bytes, bytes_left: int, *, record_limit: int, check: bool = True
 ) -> tuple[

@@ -58,7 +58,7 @@ CHUNK = np.dtype(
 # The part of an image that one output shows. The box (x, y, width, height), in upright coordinates,
 # is scaled to scaled_width x scaled_height; 0 is the output's size. The output is the window of the
 # scaled box at (left, top). `orientation` says how the stored pixels are turned.
-# fp_view in src_cython/kernels/picture.h.
+# fp_view in src_cython/kernels/geometry.h.
 VIEW = np.dtype(
     [
         ("x", "<u4"),

@@ -20,6 +20,7 @@ DOUBTFUL = "?"
 PLAIN = "-"
 # Blobs stay in their files until a sample is read; the other kinds are columns in memory.
 BLOB_KINDS = ("image", "mask", "pixels", "bytes")
+USUAL_NAMES = ("image", "label", "key")
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,15 @@ def free_name(name: str, taken: Collection[str]) -> str:
     while name in taken:
         name = f"_{name}"
     return name
+
+
+def usual_rank(name: str) -> int:
+    """Return the rank of a field in a schema: image, label and key come first.
+
+    >>> sorted(["mask", "key", "image"], key=usual_rank)
+    ['image', 'key', 'mask']
+    """
+    return USUAL_NAMES.index(name) if name in USUAL_NAMES else len(USUAL_NAMES)
 
 
 def merge_class_names(pieces: list[tuple[str, ...]]) -> tuple[str, ...]:

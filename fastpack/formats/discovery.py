@@ -1,4 +1,4 @@
-"""Which shards a path, a glob or a folder means."""
+"""Find the files of a dataset by a path, a glob or a folder."""
 
 import fnmatch
 import glob
@@ -19,21 +19,21 @@ from fastpack.errors import (
 )
 from fastpack.files.companions import is_beside
 from fastpack.files.file_names import path_of
-from fastpack.files.image_folder import has_image_files
+from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, first_alias, in_order, members_below, missing, strangers
 from fastpack.files.publication import refuse_unfinished, unfinished_files
-from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.registry import named, of_suffix
+from fastpack.formats.protocols import DatasetPaths, VirtualDatasetContainer
+from fastpack.formats.registry import of_suffix
 
 
 def find_shards(path: DatasetPaths, *, check: bool = True, untrusted: bool = False) -> list[Path]:
-    """The files that a path, the name of a set, a glob, a folder or a list of these means, in order for each.
+    """Return the files that a path, a glob, a folder or a list of these stands for, in order.
 
-    The name that was packed to stands for all files of its set: numbered ones, and those that were appended.
+    The output's name of a pack stands for all files of its set, also appended ones.
 
-    - check: raise MixedSetError for files of one set that do not belong together, for a set that is being replaced, and for a
-      set that was found by a folder, a glob or its name and lacks a file.
-    - untrusted: open none of them; raises FormatError if a file may be the virtual dataset of others.
+    - check: raise MixedSetError for files of one set that do not belong together, and for a set
+      that is being replaced. A set that is not listed file by file must also be complete.
+    - untrusted: open no file; raise FormatError if one may be the virtual dataset of others.
     """
     parts = _flat(path)
     if not parts:
@@ -55,45 +55,19 @@ def find_shards(path: DatasetPaths, *, check: bool = True, untrusted: bool = Fal
 
 def _flat(path: DatasetPaths) -> list[Path]:
     parts = None if isinstance(path, (str, os.PathLike)) else checks.listed(path)
-    return (
-        [path_of("path", path)]
-        if parts is None
-        else [each for part in parts for each in _flat(part)]
-    )
+    if parts is None:
+        return [path_of("path", path)]
+    return [each for part in parts for each in _flat(part)]
 
 
 def _files_of(path: Path, numbered: list[Member], untrusted: bool) -> list[Path]:
-    """`numbered`: the numbered files of the set that has this name. Beside a number 0, the plain file is read alone: a master."""
+    """Return the files of one path. `numbered` are the numbered files of the set of this name."""
     if path.is_dir():
-        members = [
-            member
-            for member in path.iterdir()
-            if of_suffix(member) and not member.name.startswith(".")
-        ]
-        found = _without_virtual_datasets(members, untrusted)
-        if has_images := has_image_files(path):
-            warn(
-                [
-                    f"{path} holds images beside {found[0].name}; only the {len(found):,} packed files are read"
-                ]
-                if found
-                else []
-            )
-        if found or has_images:
-            return found or [path]
-        refuse_unfinished(unfinished_files(path, "*"))
-        raise EmptySourceError(
-            with_location(
-                "no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`",
-                Location(path),
-            )
-        )
+        return _files_below(path, untrusted)
     if path.exists():
-        return (
-            [path]
-            if numbered and numbered[0].number == 0
-            else [path, *(member.path for member in numbered)]
-        )
+        if numbered and numbered[0].number == 0:  # the plain file is their virtual dataset
+            return [path]
+        return [path, *(member.path for member in numbered)]
     if numbered:
         return [member.path for member in numbered]
     found = _without_virtual_datasets(
@@ -101,14 +75,30 @@ def _files_of(path: Path, numbered: list[Member], untrusted: bool) -> list[Path]
     )
     if not found:
         refuse_unfinished(unfinished_files(path.parent, path.name))
-        raise MissingFileError(
-            2, with_location("no such file, and no file matches; check the path", Location(path))
-        )
+        message = "no such file, and no file matches; check the path"
+        raise MissingFileError(2, with_location(message, Location(path)))
     return found
 
 
+def _files_below(folder: Path, untrusted: bool) -> list[Path]:
+    members = (member for member in folder.iterdir() if not member.name.startswith("."))
+    found = _without_virtual_datasets(filter(of_suffix, members), untrusted)
+    has_images = has_image_files(folder)
+    if found and has_images:
+        count = f"only the {len(found):,} packed files are read"
+        warn([f"{folder} holds images beside {found[0].name}; {count}"])
+    if found or has_images:
+        return found or [folder]
+    refuse_unfinished(unfinished_files(folder, "*"))
+    message = "no TFRecord, HDF5 or tar files here, and no images to `fastpack pack`"
+    raise EmptySourceError(with_location(message, Location(folder)))
+
+
 def _with_firsts(matches: list[Path], pattern: str) -> Iterable[Path]:
-    """Adds the plain file that shards were appended to: it counts as number 0, so a pattern that matches that name means it too."""
+    """Add the plain files that shards were appended to.
+
+    Such a file counts as number 0, so a pattern that matches that name stands for it too.
+    """
     found = [match for match in matches if not is_beside(match)]
     outputs = dict.fromkeys(member.output for member in map(Member.of, found) if member)
     firsts = [
@@ -120,7 +110,7 @@ def _with_firsts(matches: list[Path], pattern: str) -> Iterable[Path]:
 
 
 def _without_virtual_datasets(paths: Iterable[Path], untrusted: bool) -> list[Path]:
-    """In order; a virtual dataset is left out where its shards are among them, since it shows the same samples."""
+    """Return the files in order, without virtual datasets whose shards are among them."""
     found = in_order(paths)
     firsts = {member.output for member in map(Member.of, found) if member and member.number == 0}
     return [
@@ -129,11 +119,10 @@ def _without_virtual_datasets(paths: Iterable[Path], untrusted: bool) -> list[Pa
 
 
 def _is_virtual_dataset(path: Path, untrusted: bool) -> bool:
-    if path.suffix.lower() not in named("hdf5").suffixes:
+    container = of_suffix(path)
+    if not isinstance(container, VirtualDatasetContainer):
         return False
     if untrusted:
-        message = "only HDF5's library can tell whether this file shows its shards, and it is untrusted; name the files to read"
+        message = "an untrusted file may be a virtual dataset of its shards; name the files to read"
         raise FormatError(with_location(message, Location(path)))
-    from fastpack.formats.hdf5.virtual import is_virtual_dataset
-
-    return is_virtual_dataset(path)
+    return container.is_virtual_dataset(path)

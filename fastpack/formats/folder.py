@@ -1,6 +1,6 @@
-"""A folder of image files as a dataset, in place: class = folder. Read-only.
+"""A folder of image files as a read-only dataset; folders are classes.
 
-The files are opened as they are read, some at a time, since a process may not have half a million of them open.
+Files are opened when they are read: a process cannot have half a million files open.
 """
 
 import os
@@ -33,34 +33,37 @@ from fastpack.errors import (
 )
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import FileNames
-from fastpack.files.folders import FolderRules, ImageFolder, scan_folder
+from fastpack.files.image_folder import FolderRules, ImageFolder, scan_folder
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
+from fastpack.formats.file_options import Layout
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds, given_kind
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 
 
 class FolderContainer:
     name = "folder"
+    title = "image folder"
     suffixes: tuple[str, ...] = ()
-    # Photographs are somebody's: an index is put beside them on request only.
-    is_indexed_unasked = False
-    has_class_folders = True
+    layouts: tuple[Layout, ...] = ()
+    index_options = frozenset({"class_folder", "sidecars"})
+    saves_index = False  # the folder belongs to its user
 
-    def recognises(self, head: bytes) -> bool:
-        return False  # a folder has no bytes
+    def recognizes(self, head: bytes) -> bool:
+        return False  # a folder has no first bytes
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
-        raise OptionError(f"to write image files into a folder, use `fastpack extract` - at {path}")
+        message = "to write image files into a folder, use `fastpack extract`"
+        raise OptionError(with_location(message, Location(path)))
 
     def refuse_fields(self, schema: Schema) -> None:
-        """Nothing is written."""
+        """Refuse no field, since nothing is written."""
 
     def shard(self, path: Path) -> Shard:
-        """The names, sizes and times of all files, in one sum."""
+        """Return the checksum of the names, sizes and times of all files."""
         found = scan_folder(path, FolderRules())
         sizes, times, faults = found.names.stat(found.faults)
         _raise_first(faults | dict(found.faults))
@@ -75,33 +78,31 @@ class FolderContainer:
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
     ) -> Index:
-        """Files have no checksums; the size and the time of each are compared when it is read."""
+        """Index all files. They have no checksums, so reads compare sizes and times."""
         return _with_kinds(_index(scan_folder(path, FolderRules()), keep_going=False), kinds)
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
-        """Where `choice` says to keep what is damaged, files that cannot be opened, or must not, are left out and noted."""
-        rules = FolderRules(choice.allow_external, choice.class_folder, choice.sidecars)
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
+    ) -> Index:
+        """Index the files; with `keep_damaged`, leave out and note those that cannot be opened."""
+        rules = FolderRules(options.allow_external, options.class_folder, options.sidecars)
         return _with_kinds(
-            _index(scan_folder(path, rules), keep_going=choice.keep_damaged), choice.kinds
+            _index(scan_folder(path, rules), keep_going=options.keep_damaged), options.kinds
         )
 
     def explain(self, path: Path) -> list[str]:
         return []
 
     def import_for_fetching(self) -> None:
-        """All is imported with this module."""
+        """Import nothing: this module imports all it needs."""
 
     def fetch(
         self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
     ) -> list[Any]:
-        """The bytes of these files; what they are numbered is in the index, not in the folder."""
+        """Return the bytes of files, which the index numbers."""
         if files is None:
-            raise FormatError(
-                with_location(
-                    "the index does not name the files; delete it and it is built again",
-                    Location(shard.path),
-                )
-            )
+            message = "the index does not name the files; delete it, and it is rebuilt"
+            raise FormatError(with_location(message, Location(shard.path)))
         names = FileNames(_path_below(shard.path, raw_name(file)) for file in files.names)
         sizes, times, faults = names.stat()
         _raise_first(faults)
@@ -127,23 +128,16 @@ def _index(found: ImageFolder, *, keep_going: bool) -> Index:
         _raise_first(faults)
     rows = np.delete(np.arange(len(found.files)), list(faults))
     names = [os.fsencode(found.root / file) for file in found.files.take(rows)]
-    sizes, times, infos = (
-        np.empty(len(rows), np.uint64),
-        np.empty(len(rows), np.int64),
-        np.zeros(len(rows), IMAGE_INFO),
-    )
+    sizes, times = np.empty(len(rows), np.uint64), np.empty(len(rows), np.int64)
+    infos = np.zeros(len(rows), IMAGE_INFO)
     unreadable = _probe(found, rows, names, sizes, times, infos) if len(rows) else {}
     if not keep_going:
         _raise_first(unreadable)
     is_good = ~np.isin(rows, list(unreadable))
     faults |= unreadable
     if not is_good.any():
-        raise EmptySourceError(
-            with_location(
-                f"no image here can be read, the first: {faults[min(faults)]}; check the folder",
-                Location(found.root),
-            )
-        )
+        message = f"no image here can be read, the first: {faults[min(faults)]}; check the folder"
+        raise EmptySourceError(with_location(message, Location(found.root)))
     shard = _identity(found, sizes[is_good], times[is_good])
     return _table(
         found, rows[is_good], shard, sizes[is_good], times[is_good], infos[is_good], _note(faults)
@@ -163,7 +157,7 @@ def _with_kinds(index: Index, kinds: Kinds) -> Index:
 def _probe(
     found: ImageFolder, rows: Rows, names: list[bytes], sizes: Any, times: Any, infos: Any
 ) -> dict[int, FastpackError]:
-    """What the headers of files say. Gives those that cannot be opened: the first, or all where others were left out already."""
+    """Fill the tables from the files' headers; return the files that cannot be read, by row."""
 
     def fault(outcome: Outcome, row: int) -> FastpackError:
         return outcome_error(outcome, Location(found.root / found.files[row]))
@@ -188,7 +182,8 @@ def _note(faults: dict[int, FastpackError]) -> tuple[str, ...]:
     if not faults:
         return ()
     which = "1 file or folder" if len(faults) == 1 else f"{len(faults):,} files and folders"
-    return (f"left out {which} that cannot be read, or must not; the first: {faults[min(faults)]}",)
+    first = faults[min(faults)]
+    return (f"left out {which} that cannot be read, or must not; the first: {first}",)
 
 
 def _table(
@@ -234,7 +229,7 @@ def _field_of(name: str, column: Column) -> Field:
 def _identity(
     found: ImageFolder, sizes: npt.NDArray[np.uint64], times: npt.NDArray[np.int64]
 ) -> Shard:
-    """Of the files, of those beside them, and of what was left out: what is said of a folder is true of it as it is."""
+    """Return an identity that covers the files, their sidecars and the notes on left-out ones."""
     fingerprint = crc32c(os.fsencode("\0".join((*found.files, *found.class_names, *found.notes))))
     fingerprint = crc32c(times.view(np.uint8), crc32c(sizes.view(np.uint8), fingerprint))
     for sidecar in found.sidecars:
@@ -243,12 +238,11 @@ def _identity(
 
 
 def _path_below(root: Path, file: str) -> str:
-    """An index that somebody else wrote could name any file."""
+    """Return the path of a file. Raises FormatError if it is outside the folder.
+
+    An index of another program could name any file.
+    """
     if file.startswith("/") or ".." in file.split("/"):
-        raise FormatError(
-            with_location(
-                f"the index names {file!r}, outside the folder; delete it and it is built again",
-                Location(root),
-            )
-        )
+        message = f"the index names {file!r}, outside the folder; delete it, and it is rebuilt"
+        raise FormatError(with_location(message, Location(root)))
     return os.path.join(root, file)

@@ -1,12 +1,10 @@
-"""Indexing: the indexes of many files, built by several threads and kept for the next time."""
+"""Indexing: build and save the indexes of files, without opening them as a dataset."""
 
-import contextlib
-import itertools
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -18,23 +16,13 @@ from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.progress import Progress
 from fastpack.core.schema import Schema
-from fastpack.core.threads import num_cores, run_in_threads
-from fastpack.errors import (
-    FastpackError,
-    Location,
-    MixedSetError,
-    NoRecordsError,
-    from_os_error,
-    warn,
-    with_location,
-)
+from fastpack.errors import warn
 from fastpack.files.arguments import check_arguments
-from fastpack.files.companions import index_path, refuse_long_names
-from fastpack.files.file_names import path_of
+from fastpack.files.companions import refuse_long_names
 from fastpack.files.temporary import remove_leftovers
-from fastpack.formats import registry, saved_index
-from fastpack.formats.choice import Choice
+from fastpack.formats.dataset_indexes import build_all, folder_for_indexes
 from fastpack.formats.discovery import find_shards
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
@@ -45,9 +33,20 @@ from fastpack.images.seek_points import SeekPoints
 
 @dataclass(frozen=True)
 class IndexResult:
-    """What was indexed: files, how many of them had a fresh index already, samples, what a sample holds, bytes of the
-    files and of their indexes, seconds; how many images have seek points, and what these take of the indexes; what was
-    guessed or left out (`notes`)."""
+    """The result of `build_indexes`.
+
+    Args:
+        paths: The indexed files.
+        num_fresh: Files that had a fresh index already.
+        num_samples: Samples of all files.
+        schema: Fields of a sample.
+        num_bytes: Bytes of the files.
+        index_bytes: Bytes of their indexes.
+        seconds: Time that indexing took.
+        num_with_seek_points: Images with seek points.
+        seek_point_bytes: Bytes of the indexes that are seek points.
+        notes: What was guessed or left out.
+    """
 
     paths: tuple[Path, ...]
     num_fresh: int
@@ -59,6 +58,26 @@ class IndexResult:
     num_with_seek_points: int = 0
     seek_point_bytes: int = 0
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls, files: list[FileIndex], num_fresh: int, whole: Index, seconds: float
+    ) -> "IndexResult":
+        """Count the facts of files that were indexed in so many seconds."""
+        kept = [file.index_path for file in files if file.index_path.exists()]
+        tables = whole.seek_points.values()
+        return cls(
+            tuple(file.path for file in files),
+            num_fresh,
+            len(whole),
+            whole.schema,
+            num_bytes=sum(shard.size for shard in whole.shards),
+            index_bytes=sum(path.stat().st_size for path in kept),
+            seconds=seconds,
+            num_with_seek_points=sum(table.num_with_seek_points for table in tables),
+            seek_point_bytes=sum(table.num_bytes for table in tables),
+            notes=whole.notes,
+        )
 
 
 def build_indexes(
@@ -72,27 +91,38 @@ def build_indexes(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> IndexResult:
-    """Indexes files that anybody wrote, where they are, and saves the indexes: so the next `open` is instant.
+    """Build and save the indexes of files, so that the next `open` takes no time.
 
-    - path: a TFRecord, HDF5 or tar file, a folder of images, a glob, a folder of shards, or a list of these.
-    - index_dir: a folder for the indexes, when that of the files is read-only; None puts each beside its file.
-    - rebuild: build indexes that are there already, too: what the files hold now is what they shall hold. Kinds of fields are kept
-      where the records are the same.
-    - seek_points: find places inside the JPEGs where decoding may begin, for indexes that have none: crops are decoded faster then.
-      Takes about half of the time of decoding all of them, and half a percent of their size.
-    - kinds: what fields are, where the files do not say it and the guess is wrong: field name -> "image", "mask", "bytes" or
-      "text". The index keeps it.
-    - num_workers: how many files at once; None is one a core.
-    - progress: called with (bytes done, bytes in all) after each file, and every few megabytes of a TFRecord.
+    Several programs may index one file at once. Temporary files of killed ones are removed.
 
-    Several programs may index one file at once. What killed ones left of their indexes is removed. Raises what a damaged file
-    raises, and UnreadableFileError when an index cannot be written.
+    Args:
+        path: A TFRecord, HDF5 or tar file, a folder of images, a glob, a folder of shards, or a
+            list of these.
+        index_dir: A folder for the indexes; None puts each beside its file.
+        rebuild: Replace fresh indexes too, and accept files that lost records. Kinds of fields are
+            kept where the records are the same.
+        seek_points: Add seek points to JPEGs, which make crops faster to decode. It takes about
+            half the time of decoding all images; seek points have about 0.5% of their bytes.
+        kinds: Kinds of fields where the guess is wrong: field name -> "image", "mask", "bytes" or
+            "text". The index keeps them.
+        num_workers: Files at once; None is one for each core.
+        limits: Limits for what the files claim.
+        progress: Called with (bytes done, bytes in all, bytes done) after each file, and every few
+            megabytes of a TFRecord.
 
-    >>> built = build_indexes(getfixture("digits"))
-    >>> built.num_samples, [field.name for field in built.schema.fields]
-    (10, ['image', 'label'])
+    Returns:
+        Counts of files, samples and bytes, and the schema.
+
+    Raises:
+        MissingFileError, EmptySourceError: There is nothing to index.
+        CorruptRecordError, FormatError: A file is damaged, or has another format.
+        UnreadableFileError: The OS refuses to write an index.
+
+    Example:
+        >>> built = build_indexes(getfixture("digits"))
+        >>> built.num_samples, [field.name for field in built.schema.fields]
+        (10, ['image', 'label'])
     """
-    started = time.perf_counter()
     check_arguments(
         rebuild=rebuild,
         seek_points=seek_points,
@@ -100,291 +130,140 @@ def build_indexes(
         limits=limits,
         progress=progress,
     )
-    given, shards = checked_kinds(kinds), find_shards(path)
-    folder = _folder_for_indexes(index_dir)
-    paths = _index_paths(shards, folder)
-    tally = _Tally(progress, [shard.stat().st_size for shard in shards])
-
-    def build(number: int) -> Index:
-        shard = shards[number]
-        saved = None if rebuild else saved_index.saved_index(shard, folder)
-        earlier = saved_index.earlier_index(shard, folder)
-        saved = saved if saved is not None and has_kinds(saved, given) else None
-        index = saved or saved_index.build_index(
-            shard, earlier, limits=limits, progress=partial(tally.set, number), kinds=given
-        )
-        refuse_kinds(index, given)
-        index = add_seek_points(index) if seek_points else index
-        if index is not saved:
-            _save(index if rebuild else index.remembering(earlier), shard, folder)
-            built.add(number)
-        tally.set(number, tally.sizes[number])
-        return index
-
-    built = set[int]()
-    indexes = _build_all(build, len(shards), num_workers)
-    if common := common_kinds(indexes):
-        indexes = _build_all(
-            lambda number: _widened(indexes[number], shards[number], common, folder, limits),
-            len(shards),
-            num_workers,
-        )
-    whole = concatenate(indexes)
-    warn(whole.notes)
-    return _indexed(shards, len(shards) - len(built), whole, paths, time.perf_counter() - started)
+    job = _Job(rebuild, seek_points, checked_kinds(kinds), num_workers, progress)
+    shards, folder = find_shards(path), folder_for_indexes(index_dir)
+    return job.run([FileIndex(shard, folder, limits) for shard in shards])
 
 
-def _index_paths(shards: Sequence[Path], folder: Path | None) -> list[Path]:
-    """Return where the indexes go, and remove what interrupted writes left there."""
-    paths = [index_path(shard, folder) for shard in shards]
+@dataclass(frozen=True)
+class _Job:
+    """How files are indexed."""
+
+    rebuild: bool
+    seek_points: bool
+    kinds: Kinds
+    num_workers: int | None
+    progress: Progress | None
+
+    def run(self, files: list[FileIndex]) -> IndexResult:
+        started = time.perf_counter()
+        _prepare_folders(files)
+        tally = _Tally(self.progress, files)
+        built = set[FileIndex]()
+
+        def build(file: FileIndex) -> Index:
+            index, is_built = self._index(file, tally)
+            if is_built:
+                built.add(file)
+            tally.complete(file)
+            return index
+
+        indexes = build_all(build, files, self.num_workers)
+        if common := common_kinds(list(indexes.values())):
+            indexes = build_all(
+                lambda file: _widened(file, indexes[file], common), list(indexes), self.num_workers
+            )
+        whole = concatenate(list(indexes.values()))
+        warn(whole.notes)
+        seconds = time.perf_counter() - started
+        return IndexResult.of(files, len(files) - len(built), whole, seconds)
+
+    def _index(self, file: FileIndex, tally: "_Tally") -> tuple[Index, bool]:
+        """Return the index of a file, and whether it had to be built or changed."""
+        earlier = file.earlier()
+        saved = None if self.rebuild else file.fresh(earlier)
+        index = saved
+        if index is None or not has_kinds(index, self.kinds):
+            index = file.build(earlier, progress=partial(tally.set, file), kinds=self.kinds)
+        refuse_kinds(index, self.kinds)
+        index = add_seek_points(index) if self.seek_points else index
+        if index is saved:
+            return index, False
+        file.save(index if self.rebuild else index.remembering(earlier))
+        return index, True
+
+
+def _prepare_folders(files: list[FileIndex]) -> None:
+    """Remove what interrupted writes left where the indexes go."""
+    paths = [file.index_path for file in files]
     refuse_long_names(paths)
-    for kept_in in dict.fromkeys(path.parent for path in paths):
-        remove_leftovers(kept_in)
-    return paths
+    for folder in dict.fromkeys(path.parent for path in paths):
+        remove_leftovers(folder)
 
 
-def _widened(index: Index, shard: Path, kinds: Kinds, folder: Path | None, limits: Limits) -> Index:
+def _widened(file: FileIndex, index: Index, kinds: Kinds) -> Index:
     if has_kinds(index, kinds):
         return index
-    wider = saved_index.build_index(shard, None, limits=limits, kinds=kinds)
-    _save(wider, shard, folder)
+    wider = file.build(None, kinds=kinds)
+    file.save(wider)
     return wider
 
 
 class _Tally:
-    """How many bytes of each file are done, by several threads."""
+    """Bytes done of each file, by several threads."""
 
-    def __init__(self, progress: Progress | None, sizes: list[int]) -> None:
-        self.sizes, self._progress, self._done = sizes, progress, [0] * len(sizes)
-        self._telling = threading.Lock()
+    def __init__(self, progress: Progress | None, files: list[FileIndex]) -> None:
+        self._sizes = {file: file.path.stat().st_size for file in files}
+        self._done = dict.fromkeys(files, 0)
+        self._total, self._progress = sum(self._sizes.values()), progress
+        self._lock = threading.Lock()
 
-    def set(self, number: int, num_bytes: int) -> None:
-        with self._telling:  # one after the other, so that the numbers rise
-            self._done[number] = max(self._done[number], num_bytes)
+    def set(self, file: FileIndex, num_bytes: int) -> None:
+        with self._lock:  # so that the reported numbers rise
+            self._done[file] = max(self._done[file], num_bytes)
             if self._progress:
-                done = sum(self._done)
-                self._progress(done, sum(self.sizes), done)
+                done = sum(self._done.values())
+                self._progress(done, self._total, done)
+
+    def complete(self, file: FileIndex) -> None:
+        self.set(file, self._sizes[file])
 
 
 def save_seek_points(
     index: Index,
-    seek_point_cache: SeekPointCache,
+    cache: SeekPointCache,
     samples: Rows,
     index_dir: str | os.PathLike[str] | None,
     limits: Limits,
 ) -> int:
-    """Saves what was learned of these samples (n,), those of `index`, in the indexes of its files, and makes what is missing there.
+    """Save cached seek points in the indexes of the files, and compute missing ones.
 
-    Returns how many images have seek points then, of all that the files hold. Raises what `build_indexes` raises.
+    Returns how many images of all files have seek points then. Raises what `build_indexes` raises.
+
+    - samples: numbers (n,) in the cache of the samples of `index`.
     """
-    num_with_seek_points, folder = 0, _folder_for_indexes(index_dir)
+    num_with_seek_points, folder = 0, folder_for_indexes(index_dir)
+    sources = {index.schema[name].source_name: name for name in cache.names}
     for number, shard in enumerate(index.shards):
-        whole = saved_index.index_of(shard.path, index_dir=folder, limits=limits)
-        rows = np.flatnonzero(index.shard_numbers == number)
-        sources = {index.schema[name].source_name: name for name in seek_point_cache.names}
-        images = [(field.name, sources.get(field.source_name)) for field in whole.schema.fields]
+        file = FileIndex(shard.path, folder, limits)
+        whole, rows = file.index(), np.flatnonzero(index.shard_numbers == number)
         known = {
-            here: _known(
-                len(whole), index.record_numbers[rows], samples[rows], seek_point_cache, name
+            field.name: _known(
+                len(whole),
+                index.record_numbers[rows],
+                samples[rows],
+                cache,
+                sources[field.source_name],
             )
-            for here, name in images
-            if name
+            for field in whole.schema.fields
+            if field.source_name in sources
         }
-        if (with_them := add_seek_points(whole, known)) is not whole:
-            _save(with_them, shard.path, folder)
+        completed = add_seek_points(whole, known)
+        if completed is not whole:
+            file.save(completed)
         num_with_seek_points += sum(
-            tables.num_with_seek_points for tables in with_them.seek_points.values()
+            tables.num_with_seek_points for tables in completed.seek_points.values()
         )
     return num_with_seek_points
 
 
 def _known(
-    num_records: int, records: Rows, samples: Rows, seek_point_cache: SeekPointCache, name: str
+    num_records: int, records: Rows, samples: Rows, cache: SeekPointCache, name: str
 ) -> tuple[SeekPoints, npt.NDArray[np.bool_]]:
-    """Of the records of a file: their tables, and which of them were looked at."""
+    """Return the seek points of a file's records, and for which of them they are known."""
     is_known = np.zeros(num_records, np.bool_)
-    is_known[records] = seek_point_cache.is_known(name, samples)
+    is_known[records] = cache.is_known(name, samples)
     source = np.full(num_records, len(records))
     source[records] = np.arange(len(records))
-    return SeekPoints.concatenate(
-        [seek_point_cache.tables(name, samples), SeekPoints.none(1)]
-    ).take(source), is_known
-
-
-def _indexed(
-    shards: list[Path], num_fresh: int, whole: Index, kept: list[Path], seconds: float
-) -> IndexResult:
-    return IndexResult(
-        tuple(shards),
-        num_fresh,
-        len(whole),
-        whole.schema,
-        num_bytes=sum(shard.size for shard in whole.shards),
-        index_bytes=sum(where.stat().st_size for where in kept if where.exists()),
-        seconds=seconds,
-        num_with_seek_points=sum(
-            tables.num_with_seek_points for tables in whole.seek_points.values()
-        ),
-        seek_point_bytes=sum(tables.num_bytes for tables in whole.seek_points.values()),
-        notes=whole.notes,
-    )
-
-
-def _save(index: Index, shard: Path, folder: Path | None) -> None:
-    index.save(index_path(shard, folder))
-
-
-def _folder_for_indexes(
-    index_dir: str | os.PathLike[str] | None, *, make: bool = True
-) -> Path | None:
-    """The folder that the user names; with `make`, it is there afterwards."""
-    if index_dir is None:
-        return None
-    folder = path_of("index_dir", index_dir)
-    try:
-        if make:
-            folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise from_os_error(error, "make the folder for the indexes", folder) from error
-    return folder
-
-
-def indexes_of(
-    shards: Sequence[Path],
-    *,
-    save: bool = True,
-    index_dir: str | os.PathLike[str] | None = None,
-    choice: Choice | None = None,
-    seek_points: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
-) -> list[Index]:
-    """The index of each file: the saved one when it is fresh, else a new one, kept with `save` where that is possible.
-
-    - seek_points: make those that are missing.
-    """
-    opening = _Opening(
-        save, _folder_for_indexes(index_dir, make=save), choice or Choice(), seek_points, limits
-    )
-    indexes = _build_all(lambda number: opening.index(shards[number]), len(shards))
-    given = opening.choice.kinds
-    refuse_kinds(indexes[0], given)
-    if common := {**common_kinds(indexes), **given}:
-        indexes = _build_all(
-            lambda number: opening.widened(indexes[number], shards[number], common), len(shards)
-        )
-    if len(shards) > 1:
-        _refuse_replaced(indexes)
-    return indexes
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """How the indexes of one dataset are had."""
-
-    save: bool
-    folder: Path | None
-    choice: Choice
-    seek_points: bool
-    limits: Limits
-
-    def index(self, shard: Path) -> Index:
-        try:
-            index = saved_index.index_of(
-                shard, save=self.save, index_dir=self.folder, limits=self.limits, choice=self.choice
-            )
-        except NoRecordsError:
-            if not self.choice.untrusted:
-                saved_index.refuse_emptied(shard, self.folder)
-            raise
-        if (
-            not self.seek_points
-            or (with_them := add_seek_points(index, keep_damaged=self.choice.keep_damaged)) is index
-        ):
-            return index
-        # That of a damaged file is not kept, nor is any in a read-only folder: they are made again the next time.
-        if saved_index.saved_index(shard, self.folder) is not None:
-            self._keep(with_them, shard)
-        return with_them
-
-    def widened(self, index: Index, shard: Path, kinds: Kinds) -> Index:
-        """The index with these kinds, which all files of the dataset can have. It is kept, so that it is built once."""
-        if has_kinds(index, kinds):
-            return index
-        choice = replace(self.choice, kinds=kinds)
-        wider = saved_index.index_of(
-            shard, save=False, index_dir=self.folder, limits=self.limits, choice=choice
-        )
-        self._keep(wider, shard)
-        return wider
-
-    def _keep(self, index: Index, shard: Path) -> None:
-        if (
-            self.save
-            and replace(self.choice, keep_damaged=False) == Choice()
-            and index.lost is None
-        ):
-            with contextlib.suppress(FastpackError):
-                _save(index, shard, self.folder)
-
-
-def _refuse_replaced(indexes: Sequence[Index]) -> None:
-    """Raises MixedSetError when a file was replaced after it was indexed: then others may be of the set that came."""
-    for shard in (
-        shard for index in indexes for shard in index.shards if shard.container != "folder"
-    ):
-        with contextlib.suppress(OSError):
-            facts = os.stat(shard.path)
-            if (facts.st_size, facts.st_mtime_ns) == (shard.size, shard.mtime_ns):
-                continue
-        raise MixedSetError(
-            with_location(
-                "the file was replaced while the dataset was opened; open it again",
-                Location(shard.path),
-            )
-        )
-
-
-def _build_all(
-    build: Callable[[int], Index], count: int, num_workers: int | None = None
-) -> list[Index]:
-    """build(0), build(1) and so on, by several threads. The failure that is raised is that of the lowest number.
-
-    A TFRecord without a record is left out if others have some, as TensorFlow reads it.
-    """
-    numbers = itertools.count()
-    found: dict[int, Index] = {}
-    failures: dict[int, FastpackError] = {}
-    empty: dict[int, FastpackError] = {}
-
-    def work() -> None:
-        while not failures and (number := next(numbers)) < count:
-            try:
-                found[number] = build(number)
-            except NoRecordsError as error:
-                empty[number] = error
-            except FastpackError as error:
-                failures[number] = error
-
-    run_in_threads(work, min(num_workers or num_cores(), count))
-    if failures or not found:
-        raise min((failures or empty).items())[1]
-    return [found[number] for number in sorted(found)]
-
-
-def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index]:
-    """The indexes with labels that count in `names`. Without, those of folders, whose classes are what they happen to hold, count in
-    all of theirs."""
-    if not names:
-        loose = [index for index in indexes if _is_loose(index)]
-        if len({index.schema.class_names for index in loose}) < 2:
-            return list(indexes)
-        names = tuple(sorted({name for index in loose for name in index.schema.class_names}))
-        return [index.relabeled(names) if _is_loose(index) else index for index in indexes]
-    return [index.relabeled(names) for index in indexes]
-
-
-def _is_loose(index: Index) -> bool:
-    kinds = (registry.named(shard.container) for shard in index.shards)
-    return bool(index.schema.class_names) and all(
-        getattr(kind, "has_class_folders", False) for kind in kinds
-    )
+    tables = [cache.tables(name, samples), SeekPoints.none(1)]
+    return SeekPoints.concatenate(tables).take(source), is_known

@@ -1,4 +1,4 @@
-"""Spools: columns that grow batch by batch, numbers and text, by name."""
+"""Spools: named columns of numbers and text on disk that grow batch by batch."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ _PART_ROWS = 2**14
 
 
 def parts(column: Column) -> Iterator[Any]:
-    """Some thousand rows of a column after the other; what lies on disk does not stay in memory behind them."""
+    """Yield a column in parts of 16,384 rows, and release the memory of each after it."""
     for start in range(0, len(column), _PART_ROWS):
         yield column[start : start + _PART_ROWS]
         for array in (column.values, column.offsets) if isinstance(column, Ragged) else (column,):
@@ -24,7 +24,7 @@ def parts(column: Column) -> Iterator[Any]:
 class RowsSpool:
     """A Ragged, or a Text, that grows.
 
-    - like: some rows of it, which say what its values are: numbers, records, texts, or rows again.
+    - like: rows that define the type of its values: numbers, records, texts or lists.
     """
 
     def __init__(self, folder: Path, like: Ragged) -> None:
@@ -50,7 +50,7 @@ class RowsSpool:
 
 
 def spool_for(values: Any, folder: Path) -> "Spool | RowsSpool":
-    """An empty spool for more values like these."""
+    """Return an empty spool for more values like these."""
     return RowsSpool(folder, values) if isinstance(values, Ragged) else Spool(folder, values.dtype)
 
 
@@ -70,14 +70,14 @@ class Spools:
         self._spools: dict[str, Spool | RowsSpool] = {}
 
     def append(self, columns: Mapping[str, Any]) -> None:
-        """Values (n,) of each column; the first ones tell its dtype."""
+        """Append values (n,) of each column; the first ones define its dtype."""
         for name, values in columns.items():
             if (spool := self._spools.get(name)) is None:
                 spool = self._spools[name] = spool_for(values, self._folder)
             spool.append(values)
 
     def whole(self) -> dict[str, Any]:
-        """All columns, as `Spool.whole` gives them."""
+        """Return all columns, as `Spool.whole` does."""
         return {name: spool.whole() for name, spool in self._spools.items()}
 
     def close(self) -> None:

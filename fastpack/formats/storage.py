@@ -1,4 +1,4 @@
-"""Storage: how pixels lie in an HDF5 dataset: in chunks of how many samples, and through which filters.
+"""Storage: chunks and filters of the pixels in an HDF5 dataset.
 
 Numbers and parameters of filters: https://support.hdfgroup.org/documentation/hdf5-docs/registered_filter_plugins.html
 """
@@ -16,15 +16,13 @@ from fastpack.errors import OptionError
 Compression = Literal["none", "gzip", "lz4", "zstd", "blosc2"]
 COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 _NUMBERS = {"gzip": 1, "shuffle": 2, "fletcher32": 3, "lz4": 32004, "zstd": 32015, "blosc2": 32026}
-_LEVELS = {
-    "gzip": (1, 9, 4),
-    "zstd": (1, 22, 3),
-    "blosc2": (1, 9, 5),
-}  # least, most, taken when none is asked for
+# Lowest level, highest level, default.
+_LEVELS = {"gzip": (1, 9, 4), "zstd": (1, 22, 3), "blosc2": (1, 9, 5)}
 _BLOSC2_VERSION, _BLOSC2_LZ4 = 1, 1
-# An unfiltered sample has a place of its own, so a large chunk costs a random read nothing and keeps HDF5's table of
-# chunks small. Of a filtered chunk all samples are decoded for one: of 224 x 224 pixels, chunks of two took 1.6 times as long
-# to read at random as chunks of one, and were no smaller for it, in lz4, zstd and gzip alike.
+# An unfiltered sample is read without the rest of its chunk, so chunks are large and HDF5's table
+# of chunks is small. A filtered chunk is decoded as a whole. Random reads of samples of 224 x 224
+# pixels took 1.6 times as long from chunks of two as from chunks of one. The chunks of two were
+# not smaller, for lz4, zstd and gzip alike.
 _UNFILTERED_BYTES = 2**20
 _FILTERED_BYTES = 2**15
 
@@ -33,15 +31,20 @@ _FILTERED_BYTES = 2**15
 class Storage:
     """How the layout `pixels` stores samples.
 
-    - compression: "none", "gzip", "lz4", "zstd" or "blosc2" (with LZ4 inside), which plain h5py reads (gzip) or h5py with
-      hdf5plugin (the others).
-    - level: of gzip (1 to 9, 4 when None), zstd (1 to 22, 3 when None) or blosc2 (1 to 9, 5 when None).
-    - byte_shuffle: put first bytes of all numbers together, then the second ones: for numbers of more than a byte.
-    - fletcher32: a checksum for each chunk, which HDF5's library compares too; None has one where chunks are compressed.
-    - chunk: samples in a chunk; None takes about 1 MiB of them, or 32 KiB where they are filtered.
+    Args:
+        compression: "none", "gzip", "lz4", "zstd" or "blosc2" (with LZ4 inside). Plain h5py reads
+            gzip; the others need hdf5plugin.
+        level: Level of gzip (1 to 9, default 4), zstd (1 to 22, default 3) or blosc2 (1 to 9,
+            default 5).
+        byte_shuffle: Store the first bytes of all numbers together, then the second bytes. It helps
+            numbers of more than one byte.
+        fletcher32: Add a checksum to each chunk, which HDF5's library compares too. None does so
+            for compressed chunks.
+        chunk: Samples of a chunk; None takes about 1 MiB of them, or 32 KiB of filtered ones.
 
-    >>> Storage("zstd").filters(1, 150528)["id"].tolist(), Storage().chunk_for(150528, 10_000)
-    ([32015, 3], 6)
+    Example:
+        >>> Storage("zstd").filters(1, 150528)["id"].tolist(), Storage().chunk_for(150528, 10_000)
+        ([32015, 3], 6)
     """
 
     compression: Compression = "none"
@@ -63,8 +66,8 @@ class Storage:
             raise OptionError(
                 f"the compression {self.compression!r} has no levels; leave the level out"
             )
-        least, most, _ = _LEVELS[self.compression]
-        return checks.integer(f"level of {self.compression}", level, least, most)
+        lowest, highest, _ = _LEVELS[self.compression]
+        return checks.integer(f"level of {self.compression}", level, lowest, highest)
 
     @property
     def is_filtered(self) -> bool:
@@ -75,26 +78,14 @@ class Storage:
         return self.compression != "none" if self.fletcher32 is None else self.fletcher32
 
     def filters(self, item_bytes: int, chunk_bytes: int) -> npt.NDArray[Any]:
-        """FILTER (n,), in the order in which a chunk of `chunk_bytes` goes through them."""
+        """Return FILTER (n,) for a chunk of `chunk_bytes`, in the order of encoding."""
         steps: list[tuple[str, list[int]]] = []
         if self.byte_shuffle and self.compression != "blosc2":
             steps.append(("shuffle", [item_bytes]))
         level = self.level or _LEVELS.get(self.compression, (0, 0, 0))[2]
-        if self.compression == "blosc2":  # which shuffles by itself
-            steps.append(
-                (
-                    "blosc2",
-                    [
-                        _BLOSC2_VERSION,
-                        0,
-                        item_bytes,
-                        chunk_bytes,
-                        level,
-                        int(self.byte_shuffle),
-                        _BLOSC2_LZ4,
-                    ],
-                )
-            )
+        if self.compression == "blosc2":  # it shuffles bytes by itself
+            numbers = [item_bytes, chunk_bytes, level, int(self.byte_shuffle)]
+            steps.append(("blosc2", [_BLOSC2_VERSION, 0, *numbers, _BLOSC2_LZ4]))
         elif self.compression in _LEVELS:
             steps.append((self.compression, [level]))
         elif self.compression == "lz4":
@@ -108,10 +99,10 @@ class Storage:
         return filters
 
     def chunk_for(self, sample_bytes: int, num_samples: int) -> int:
-        """Samples in a chunk. The last chunk is stored whole, so the samples are dealt out evenly."""
+        """Return the samples of a chunk, so that the last chunk, stored in full, is not empty."""
         if self.chunk is not None:
             return min(self.chunk, max(1, num_samples))
         target = _FILTERED_BYTES if self.is_filtered else _UNFILTERED_BYTES
-        most = max(1, target // max(1, sample_bytes))
-        num_chunks = -(-num_samples // most)
+        max_samples = max(1, target // max(1, sample_bytes))
+        num_chunks = -(-num_samples // max_samples)
         return max(1, -(-num_samples // max(1, num_chunks)))

@@ -281,7 +281,7 @@ def _decode_jpegs(
         memory=encoded.origin.memory,
         check=options.check,
         keep_going=options.keep_going,
-        checkpoints=None if tables is None else (tables.words, tables.starts, tables.ends),
+        seek_points=None if tables is None else (tables.words, tables.starts, tables.ends),
     )
     run_in_threads(job.run, options.workers_for(len(rows)))
     failed = [(int(rows[outcome[2]]), outcome) for outcome in job.failures() if outcome]
@@ -375,7 +375,7 @@ def _resample(
         return
     table, view = _table(plan, pixels.shape[2]), plan.views[row : row + 1]
     raise_first(
-        [decoder.place(pixels, view, target, interpolation=options.interpolation, table=table)],
+        [decoder.resample(pixels, view, target, interpolation=options.interpolation, table=table)],
         lambda _: Location(),
     )
 

@@ -16,7 +16,7 @@ class SeekPoints:
     `take` does not copy the words.
 
     Args:
-        words: uint64 (total,), in the format of src_cython/kernels/checkpoints.h.
+        words: uint64 (total,), in the format of src_cython/kernels/seek_points.h.
         starts: int64 (n,), the first word of each image's table.
         ends: int64 (n,), the end of each table; an image without seek points has an empty one.
     """
@@ -90,9 +90,9 @@ class SeekPoints:
         if f"{name}/words" not in arrays:
             return None
         words, lengths = arrays[f"{name}/words"], arrays[f"{name}/lengths"]
-        if (words.dtype, words.ndim) != (np.uint64, 1):
+        if words.dtype != np.uint64 or words.ndim != 1:
             raise ValueError("the words of its seek points have another dtype or shape")
-        if (lengths.dtype, lengths.shape) != (np.uint32, (num_images,)):
+        if lengths.dtype != np.uint32 or lengths.shape != (num_images,):
             raise ValueError("the lengths of its seek points have another dtype or shape")
         if int(lengths.sum(dtype=np.uint64)) != len(words):
             raise ValueError("its seek points have another total length")

@@ -1,9 +1,8 @@
-"""repair: what is whole in a damaged file, written to a new one. The damaged file is only read."""
+"""repair: copies the whole samples of a damaged file to a new one."""
 
 import contextlib
 import dataclasses
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +22,13 @@ from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
+from fastpack.formats.file_options import Layout
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kinds_of
-from fastpack.integrity.salvage.survey import Damage, trusted_index
+from fastpack.formats.protocols import Container, CopyableContainer, SalvageableContainer
+from fastpack.formats.salvage import Damage
+from fastpack.integrity.unreadable import find_unreadable
 from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.options import ReadOptions
@@ -34,9 +37,19 @@ from fastpack.reading.reader import Reader
 
 @dataclass(frozen=True)
 class RepairResult:
-    """What a repair came to: the new file, the samples in it, and what was wrong with the old one, record by record.
+    """The result of `repair`.
 
-    A damage that `is_lost` is not in the new file. `notes`: why the new file, whole as it is, cannot be opened.
+    Args:
+        path: the damaged file.
+        output: the new file.
+        num_samples: samples in the new file.
+        output_bytes: bytes of the new file.
+        damages: damages of the old file, in order. Those with `is_lost` are not in the new file.
+        notes: why the new file cannot be opened, if so.
+
+    Example:
+        >>> RepairResult(Path("a.h5"), Path("b.h5"), 10, 5000, ()).num_lost
+        0
     """
 
     path: Path
@@ -48,7 +61,7 @@ class RepairResult:
 
     @property
     def num_lost(self) -> int:
-        """Damages that took something away: one a record where records can be told apart, else one a stretch of bytes."""
+        """Number of losses: of records, or of byte ranges if their records are unknown."""
         return sum(damage.is_lost for damage in self.damages)
 
     def to_json(self) -> str:
@@ -64,147 +77,129 @@ def repair(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> RepairResult:
-    """Writes what is whole in a damaged TFRecord or HDF5 file to a new file of the same kind; nothing is made up.
+    """Copy the whole samples of a damaged TFRecord or HDF5 file to a new one.
 
-    - path: the damaged file. It is only read. Its saved index, where there is one, helps: it knows where records were, their
-      keys and, for HDF5, the labels.
-    - output: the new file, which appears whole or not at all, with an index of its own.
-    - index_dir: where the saved index is, when it is not beside the file.
-    - progress: called with (bytes done, bytes in all).
+    After a damage in a TFRecord, the search continues at the next length and data whose CRC-32C
+    match. Records keep their bytes. In an HDF5 file, samples are kept if their images match their
+    CRC-32C. If its own tables are damaged, those of the saved index replace them.
 
-    In a TFRecord the search goes on, after a damaged place, at the next length whose CRC-32C holds with data whose CRC-32C
-    holds; records keep their bytes. Of an HDF5 file those samples are kept whose images agree with their CRC-32C; when its
-    own tables are damaged, those of the index stand in.
+    Args:
+        path: the damaged file; only read. A saved index helps: it has the records' places and
+            keys, and the labels of an HDF5 file.
+        output: the new file, written completely or not at all, with its own index.
+        overwrite: replace an existing output.
+        index_dir: folder of the saved index, if it is not beside the file.
+        limits: bounds for records and images; see Limits.
+        progress: called with (bytes done, bytes in all, bytes done).
 
-    Raises OutputExistsError, OptionError (`output` is `path`), FormatError (another kind of file), or CorruptRecordError
-    when nothing is whole.
+    Returns:
+        Counts, and the damages of the old file.
 
-    >>> packed = getfixture("digits")
-    >>> repair(packed, packed.with_name("whole.tfrecord")).num_lost
-    0
+    Raises:
+        OutputExistsError: the output exists, without `overwrite`.
+        OptionError: `output` is `path`.
+        FormatError: files of this format cannot be repaired.
+        CorruptRecordError: no sample is whole.
+
+    Example:
+        >>> packed = getfixture("digits")
+        >>> repair(packed, packed.with_name("whole.tfrecord")).num_lost
+        0
     """
     check_arguments(overwrite=overwrite, index_dir=index_dir, limits=limits, progress=progress)
     path, output = path_of("path", path), path_of("output", output)
     if output.exists() and output.samefile(path):
-        raise OptionError(
-            with_location(
-                "the output is the damaged file, which is never changed; choose another name",
-                Location(output),
-            )
-        )
+        message = "the output is the damaged file, which is never changed; choose another name"
+        raise OptionError(with_location(message, Location(output)))
     check_absent([output], overwrite)
     remove_leftovers(output.parent)
-    told = _saved(path, None if index_dir is None else Path(index_dir))
-    kind = _container_of(path, told)
-    if kind == "tfrecord":
-        return _repair_tfrecord(path, output, told, limits, progress)
-    if kind == "hdf5":
-        return _repair_hdf5(path, output, told, limits, progress, overwrite=overwrite)
-    raise FormatError(
-        with_location(
-            f"only TFRecord and HDF5 files can be repaired, not {kind}; pack the images again",
-            Location(path),
-        )
-    )
+    file = FileIndex(path, None if index_dir is None else Path(index_dir))
+    saved = _saved_index(file)
+    container = _container_of(file, saved)
+    job = _Job(path, output, saved, limits, progress)
+    if isinstance(container, CopyableContainer):
+        return _copy(container, job)
+    if isinstance(container, SalvageableContainer):
+        return _repack(container, job, overwrite=overwrite)
+    message = f"{container.title} files cannot be repaired; pack the images again"
+    raise FormatError(with_location(message, Location(path)))
 
 
-def _saved(path: Path, index_dir: Path | None) -> Index | None:
+@dataclass(frozen=True)
+class _Job:
+    """One file to repair; `saved` is its saved index, which may be older."""
+
+    path: Path
+    output: Path
+    saved: Index | None
+    limits: Limits
+    progress: Progress | None
+
+
+def _saved_index(file: FileIndex) -> Index | None:
     with contextlib.suppress(FormatError):
-        return trusted_index(path, index_dir)
+        return file.load_whole()
     return None
 
 
-def _container_of(path: Path, told: Index | None) -> str:
-    """What the file was: its first bytes may be damaged."""
+def _container_of(file: FileIndex, saved: Index | None) -> Container:
+    """Return the container by the first bytes; if damaged, by the saved index."""
     try:
-        return registry.of_file(path).name
+        return file.container
     except FormatError:
-        if told is None:
+        if saved is None:
             raise
-        return told.shards[0].container
+        return registry.named(saved.shards[0].container)
 
 
 def _nothing_whole(path: Path) -> CorruptRecordError:
-    return CorruptRecordError(
-        with_location("nothing in the file is whole; restore it from its source", Location(path))
-    )
+    message = "no sample of the file is whole; restore it from its source"
+    return CorruptRecordError(with_location(message, Location(path)))
 
 
-def _repair_tfrecord(
-    path: Path, output: Path, told: Index | None, limits: Limits, progress: Progress | None
-) -> RepairResult:
-    from fastpack.integrity.salvage.tfrecord import (
-        copy_records,
-        survey_tfrecord,
-        walk_records,
-        without_strangers,
-    )  # late: few need it
-
-    size = path.stat().st_size
-    survey = survey_tfrecord(path, told, limits, _part(progress, size, 0))
-    if len(survey.records) == 0:
-        raise _nothing_whole(path)
-    survey = without_strangers(path, survey)
+def _copy(container: CopyableContainer, job: _Job) -> RepairResult:
+    """Copy the whole records to the output, byte for byte."""
+    path, output, progress = job.path, job.output, job.progress
+    total = 2 * path.stat().st_size
+    advance = (lambda done: progress(done, total, done)) if progress else None
     with atomic_write(output) as temporary:
-        copy_records(path, survey, temporary, _part(progress, size, size))
-        written = walk_records(temporary, limits)
-        if len(written) != len(survey.records) or written["kind"].any():
-            raise CorruptRecordError(
-                with_location(
-                    "what was written does not read back the same; check the disk", Location(output)
-                )
-            )
-    notes = _indexed(output, told, limits)
-    return RepairResult(
-        path, output, len(survey.records), output.stat().st_size, survey.damages, notes
-    )
+        count, damages = container.copy_whole(path, temporary, job.saved, job.limits, advance)
+        if count == 0:
+            raise _nothing_whole(path)
+    notes = _save_index(container, job)
+    return RepairResult(path, output, count, output.stat().st_size, damages, notes)
 
 
-def _indexed(output: Path, told: Index | None, limits: Limits) -> tuple[str, ...]:
-    """Saves the index of a repaired file. Gives a note on a file that has none, since it cannot be opened."""
+def _save_index(container: Container, job: _Job) -> tuple[str, ...]:
+    """Index the repaired file; return a note if it cannot be opened."""
     try:
-        index = registry.named("tfrecord").index(
-            output, check=False, limits=limits, kinds=kinds_of(told)
-        )
+        kinds = kinds_of(job.saved)
+        index = container.index(job.output, check=False, limits=job.limits, kinds=kinds)
     except FastpackError as error:
         return (f"the new file cannot be opened as it is: {error}",)
-    with contextlib.suppress(FastpackError):  # an index is derived
-        index.save(index_path(output))
+    with contextlib.suppress(FastpackError):  # an index is derived, so nothing is lost
+        index.save(index_path(job.output))
     return ()
 
 
-def _part(progress: Progress | None, size: int, first: int) -> Callable[[int], None] | None:
-    """Progress through one of two passes over a file."""
-    return (lambda done: progress(first + done, 2 * size, first + done)) if progress else None
-
-
-def _repair_hdf5(
-    path: Path,
-    output: Path,
-    told: Index | None,
-    limits: Limits,
-    progress: Progress | None,
-    *,
-    overwrite: bool,
-) -> RepairResult:
-    from fastpack.integrity.salvage.hdf5 import survey_hdf5
-
-    survey = survey_hdf5(path, told, limits)
+def _repack(container: SalvageableContainer, job: _Job, *, overwrite: bool) -> RepairResult:
+    """Pack the whole samples of the file into the output."""
+    path, progress = job.path, job.progress
+    survey = container.survey(path, job.saved, job.limits, find_unreadable)
     whole = survey.whole
-    if len(whole) == 0:
+    if whole is None or len(whole) == 0:
         raise _nothing_whole(path)
     image_field = whole.schema.image_field
     is_pixels = image_field is not None and image_field.kind == "pixels"
     names = {field.name: field.source_name for field in whole.schema.fields}
-    options = PackOptions(
-        format="hdf5", layout="pixels" if is_pixels else "encoded", names=names, limits=limits
-    )
+    layout: Layout = "pixels" if is_pixels else "auto"
+    options = PackOptions(format=container.name, layout=layout, names=names, limits=job.limits)
     total = int(Reader(whole).sizes.sum())
     packed = pack(
-        Reader(whole, ReadOptions(decode=False, limits=limits)),
-        output,
+        Reader(whole, ReadOptions(decode=False, limits=job.limits)),
+        job.output,
         options,
         overwrite=overwrite,
         progress=(lambda samples, of, done: progress(done, total, done)) if progress else None,
     )
-    return RepairResult(path, output, packed.num_samples, packed.output_bytes, survey.damages)
+    return RepairResult(path, job.output, packed.num_samples, packed.output_bytes, survey.damages)

@@ -1,1 +1,12 @@
 """Batches in order, read ahead on threads."""
+
+from typing import TYPE_CHECKING
+
+from fastpack.core.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from fastpack.loading.loader import LoaderOptions
+else:
+    __getattr__, __dir__ = lazy_names(__name__, {"loader": "LoaderOptions"})
+
+__all__ = ["LoaderOptions"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.crc32c import crc32c_rows
-from fastpack._native.gather import Gather, announce
+from fastpack._native.gather import Gather, advise_willneed
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN, Rows
 from fastpack.core.ragged import Ragged, flat_values, offsets_of, owners
@@ -228,7 +228,7 @@ class BlobReader:
             spans = flat_values(self._index.spans[field.name].take(rows))
             spans = spans[spans["offset"] != NO_SPAN]
             in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
-            announce(in_order, self._files.descriptors(in_order["shard"]))
+            advise_willneed(in_order, self._files.descriptors(in_order["shard"]))
 
     def _in_memory(
         self, field: Field, rows: Rows, encoded: EncodedImages, options: DecodeOptions

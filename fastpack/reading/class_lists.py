@@ -18,11 +18,11 @@ from fastpack.errors import (
 )
 from fastpack.files.classes import ClassList
 from fastpack.files.file_names import path_of
-from fastpack.files.folders import FolderRules, scan_folder
+from fastpack.files.image_folder import FolderRules, scan_folder
+from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.index.index import concatenate
-from fastpack.formats.indexing import indexes_of
-from fastpack.formats.registry import recognised
+from fastpack.formats.registry import recognized
 from fastpack.sources import TABLE_SUFFIXES, from_table
 
 _HEAD_BYTES = 4096
@@ -95,7 +95,7 @@ def _of_path(path: Path) -> Sequence[str]:
         )
     try:
         with open(path, "rb") as file:
-            is_dataset = recognised(file.read(_HEAD_BYTES)) is not None
+            is_dataset = recognized(file.read(_HEAD_BYTES)) is not None
     except OSError as error:
         raise from_os_error(error, "read the classes", path) from error
     return _of_shards([path]) if is_dataset else _of_text(path)

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.renamed import renamed
 from fastpack.errors import OptionError
 from fastpack.images.codec import Alpha, Bits, Color
 from fastpack.images.decode import DecodeOptions, Interpolation, Mode, Truncated
@@ -23,6 +24,7 @@ _CHOICES = {
 _SEEK_POINTS = (True, False, "lazy", None)
 
 
+@renamed(checkpoints="seek_points")
 @dataclass(frozen=True)
 class ReadOptions:
     """How to read.

@@ -21,12 +21,13 @@ from fastpack.core.threads import import_threads
 from fastpack.errors import Location, OptionError, OutOfRangeError, warn
 from fastpack.files.shard import OpenShards
 from fastpack.formats import discovery, protocols
-from fastpack.formats.choice import Choice
+from fastpack.formats.dataset_indexes import indexes_of, with_classes
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import checked_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
-from fastpack.formats.indexing import indexes_of, save_seek_points, with_classes
+from fastpack.formats.index_options import IndexOptions
+from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
 from fastpack.reading.blob_reader import BlobReader
@@ -90,7 +91,7 @@ def open(
         checked_kinds(kinds),
         options.on_error != "raise",
     )
-    choice = Choice(
+    index_options = IndexOptions(
         wanted,
         allow_external,
         untrusted,
@@ -109,7 +110,7 @@ def open(
         shards,
         save=save_index,
         index_dir=index_dir,
-        choice=choice,
+        options=index_options,
         seek_points=marks,
         limits=options.limits,
     )

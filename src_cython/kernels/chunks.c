@@ -1,10 +1,17 @@
+/* Batches from chunked HDF5 datasets.
+
+   The unit of work is a chunk, not a sample: threads take chunks from a shared counter. A chunk may
+   hold parts of many samples, and a sample may lie in several chunks of its layer. Each thread
+   decodes the chunk to its own buffer and copies the wanted parts to the batch (parts.c). A chunk
+   that is exactly one sample is decoded into the batch directly. A missing chunk becomes fill
+   values. Different chunks write different bytes of the batch, so threads need no lock. */
 #include "chunks.h"
 
 #include <string.h>
 
 #include "counter.h"
 
-/* What follows from a dataset's shape, once for all chunks. */
+/* Sizes that follow from a dataset's shape. */
 typedef struct {
     int64_t chunks_in_layer;
     size_t sample_bytes;
@@ -12,16 +19,17 @@ typedef struct {
     size_t chunk_bytes;
 } layout;
 
-/* One thread's memory. */
+/* The memory of a thread. */
 typedef struct {
     fp_pipeline *pipeline;
     fp_scratch stored;
     fp_scratch decoded;
-} desk;
+} thread_buffers;
 
 static layout layout_of(const fp_chunked *dataset) {
     layout plan = {.sample_bytes = dataset->item_bytes, .part_bytes = dataset->item_bytes};
-    plan.chunks_in_layer = fp_num_parts(dataset->rank - 1, dataset->shape + 1, dataset->chunk_shape + 1);
+    plan.chunks_in_layer = fp_num_parts(dataset->rank - 1, dataset->shape + 1,
+                                        dataset->chunk_shape + 1);
     for (int axis = 1; axis < dataset->rank; axis++) {
         plan.sample_bytes *= (size_t)dataset->shape[axis];
         plan.part_bytes *= (size_t)dataset->chunk_shape[axis];
@@ -39,21 +47,27 @@ static int is_plain(const fp_chunked *dataset, const fp_chunk *chunk) {
     return (chunk->mask & all) == all;
 }
 
-/* The chunk, at least the bytes of it that are wanted, to their place in `out`. */
-static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk, desk *mine, uint8_t *out,
-                      fp_range range, int64_t row, fp_outcome *outcome) {
+/* Decodes a chunk, or at least its wanted bytes, to `out`. */
+static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk,
+                      thread_buffers *mine, uint8_t *out, fp_range range, int64_t row,
+                      fp_outcome *outcome) {
     if (is_plain(dataset, chunk)) {
         if (chunk->length != plan->chunk_bytes)
-            return fp_fail(outcome, FP_BAD_CHUNK, row, chunk->offset, "a chunk is not as long as its dataset says");
-        return fp_pread(dataset->fd, out + range.first, range.end - range.first, chunk->offset + range.first, row, outcome);
+            return fp_fail(outcome, FP_BAD_CHUNK, row, chunk->offset,
+                           "a chunk is not as long as its dataset says");
+        return fp_pread(dataset->fd, out + range.first, range.end - range.first,
+                        chunk->offset + range.first, row, outcome);
     }
     uint8_t *stored = fp_scratch_reserve(&mine->stored, chunk->length);
     if (!stored) return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk");
-    if (fp_pread(dataset->fd, stored, chunk->length, chunk->offset, row, outcome)) return outcome->status;
+    if (fp_pread(dataset->fd, stored, chunk->length, chunk->offset, row, outcome))
+        return outcome->status;
     if (!mine->pipeline) mine->pipeline = fp_pipeline_new(dataset->filters, dataset->num_filters);
-    if (!mine->pipeline) return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk's filters");
-    const char *wrong = fp_decode_chunk(mine->pipeline, chunk->mask, stored, chunk->length, out, plan->chunk_bytes,
-                                        range);
+    if (!mine->pipeline)
+        return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset,
+                       "no memory for a chunk's filters");
+    const char *wrong = fp_decode_chunk(mine->pipeline, chunk->mask, stored, chunk->length, out,
+                                        plan->chunk_bytes, range);
     return wrong ? fp_fail(outcome, FP_BAD_CHUNK, row, chunk->offset, wrong) : FP_OK;
 }
 
@@ -66,46 +80,56 @@ static fp_range range_of(const fp_wanted *wanted, int64_t layer, size_t part_byt
     return (fp_range){(size_t)first * part_bytes, (size_t)(last + 1) * part_bytes};
 }
 
-/* Samples that stand alone in their chunks need no room of their own: the batch's row is it. */
-static int read_whole_sample(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk, desk *mine,
-                             const fp_wanted *wanted, int64_t layer, uint8_t *out, fp_outcome *outcome) {
+/* Decodes a chunk that is one whole sample to the batch, without a buffer. */
+static int read_whole_sample(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk,
+                             thread_buffers *mine, const fp_wanted *wanted, int64_t layer,
+                             uint8_t *out, fp_outcome *outcome) {
     int64_t first = wanted->starts[layer];
     uint8_t *sample = out + (size_t)wanted->rows[first] * plan->sample_bytes;
-    if (load_chunk(dataset, plan, chunk, mine, sample, (fp_range){0, plan->chunk_bytes}, wanted->rows[first], outcome))
+    if (load_chunk(dataset, plan, chunk, mine, sample, (fp_range){0, plan->chunk_bytes},
+                   wanted->rows[first], outcome))
         return outcome->status;
     for (int64_t i = first + 1; i < wanted->starts[layer + 1]; i++)
         memcpy(out + (size_t)wanted->rows[i] * plan->sample_bytes, sample, plan->sample_bytes);
     return FP_OK;
 }
 
-static int read_chunk(const fp_chunked *dataset, const layout *plan, int64_t number, desk *mine,
-                      const fp_wanted *wanted, int64_t layer, uint8_t *out, fp_outcome *outcome) {
-    const fp_chunk *chunk = &dataset->chunks[wanted->numbers[layer] * plan->chunks_in_layer + number];
+static int read_chunk(const fp_chunked *dataset, const layout *plan, int64_t number,
+                      thread_buffers *mine, const fp_wanted *wanted, int64_t layer, uint8_t *out,
+                      fp_outcome *outcome) {
+    int64_t first_of_layer = wanted->numbers[layer] * plan->chunks_in_layer;
+    const fp_chunk *chunk = &dataset->chunks[first_of_layer + number];
     int64_t row = wanted->rows[wanted->starts[layer]];
     int is_missing = chunk->offset == FP_NO_CHUNK;
     if (!is_missing && plan->chunk_bytes == plan->sample_bytes && plan->chunks_in_layer == 1)
         return read_whole_sample(dataset, plan, chunk, mine, wanted, layer, out, outcome);
-    uint8_t *decoded = fp_scratch_reserve(&mine->decoded, is_missing ? plan->part_bytes : plan->chunk_bytes);
-    if (!decoded) return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk");
+    uint8_t *decoded = fp_scratch_reserve(&mine->decoded,
+                                          is_missing ? plan->part_bytes : plan->chunk_bytes);
+    if (!decoded)
+        return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk");
     if (is_missing) fill_items(decoded, plan->part_bytes, dataset->fill, dataset->item_bytes);
-    else if (load_chunk(dataset, plan, chunk, mine, decoded, range_of(wanted, layer, plan->part_bytes), row, outcome))
+    else if (load_chunk(dataset, plan, chunk, mine, decoded,
+                        range_of(wanted, layer, plan->part_bytes), row, outcome))
         return outcome->status;
-    fp_part box = fp_part_of(dataset->rank - 1, dataset->shape + 1, dataset->chunk_shape + 1, number, dataset->item_bytes);
-    for (int64_t i = wanted->starts[layer]; i < wanted->starts[layer + 1]; i++)
-        fp_copy_part(&box, decoded + (is_missing ? 0 : (size_t)wanted->within[i] * plan->part_bytes),
-                    out + (size_t)wanted->rows[i] * plan->sample_bytes);
+    fp_part box = fp_part_of(dataset->rank - 1, dataset->shape + 1, dataset->chunk_shape + 1,
+                             number, dataset->item_bytes);
+    for (int64_t i = wanted->starts[layer]; i < wanted->starts[layer + 1]; i++) {
+        size_t offset = is_missing ? 0 : (size_t)wanted->within[i] * plan->part_bytes;
+        fp_copy_part(&box, decoded + offset, out + (size_t)wanted->rows[i] * plan->sample_bytes);
+    }
     return FP_OK;
 }
 
-int fp_read_chunks(const fp_chunked *dataset, const fp_wanted *wanted, uint8_t *out, int64_t *counter,
-                   fp_outcome *outcome) {
+int fp_read_chunks(const fp_chunked *dataset, const fp_wanted *wanted, uint8_t *out,
+                   int64_t *counter, fp_outcome *outcome) {
     layout plan = layout_of(dataset);
-    desk mine = {0};
+    thread_buffers mine = {0};
     int64_t num_chunks = wanted->num_layers * plan.chunks_in_layer, next;
     int status = FP_OK;
     while (status == FP_OK && (next = fp_take_row(counter)) < num_chunks) {
         int64_t layer = next / plan.chunks_in_layer;
-        status = read_chunk(dataset, &plan, next % plan.chunks_in_layer, &mine, wanted, layer, out, outcome);
+        status = read_chunk(dataset, &plan, next % plan.chunks_in_layer, &mine, wanted, layer, out,
+                            outcome);
     }
     if (status != FP_OK) fp_close_counter(counter, num_chunks);
     fp_pipeline_free(mine.pipeline);

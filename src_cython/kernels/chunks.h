@@ -1,5 +1,5 @@
-/* Samples of an HDF5 dataset whose chunks are compressed, split samples or are missing: each chunk that a batch needs is
-   read and decoded once, and its parts go to the batch's rows. */
+/* Reads samples of an HDF5 dataset whose chunks are compressed, divide samples, or are missing.
+   Each chunk of a batch is read and decoded once, and its parts are copied to the batch's rows. */
 #ifndef FASTPACK_CHUNKS_H
 #define FASTPACK_CHUNKS_H
 #include "parts.h"
@@ -8,14 +8,14 @@
 
 #define FP_NO_CHUNK UINT64_MAX
 
-/* The numpy dtype CHUNK in fastpack/structs.py is this struct. */
+/* The numpy dtype is CHUNK in fastpack/core/dtypes.py. */
 typedef struct {
-    uint64_t offset;  /* FP_NO_CHUNK: never written, so all its items have the fill value */
+    uint64_t offset;  /* FP_NO_CHUNK: not written, so all items have the fill value */
     uint32_t length;  /* as stored */
-    uint32_t mask;    /* bit i: filter i was left out */
+    uint32_t mask;    /* bit i: filter i was not applied */
 } fp_chunk;
 
-/* A dataset: samples along the first axis. Chunks are numbered row by row of their grid. */
+/* A dataset with samples along its first axis. Chunks are numbered row by row of their grid. */
 typedef struct {
     int fd;
     int rank;
@@ -28,8 +28,9 @@ typedef struct {
     const uint8_t *fill; /* one item */
 } fp_chunked;
 
-/* What is wanted of it, by layers of the grid (chunks with the same samples): samples within[i] of layer numbers[l] go to
-   row rows[i] of the batch, for starts[l] <= i < starts[l + 1]. */
+/* The wanted samples, by layers of the grid. A layer is all chunks with the same samples. Sample
+   within[i] of layer numbers[l] goes to row rows[i] of the batch, for i from starts[l] up to
+   starts[l + 1]. */
 typedef struct {
     int64_t num_layers;
     const int64_t *numbers;
@@ -38,8 +39,8 @@ typedef struct {
     const int64_t *rows;
 } fp_wanted;
 
-/* Any number of threads call it with one counter; each returns when no chunk is left. The caller has checked that all
-   numbers lie inside. */
-int fp_read_chunks(const fp_chunked *dataset, const fp_wanted *wanted, uint8_t *out, int64_t *counter,
-                   fp_outcome *outcome);
+/* Any number of threads call this with one counter. Each returns when no chunk is left. The caller
+   has checked all numbers. */
+int fp_read_chunks(const fp_chunked *dataset, const fp_wanted *wanted, uint8_t *out,
+                   int64_t *counter, fp_outcome *outcome);
 #endif

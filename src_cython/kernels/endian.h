@@ -1,4 +1,4 @@
-/* Little-endian numbers at any address. */
+/* Little-endian and big-endian numbers at any address. */
 #ifndef FASTPACK_ENDIAN_H
 #define FASTPACK_ENDIAN_H
 #include <stdint.h>
@@ -21,5 +21,11 @@ static inline void fp_store_le64(uint8_t *p, uint64_t value) {
 
 static inline uint32_t fp_load_be16(const uint8_t *p) { return (uint32_t)p[0] << 8 | p[1]; }
 
-static inline uint32_t fp_load_be32(const uint8_t *p) { return fp_load_be16(p) << 16 | fp_load_be16(p + 2); }
+static inline uint32_t fp_load_be32(const uint8_t *p) {
+    return fp_load_be16(p) << 16 | fp_load_be16(p + 2);
+}
+
+static inline uint64_t fp_load_be64(const uint8_t *p) {
+    return (uint64_t)fp_load_be32(p) << 32 | fp_load_be32(p + 4);
+}
 #endif

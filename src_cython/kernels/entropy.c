@@ -1,9 +1,35 @@
-/* Huffman decoding is a chain: where a symbol begins is known when the one before it is decoded. So the fewer
-   steps a symbol takes the better: a lookup gives up to two symbols with their values, shifts take the place of
-   a count of bits, and nothing is checked that can be checked later.
+/* Entropy decoding of baseline and extended sequential JPEG (ITU-T T.81, annex F).
 
-   Memory is safe whatever the bits are: positions in a block are looked up in a table that has an entry for each
-   that can be reached, and an MCU takes at most MCU_BYTES, which is less than the pad behind the data. */
+   Words:
+   - block: 8 x 8 coefficients. The first is the DC coefficient, the others are AC coefficients.
+   - MCU: minimum coded unit, the blocks of all components that belong together. With 4:2:0 these
+     are four blocks of luma and one of each chroma.
+   - symbol: a Huffman code and the value bits after it. For DC, the value is the difference from
+     the previous block's DC coefficient. For AC, the symbol is a run of zeros and a value.
+   - zigzag order: the order of coefficients in the data, from low to high frequencies.
+   - stuffing: a byte 0xff in the data is followed by a zero, so that 0xff and another byte is a
+     marker.
+   - lane: one position in the data, with its bits and DC predictions.
+
+   Method. Huffman decoding is a dependency chain: a symbol's first bit is known when the previous
+   symbol is decoded. So the cost of an image is the number of lookups times their latency.
+   1. The data is copied up to the next marker without stuffing. So the bit reader needs no branch.
+   2. A lookup of 11 bits gives up to two symbols with their values (huffman.h).
+   3. A refill loads 8 bytes and needs no branch. It leaves at least 56 bits, enough for a DC
+      symbol and four lookups.
+   4. Checks wait until the end of a block or an MCU. Positions past the block are stored to the
+      place of the DC coefficient, which is written last.
+   5. With seek points, two lanes decode alternately. The processor works on one while it waits for
+      a lookup of the other.
+
+   Invariants. Reads and writes stay in bounds for all inputs:
+   - zigzag_order has an entry for every position that a lookup can reach (huffman.h).
+   - An MCU takes at most MCU_BYTES. PAD zero bytes follow the copy. Before each MCU, `next` is at
+     most 8 bytes past its end. So a refill never reads past the pad.
+   - Any flaw returns 0, and libjpeg decodes the image again from its beginning. This file never
+     decides which flaws are acceptable.
+
+   Sources: T.81; F. Giesen, "Reading bits in far too many ways" (2018), for the refill. */
 #include "entropy.h"
 
 #include <string.h>
@@ -11,25 +37,27 @@
 #include "idct.h"
 
 enum {
-    MCU_BYTES = FP_MAX_BLOCKS * 64 * 4, /* a symbol has at most 31 bits */
+    MCU_BYTES = FP_MAX_BLOCKS * 64 * 4, /* 64 symbols of at most 31 bits for each block */
     PAD = MCU_BYTES + 64,
-    LOOKUPS = 4, /* what 56 bits suffice for, and what is left of them after a DC symbol from the table */
+    LOOKUPS = 4, /* 4 x 11 bits: 56 bits less a DC symbol of up to 11 bits */
 };
 
-/* Zigzag order (T.81, figure A.6). What lies outside goes to the place of the DC
-   coefficient, which is written last. */
-static const uint8_t places[FP_NUM_PLACES] = {
+/* Zigzag order (T.81, figure A.6). Positions past the block map to the DC coefficient's place,
+   which is written last. */
+static const uint8_t zigzag_order[FP_NUM_PLACES] = {
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
     12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
     35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
     58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 };
 
-/* Segments */
+/* Segments: stretches of data between markers */
 
-/* Copies data up to the next marker; gives where the copy ends. Data that no marker ends, or a marker with fill bytes,
-   counts as none: libjpeg complains about either, depending on how far it reads ahead. */
-static uint8_t *unstuff(const uint8_t *data, const uint8_t *end, uint8_t *copy, const uint8_t **marker) {
+/* Copies data up to the next marker. Returns the end of the copy. If no marker follows, or if it
+   has fill bytes, returns an empty copy: libjpeg warns of either, depending on how far it reads
+   ahead. */
+static uint8_t *unstuff(const uint8_t *data, const uint8_t *end, uint8_t *copy,
+                        const uint8_t **marker) {
     uint8_t *out = copy;
     for (;;) {
         const uint8_t *found = data < end ? memchr(data, 0xff, (size_t)(end - data)) : NULL;
@@ -46,7 +74,7 @@ static uint8_t *unstuff(const uint8_t *data, const uint8_t *end, uint8_t *copy, 
     }
 }
 
-/* The same for a piece that ends in the midst of the data; NULL when there is a marker in it. */
+/* Copies a piece that ends inside the data. Returns NULL if it contains a marker. */
 static uint8_t *unstuff_piece(const uint8_t *data, const uint8_t *end, uint8_t *out) {
     while (data < end) {
         const uint8_t *found = memchr(data, 0xff, (size_t)(end - data));
@@ -91,10 +119,11 @@ int64_t fp_entropy_add(fp_entropy *entropy, const uint8_t *data, size_t length) 
     return begin - entropy->copy.own_bytes;
 }
 
-const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data, uint64_t from, uint64_t to) {
+const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data, uint64_t from,
+                                  uint64_t to) {
     for (uint64_t left = to - from; left > 0;) {
-        size_t most = (size_t)(entropy->data_end - data);
-        const uint8_t *found = memchr(data, 0xff, left < most ? left : most);
+        size_t rest = (size_t)(entropy->data_end - data);
+        const uint8_t *found = memchr(data, 0xff, left < rest ? left : rest);
         if (!found) return data + left;
         left -= (uint64_t)(found + 1 - data);
         data = found + 2;
@@ -104,11 +133,13 @@ const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data
 
 void fp_entropy_free(fp_entropy *entropy) { fp_scratch_free(&entropy->copy); }
 
-static int64_t bits_left(const fp_entropy *e) { return (e->end - e->lane.next) * 8 + e->lane.count; }
+static int64_t bits_left(const fp_entropy *e) {
+    return (e->end - e->lane.next) * 8 + e->lane.count;
+}
 
 int fp_entropy_is_sound(const fp_entropy *entropy) { return bits_left(entropy) >= 0; }
 
-/* True when less than a byte is left, and `code` is the marker behind it. */
+/* True if less than a byte is left before the marker `code`. */
 static int is_before_marker(const fp_entropy *e, uint8_t code) {
     int64_t left = bits_left(e);
     return left >= 0 && left < 8 && e->marker && e->marker[1] == code;
@@ -123,17 +154,17 @@ static int restart(fp_entropy *e) {
     return 1;
 }
 
-/* Bits. The structs that these take live in registers: everything is inlined. */
+/* Bits. All functions are inlined, so that the structs live in registers. */
 
 typedef struct {
     uint64_t bits;
-    uint32_t count;        /* only its lowest 6 bits mean something */
+    uint32_t count;        /* only its lowest 6 bits are valid */
     const uint8_t *next;
     uint64_t lookup_shift;
 } bit_reader;
 
-/* A variable shift need not write where it reads from, which saves a move in the chain; so what is constant is hidden
-   from the compiler. */
+/* A shift by a variable can write to another register than it reads from, which saves a move in the
+   chain. The empty asm hides the constant from the compiler. */
 FP_INLINE bit_reader start_reading(const fp_lane *lane) {
     uint64_t lookup_shift = 64 - FP_LOOKUP_BITS;
     __asm__("" : "+r"(lookup_shift));
@@ -155,14 +186,15 @@ FP_INLINE uint64_t load_be64(const uint8_t *p) {
     return value;
 }
 
-/* To 56 bits or more, without a branch (Giesen, "Reading bits in far too many ways", 2018). */
+/* Fills the reader to at least 56 bits, without a branch (Giesen). */
 FP_INLINE void refill(bit_reader *r) {
     r->bits |= load_be64(r->next) >> (r->count & 63);
     r->next += ~r->count >> 3 & 7;
     r->count |= 56;
 }
 
-void fp_entropy_seek(const fp_entropy *entropy, fp_lane *lane, uint64_t bit, const int16_t *predictions) {
+void fp_entropy_seek(const fp_entropy *entropy, fp_lane *lane, uint64_t bit,
+                     const int16_t *predictions) {
     *lane = (fp_lane){.next = entropy->copy.own_bytes + bit / 8};
     for (int c = 0; c < FP_MAX_COMPONENTS; c++) lane->predictions[c] = predictions[c];
     bit_reader r = start_reading(lane);
@@ -178,37 +210,41 @@ uint64_t fp_entropy_tell(const fp_entropy *entropy, const fp_lane *lane) {
 
 FP_INLINE uint64_t look_up(const bit_reader *r) { return r->bits >> r->lookup_shift; }
 
-/* `symbol`: with its number of bits in the lowest byte. */
+/* Drops the bits of a symbol. Takes the packed word: its low byte is num_bits, below 64, and
+   `count` needs only its lowest 6 bits. So no mask is needed. */
 FP_INLINE void take(bit_reader *r, uint32_t symbol) {
     r->bits <<= symbol & 63;
     r->count -= symbol;
 }
 
-/* Takes a symbol that the table could not tell; 0 when it is none. */
+/* Takes a symbol that the table does not hold whole. Returns 0 if it is not valid. */
 FP_INLINE fp_symbol take_long(bit_reader *r, const fp_huffman *table, fp_symbol entry) {
     refill(r);
-    fp_symbol found = entry ? fp_symbol_at(r->bits, entry >> 16, entry >> 8 & 0xff) : fp_huffman_find(table, r->bits);
+    fp_symbol found =
+        entry ? fp_symbol_at(r->bits, fp_code_run_and_size(entry), fp_code_bits(entry))
+              : fp_huffman_find(table, r->bits);
     take(r, found);
     refill(r);
     return found;
 }
 
-/* The DC coefficient of a block; 0 where there is none. */
+/* Decodes a DC coefficient. Returns 0 if it is not valid. */
 FP_INLINE int decode_dc(bit_reader *r, const fp_coded_component *component, int32_t *prediction) {
     refill(r);
     fp_symbol dc = component->dc->singles[look_up(r)];
-    if (__builtin_expect((dc & 0xff) == 0, 0)) {
+    if (__builtin_expect(fp_symbol_num_bits(dc) == 0, 0)) {
         dc = take_long(r, component->dc, dc);
         if (dc == 0) return 0;
     } else {
         take(r, dc);
     }
-    *prediction += (int32_t)dc >> 16;
+    *prediction += fp_symbol_value(dc);
     return *prediction == (int16_t)*prediction;
 }
 
-/* One block; 0 where it is none. */
-FP_INLINE int decode_block(bit_reader *reader, const fp_coded_component *component, int32_t *prediction, int16_t *block, uint8_t *last) {
+/* Decodes one block. Returns 0 if it is not valid. */
+FP_INLINE int decode_block(bit_reader *reader, const fp_coded_component *component,
+                           int32_t *prediction, int16_t *block, uint8_t *last) {
     bit_reader r = *reader;
     if (__builtin_expect(!decode_dc(&r, component, prediction), 0)) return 0;
     const fp_symbol_pairs *pairs = &component->ac->pairs;
@@ -220,22 +256,23 @@ FP_INLINE int decode_block(bit_reader *reader, const fp_coded_component *compone
             before = r;
             uint64_t index = look_up(&r);
             uint32_t steps = pairs->steps[index];
-            if (__builtin_expect((steps & 0xff) == 0, 0)) {
+            if (__builtin_expect(fp_steps_num_bits(steps) == 0, 0)) {
                 fp_symbol found = take_long(&r, component->ac, component->ac->singles[index]);
                 if (found == 0) return 0;
-                first = at = at + (found >> 8 & 0xff);
-                if (block) block[places[at]] = (int16_t)(found >> 16);
+                at += fp_symbol_move(found);
+                first = at;
+                if (block) block[zigzag_order[at]] = (int16_t)fp_symbol_value(found);
                 continue;
             }
             take(&r, steps);
-            first = at + (steps >> 8 & 0xff);
-            at = first + (steps >> 16);
+            first = at + fp_steps_first_move(steps);
+            at = first + fp_steps_second_move(steps);
             if (!block) continue;
             uint32_t values = pairs->values[index];
-            block[places[first]] = (int16_t)values;
-            block[places[at]] = (int16_t)(values >> 16);
+            block[zigzag_order[first]] = fp_first_value(values);
+            block[zigzag_order[at]] = fp_second_value(values);
         }
-        if (first == 63 && at > 63) { /* the second symbol is the next block's */
+        if (first == 63 && at > 63) { /* the second symbol belongs to the next block */
             r = before;
             take(&r, component->ac->singles[look_up(&r)]);
             at = 63;
@@ -252,22 +289,24 @@ FP_INLINE int decode_block(bit_reader *reader, const fp_coded_component *compone
     return end < 63 || at == 63;
 }
 
-/* A block of each MCU. */
+/* One of the MCU's blocks, and where it is stored. */
 typedef struct {
     const fp_coded_component *component;
     int32_t *prediction;
     int16_t *coefficients;
     uint8_t *last;
-    uint32_t per_mcu;        /* how many blocks the next MCU's lies on */
+    uint32_t per_mcu;        /* distance to the same block of the next MCU, in blocks */
 } coded_block;
 
-FP_INLINE uint32_t list_blocks(fp_entropy *e, fp_lane *lane, const fp_coefficients *out, coded_block blocks[FP_MAX_BLOCKS]) {
+FP_INLINE uint32_t list_blocks(fp_entropy *e, fp_lane *lane, const fp_coefficients *out,
+                               coded_block blocks[FP_MAX_BLOCKS]) {
     coded_block *block = blocks;
     for (uint32_t c = 0; c < e->num_components; c++) {
         const fp_coded_component *component = &e->components[c];
         for (uint32_t y = 0; y < component->down; y++) {
             for (uint32_t x = 0; x < component->across; x++) {
-                *block = (coded_block){component, &lane->predictions[c], NULL, NULL, component->across};
+                *block = (coded_block){component, &lane->predictions[c], NULL, NULL,
+                                       component->across};
                 if (out && out[c].coefficients) {
                     size_t number = (size_t)y * out[c].row_blocks + x;
                     block->coefficients = out[c].coefficients + number * FP_BLOCK;
@@ -286,7 +325,8 @@ FP_INLINE int decode_mcu(bit_reader *r, coded_block *blocks, uint32_t num_blocks
             if (!decode_block(r, block->component, block->prediction, NULL, NULL)) return 0;
             continue;
         }
-        if (!decode_block(r, block->component, block->prediction, block->coefficients, block->last)) return 0;
+        if (!decode_block(r, block->component, block->prediction, block->coefficients, block->last))
+            return 0;
         block->coefficients += block->per_mcu * FP_BLOCK;
         block->last += block->per_mcu;
     }
@@ -307,26 +347,30 @@ FP_INLINE int decode_mcus(fp_entropy *e, uint32_t num_mcus, const fp_coefficient
             }
             e->restarts_left--;
         }
-        /* A refill may have read 8 bytes ahead; what lies behind the next MCU is still the pad's. */
+        /* A refill may have read 8 bytes ahead. The next MCU then still ends inside the pad. */
         sound = r.next <= e->end + 8 && decode_mcu(&r, blocks, num_blocks);
     }
     stop_reading(&e->lane, &r);
     return sound;
 }
 
-/* Both lanes in turns. Each goes through its blocks by itself, since they end at different times. */
+/* Two lanes
+
+   The lanes take turns after each lookup. Blocks end at different times in the two lanes. So each
+   lane keeps its position in the loop over blocks as a state. `step` advances it by one lookup. */
 
 typedef struct {
     bit_reader r;
     const fp_symbol_pairs *pairs;
     int16_t *block;
     uint32_t at;
-    coded_block *here, *blocks, *end; /* apart, so that all this may live in registers */
+    /* not in one struct, so that all this may live in registers */
+    coded_block *here, *blocks, *end;
     uint32_t mcus_left;
-    const uint8_t *limit;    /* before an MCU */
-} turn;
+    const uint8_t *limit;    /* of `r.next` before an MCU */
+} lane_state;
 
-FP_INLINE int begin_block(turn *t) {
+FP_INLINE int begin_block(lane_state *t) {
     const coded_block *here = t->here;
     t->block = here->coefficients;
     t->pairs = &here->component->ac->pairs;
@@ -334,8 +378,9 @@ FP_INLINE int begin_block(turn *t) {
     return decode_dc(&t->r, here->component, here->prediction);
 }
 
-/* 0 when all are done, or what was read is none: then mcus_left is not 0. */
-FP_INLINE int next_block(turn *t, int stores) {
+/* Ends a block and begins the next one. Returns 0 when the lane ends: with mcus_left == 0 if all
+   MCUs are decoded, else because the data is not valid. */
+FP_INLINE int next_block(lane_state *t, int stores) {
     coded_block *here = t->here;
     uint32_t end = t->at < FP_END_OF_BLOCK ? t->at : t->at - FP_END_OF_BLOCK;
     if (__builtin_expect(end >= 63 && t->at != 63, 0)) return 0;
@@ -355,30 +400,31 @@ FP_INLINE int next_block(turn *t, int stores) {
     return 1;
 }
 
-/* One lookup; 0 when nothing is left to decode. */
-FP_INLINE int step(turn *t, int stores) {
+/* One lookup. Returns 0 when the lane ends, as next_block does. */
+FP_INLINE int step(lane_state *t, int stores) {
     bit_reader before = t->r;
     uint32_t first;
     uint64_t index = look_up(&t->r);
     uint32_t steps = t->pairs->steps[index];
-    if (__builtin_expect((steps & 0xff) == 0, 0)) {
+    if (__builtin_expect(fp_steps_num_bits(steps) == 0, 0)) {
         const fp_huffman *table = t->here->component->ac;
         fp_symbol found = take_long(&t->r, table, table->singles[index]);
         if (found == 0) return 0;
-        first = t->at = t->at + (found >> 8 & 0xff);
-        if (stores) t->block[places[t->at]] = (int16_t)(found >> 16);
+        t->at += fp_symbol_move(found);
+        first = t->at;
+        if (stores) t->block[zigzag_order[t->at]] = (int16_t)fp_symbol_value(found);
     } else {
         take(&t->r, steps);
-        first = t->at + (steps >> 8 & 0xff);
-        t->at = first + (steps >> 16);
+        first = t->at + fp_steps_first_move(steps);
+        t->at = first + fp_steps_second_move(steps);
         if (stores) {
             uint32_t values = t->pairs->values[index];
-            t->block[places[first]] = (int16_t)values;
-            t->block[places[t->at]] = (int16_t)(values >> 16);
+            t->block[zigzag_order[first]] = fp_first_value(values);
+            t->block[zigzag_order[t->at]] = fp_second_value(values);
         }
     }
     if (t->at < 63) return 1;
-    if (first == 63 && t->at > 63) { /* the second symbol is the next block's */
+    if (first == 63 && t->at > 63) { /* the second symbol belongs to the next block */
         t->r = before;
         take(&t->r, t->here->component->ac->singles[index]);
         t->at = 63;
@@ -386,72 +432,95 @@ FP_INLINE int step(turn *t, int stores) {
     return next_block(t, stores);
 }
 
-/* Blocks that nobody asked for are stored all the same, all in one place: that costs less than to ask. */
-FP_INLINE int start_turn(turn *t, coded_block *blocks, fp_entropy *e, fp_lane *lane, uint32_t num_mcus, const fp_coefficients *out) {
-    t->here = t->blocks = blocks;
+/* Starts a lane. Unwanted blocks go to a dummy block: an unconditional store beats a branch. */
+FP_INLINE int begin_lane(lane_state *t, coded_block *blocks, fp_entropy *e, fp_lane *lane,
+                         uint32_t num_mcus, const fp_coefficients *out) {
+    t->blocks = blocks;
+    t->here = blocks;
     t->end = blocks + list_blocks(e, lane, out, blocks);
     for (coded_block *block = blocks; block < t->end; block++)
-        if (!block->coefficients) *block = (coded_block){block->component, block->prediction, e->unwanted, &e->unwanted_last, 0};
+        if (!block->coefficients)
+            *block = (coded_block){block->component, block->prediction, e->unwanted,
+                                   &e->unwanted_last, 0};
     t->mcus_left = num_mcus;
     t->limit = e->end + 8;
     t->r = start_reading(lane);
     return t->r.next <= t->limit && begin_block(t);
 }
 
-/* After a refill four lookups may follow, of which one may begin a block. */
-FP_INLINE int finish_turn(turn *t, int stores) {
-    do refill(&t->r); while (step(t, stores) && step(t, stores));
+/* Decodes the rest of a lane, two lookups after each refill. One of them may begin a block. */
+FP_INLINE int finish_lane(lane_state *t, int stores) {
+    do {
+        refill(&t->r);
+    } while (step(t, stores) && step(t, stores));
     return t->mcus_left == 0;
 }
 
-FP_INLINE int decode_turns(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second, int stores) {
-    turn a, b;
+FP_INLINE int decode_two_lanes(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out,
+                               const fp_coefficients *second, int stores) {
+    lane_state a, b;
     coded_block blocks[2][FP_MAX_BLOCKS];
     if (num_mcus == 0) return 1;
-    if (!start_turn(&a, blocks[0], e, &e->lane, num_mcus, out)) return 0;
-    if (!start_turn(&b, blocks[1], e, &e->second, num_mcus, second)) return 0;
+    if (!begin_lane(&a, blocks[0], e, &e->lane, num_mcus, out)) return 0;
+    if (!begin_lane(&b, blocks[1], e, &e->second, num_mcus, second)) return 0;
     b.r.lookup_shift = a.r.lookup_shift; /* one register for both */
     int sound;
     for (;;) {
         refill(&a.r);
         refill(&b.r);
-        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_turn(&b, stores); break; }
-        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_turn(&a, stores); break; }
-        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_turn(&b, stores); break; }
-        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_turn(&a, stores); break; }
+        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_lane(&b, stores); break; }
+        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_lane(&a, stores); break; }
+        if (!step(&a, stores)) { sound = a.mcus_left == 0 && finish_lane(&b, stores); break; }
+        if (!step(&b, stores)) { sound = b.mcus_left == 0 && finish_lane(&a, stores); break; }
     }
     stop_reading(&e->lane, &a.r);
     stop_reading(&e->second, &b.r);
     return sound;
 }
 
-static int decode_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
-static int skip_plain(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
-static int decode_both_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
-    return decode_turns(e, num_mcus, out, second, 1);
+static int decode_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) {
+    return decode_mcus(e, num_mcus, out);
 }
-static int skip_both_plain(fp_entropy *e, uint32_t num_mcus) { return decode_turns(e, num_mcus, NULL, NULL, 0); }
+static int skip_plain(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
+static int decode_both_plain(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out,
+                             const fp_coefficients *second) {
+    return decode_two_lanes(e, num_mcus, out, second, 1);
+}
+static int skip_both_plain(fp_entropy *e, uint32_t num_mcus) {
+    return decode_two_lanes(e, num_mcus, NULL, NULL, 0);
+}
 
 #if FP_HAS_AVX2
-FP_AVX2 static int decode_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) { return decode_mcus(e, num_mcus, out); }
-FP_AVX2 static int skip_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_mcus(e, num_mcus, NULL); }
-FP_AVX2 static int decode_both_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
-    return decode_turns(e, num_mcus, out, second, 1);
+FP_AVX2 static int decode_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out) {
+    return decode_mcus(e, num_mcus, out);
 }
-FP_AVX2 static int skip_both_bmi2(fp_entropy *e, uint32_t num_mcus) { return decode_turns(e, num_mcus, NULL, NULL, 0); }
+FP_AVX2 static int skip_bmi2(fp_entropy *e, uint32_t num_mcus) {
+    return decode_mcus(e, num_mcus, NULL);
+}
+FP_AVX2 static int decode_both_bmi2(fp_entropy *e, uint32_t num_mcus, const fp_coefficients *out,
+                                    const fp_coefficients *second) {
+    return decode_two_lanes(e, num_mcus, out, second, 1);
+}
+FP_AVX2 static int skip_both_bmi2(fp_entropy *e, uint32_t num_mcus) {
+    return decode_two_lanes(e, num_mcus, NULL, NULL, 0);
+}
 #endif
 
 int fp_entropy_decode(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out) {
 #if FP_HAS_AVX2
-    if (fp_may_use_avx2()) return out ? decode_bmi2(entropy, num_mcus, out) : skip_bmi2(entropy, num_mcus);
+    if (fp_may_use_avx2())
+        return out ? decode_bmi2(entropy, num_mcus, out) : skip_bmi2(entropy, num_mcus);
 #endif
     return out ? decode_plain(entropy, num_mcus, out) : skip_plain(entropy, num_mcus);
 }
 
-int fp_entropy_decode_both(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second) {
+int fp_entropy_decode_both(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out,
+                           const fp_coefficients *second) {
 #if FP_HAS_AVX2
     if (fp_may_use_avx2())
-        return out ? decode_both_bmi2(entropy, num_mcus, out, second) : skip_both_bmi2(entropy, num_mcus);
+        return out ? decode_both_bmi2(entropy, num_mcus, out, second)
+                   : skip_both_bmi2(entropy, num_mcus);
 #endif
-    return out ? decode_both_plain(entropy, num_mcus, out, second) : skip_both_plain(entropy, num_mcus);
+    return out ? decode_both_plain(entropy, num_mcus, out, second)
+               : skip_both_plain(entropy, num_mcus);
 }

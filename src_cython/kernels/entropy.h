@@ -1,4 +1,4 @@
-/* The entropy-coded data of a sequential JPEG scan: bits -> quantised coefficients, one run of MCUs at a time. */
+/* Decodes the entropy-coded data of a sequential JPEG scan: bits to quantized coefficients. */
 #ifndef FASTPACK_ENTROPY_H
 #define FASTPACK_ENTROPY_H
 #include <stddef.h>
@@ -7,71 +7,79 @@
 #include "span.h"
 
 #define FP_MAX_COMPONENTS 3
-#define FP_MAX_BLOCKS 10 /* of an MCU */
+#define FP_MAX_BLOCKS 10 /* in an MCU */
 
-/* Of an MCU, a component has across x down blocks. */
+/* A component has across x down blocks in an MCU. */
 typedef struct {
     const fp_huffman *dc, *ac;
     uint32_t across, down;
 } fp_coded_component;
 
-/* Where the blocks of a run of MCUs go: those of its first row of blocks side by side, those of the second one
-   `row_blocks` blocks on. All must be zeros. NULL: not wanted. */
+/* The destination of a run of MCUs for one component. The blocks of the first row of blocks lie
+   side by side; those of the second row begin `row_blocks` blocks later. The caller zeroes the
+   memory. coefficients == NULL: the component is not wanted. */
 typedef struct {
-    int16_t *coefficients;   /* FP_BLOCK of a block, row by row */
-    uint8_t *last;           /* of a block: where in zigzag order its last coefficient is */
+    int16_t *coefficients;   /* FP_BLOCK for each block, row by row */
+    uint8_t *last;           /* for each block, the zigzag position of its last coefficient */
     uint32_t row_blocks;
 } fp_coefficients;
 
-/* A place where the data is decoded. */
+/* The state of one position in the data. */
 typedef struct {
-    uint64_t bits;           /* the next ones, left-aligned */
-    uint32_t count;          /* how many of them are there */
-    const uint8_t *next;     /* where those behind them lie */
-    int32_t predictions[FP_MAX_COMPONENTS]; /* the DC coefficients before */
+    uint64_t bits;           /* the next bits, left-aligned */
+    uint32_t count;          /* the number of valid bits in `bits` */
+    const uint8_t *next;     /* the byte after them */
+    int32_t predictions[FP_MAX_COMPONENTS]; /* the DC coefficient of the previous block */
 } fp_lane;
 
-/* Bits come from a copy of the data up to the next marker, without the zero bytes that are stuffed in. */
+/* The decoder. It reads from a copy of the data up to the next marker, without stuffed zero
+   bytes. */
 typedef struct {
     fp_lane lane;
-    fp_lane second;          /* where another part is decoded at the same time */
+    fp_lane second;          /* a second position, decoded at the same time */
     const uint8_t *end;      /* of the copy; a pad of zeros follows */
-    const uint8_t *marker;   /* what ended it, in the data; NULL when nothing did */
+    const uint8_t *marker;   /* the marker that ended the copy, in the data; NULL without one */
     const uint8_t *data_end;
     fp_scratch copy;
     fp_coded_component components[FP_MAX_COMPONENTS];
     uint32_t num_components;
     uint32_t restart_interval, restarts_left, next_restart;
-    int16_t unwanted[64];    /* where coefficients go that nobody asked for */
+    int16_t unwanted[64];    /* unwanted blocks are stored here */
     uint8_t unwanted_last;
 } fp_entropy;
 
 void fp_entropy_free(fp_entropy *entropy);
 
-/* Starts a scan at `data`; components and restart_interval are set before. FP_OK or FP_NO_MEMORY. */
+/* Starts a scan at `data`. The caller has set components and restart_interval. Returns FP_OK or
+   FP_NO_MEMORY. */
 int fp_entropy_start(fp_entropy *entropy, const uint8_t *data, size_t length);
 
-/* The other way to start, for pieces out of the midst of a scan without restarts, up to `length` bytes in all. */
+/* Starts in the middle of a scan without restarts. Reserves memory for pieces of `length` bytes in
+   all. */
 int fp_entropy_reserve(fp_entropy *entropy, size_t length);
-/* Copies a piece behind the others and gives where it begins, in bytes; -1 when there is a marker in it. */
+/* Appends a piece to the copy. Returns its first byte's position, or -1 if it contains a marker. */
 int64_t fp_entropy_add(fp_entropy *entropy, const uint8_t *data, size_t length);
-/* Goes to a bit of the copy. */
-void fp_entropy_seek(const fp_entropy *entropy, fp_lane *lane, uint64_t bit, const int16_t *predictions);
-/* Which bit of the copy comes next. */
+/* Moves a lane to a bit of the copy. */
+void fp_entropy_seek(const fp_entropy *entropy, fp_lane *lane, uint64_t bit,
+                     const int16_t *predictions);
+/* Returns the position of the next bit in the copy. */
 uint64_t fp_entropy_tell(const fp_entropy *entropy, const fp_lane *lane);
 
-/* Given a byte of the data whose place in the copy is known, moves on to the one whose place is `to`, which must be in the copy. */
-const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data, uint64_t from, uint64_t to);
+/* Converts a position in the copy to one in the data. `data` is the byte at position `from`;
+   returns the byte at position `to`, which must lie in the copy. */
+const uint8_t *fp_entropy_stuffed(const fp_entropy *entropy, const uint8_t *data, uint64_t from,
+                                  uint64_t to);
 
-/* Decodes the next `num_mcus`. `out`: for each component, or NULL when none is wanted. 0 where the data is
-   anything but flawless; what libjpeg makes of it, libjpeg must say. */
+/* Decodes the next `num_mcus` MCUs. `out` has an entry for each component; NULL skips the MCUs.
+   Returns 0 if the data has any flaw. The caller then uses libjpeg, which decides what it means. */
 int fp_entropy_decode(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out);
-/* The same for both lanes in turns, without restarts: while a symbol of one is looked up, there is work in the other. */
-int fp_entropy_decode_both(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out, const fp_coefficients *second);
+/* Decodes `num_mcus` MCUs at both positions, alternately. The scan must not have restarts. */
+int fp_entropy_decode_both(fp_entropy *entropy, uint32_t num_mcus, const fp_coefficients *out,
+                           const fp_coefficients *second);
 
-/* True when all that was decoded so far was there. */
+/* True if no bit past the end of the data was used. */
 int fp_entropy_is_sound(const fp_entropy *entropy);
 
-/* True when the data ends here, and the image with it. */
+/* True if the data ends here with the EOI marker. */
 int fp_entropy_is_at_end(const fp_entropy *entropy);
 #endif

@@ -1,3 +1,31 @@
+/* A reader of tf.train.Example without protobuf's library and without copies.
+
+   Wire format. A message is a sequence of fields. A field is a tag, number << 3 | wire type, and a
+   value. Wire types are a varint, 4 or 8 bytes, or a length and bytes. A varint has 7 bits in a
+   byte; the high bit is set on all except the last. A message inside a message is such bytes. Types
+   3 and 4 are groups, which are no longer used; they are skipped.
+
+   An Example is:
+        Example    field 1: Features
+        Features   field 1, repeated: an entry of the map: field 1 name, field 2 Feature
+        Feature    field 1 BytesList, field 2 FloatList or field 3 Int64List
+        lists      field 1, repeated: the values; numbers may be packed into one field of bytes
+
+   Method. fp_next_entry iterates over the map; fp_walk_values walks the values of one entry.
+   Nothing is allocated. Callers walk twice: once to count, once to fill.
+
+   Rules of protobuf that a reader must follow, and this one does:
+   - Unknown fields are skipped.
+   - If a field is not repeated, its last occurrence counts; messages are merged.
+   - Feature is a oneof: a list of another kind replaces the list before it.
+   - Repeated numbers come packed or one by one, even mixed.
+
+   Invariants and limits:
+   - No byte past the message is read: each length is compared with the bytes left.
+   - A varint has at most 10 bytes. Groups nest at most 100 deep, as in protobuf's own parsers.
+   - A walk that fills never writes more than the capacities, even if a dropped list is longer.
+
+   Sources: protobuf.dev, "Encoding"; example.proto and feature.proto of TensorFlow. */
 #include "example.h"
 
 #include <string.h>
@@ -6,7 +34,7 @@
 
 enum wire { VARINT = 0, FIXED64 = 1, BYTES = 2, GROUP_BEGIN = 3, GROUP_END = 4, FIXED32 = 5 };
 
-/* A protobuf nests unknown groups as deep as it likes; protobuf's own parsers stop at 100. */
+/* the limit of protobuf's own parsers */
 #define MAX_GROUP_DEPTH 100
 
 static size_t left(const fp_bytes *bytes) { return (size_t)(bytes->end - bytes->at); }
@@ -28,7 +56,8 @@ static int read_varint(fp_bytes *in, uint64_t *value) {
 static int take(fp_bytes *in, uint64_t length, fp_bytes *piece) {
     if (length > left(in)) return 0;
     piece->at = in->at;
-    piece->end = in->at += length;
+    in->at += length;
+    piece->end = in->at;
     return 1;
 }
 
@@ -36,7 +65,7 @@ typedef struct {
     uint32_t number;
     uint32_t wire;
     uint64_t varint;
-    fp_bytes body; /* BYTES, FIXED32 and FIXED64 */
+    fp_bytes body; /* for BYTES, FIXED32 and FIXED64 */
 } field;
 
 static int read_scalar(fp_bytes *in, field *out) {
@@ -76,7 +105,8 @@ static int skip_group(fp_bytes *in, uint32_t number) {
     return 1;
 }
 
-/* 1 with the next field, 0 at the end, -1 for bytes that are no message. Groups are passed over. */
+/* Returns 1 and the next field, 0 at the end, or -1 if the bytes are not a message. Skips
+   groups. */
 static int next_field(fp_bytes *in, field *out) {
     while (in->at < in->end) {
         if (!read_tag(in, out)) return -1;
@@ -89,7 +119,7 @@ static int next_field(fp_bytes *in, field *out) {
     return 0;
 }
 
-/* The next submessage or string with that number; other fields are unknown, so passed over. */
+/* Gives the next submessage or string with that number. Skips all other fields. */
 static int next_body(fp_bytes *in, uint32_t number, fp_bytes *body) {
     field found;
     int more;
@@ -111,7 +141,7 @@ static int read_entry(fp_bytes body, fp_entry *entry) {
     field found;
     int more;
     entry->body = body;
-    entry->name.at = entry->name.end = body.at;
+    entry->name = (fp_bytes){body.at, body.at};
     while ((more = next_field(&body, &found)) == 1)
         if (found.number == 1 && found.wire == BYTES) entry->name = found.body;
     return more;
@@ -128,14 +158,16 @@ int fp_next_entry(fp_entries *entries, fp_entry *entry) {
     }
 }
 
-/* A FeatureLists: a map from names to messages. */
+/* True if the message is a FeatureLists: a map from names to messages. */
 static int is_feature_lists(fp_bytes body) {
     field entry, inside;
     int more, num_entries = 0;
     while ((more = next_field(&body, &entry)) == 1) {
         if (entry.number != 1 || entry.wire != BYTES) return 0;
-        if (next_field(&entry.body, &inside) != 1 || inside.number != 1 || inside.wire != BYTES) return 0;
-        if (next_field(&entry.body, &inside) != 1 || inside.number != 2 || inside.wire != BYTES) return 0;
+        if (next_field(&entry.body, &inside) != 1 || inside.number != 1 || inside.wire != BYTES)
+            return 0;
+        if (next_field(&entry.body, &inside) != 1 || inside.number != 2 || inside.wire != BYTES)
+            return 0;
         num_entries++;
     }
     return more == 0 && num_entries > 0;
@@ -150,8 +182,8 @@ int fp_is_sequence(const uint8_t *example, size_t length) {
 
 /* Values */
 
-/* Values that a later list of another kind drops are walked too: they may be more than there is room for, or
-   wider. */
+/* Values of a list that a later one of another kind will replace are walked, too. They may be more
+   or wider than the memory for the others. */
 static int has_room(const fp_values *values) {
     return values->kind == values->filled_kind && values->count < values->capacity;
 }
@@ -182,11 +214,12 @@ static void add_float(fp_values *values, const uint8_t *at) {
 }
 
 static void add_int64(fp_values *values, uint64_t number) {
-    if (values->numbers && has_room(values)) ((int64_t *)values->numbers)[values->count] = (int64_t)number;
+    if (values->numbers && has_room(values))
+        ((int64_t *)values->numbers)[values->count] = (int64_t)number;
     values->count++;
 }
 
-/* Repeated numbers come packed or one by one, and a reader must take both. */
+/* Repeated numbers are packed or not. A reader must accept both. */
 static int walk_packed(fp_bytes packed, fp_values *values) {
     if (values->kind == FP_KIND_FLOAT) {
         if (left(&packed) % 4) return 0;
@@ -219,13 +252,17 @@ static int walk_list(fp_bytes list, fp_values *values) {
     return more == 0;
 }
 
-/* Feature is a oneof of three lists: a list of another kind drops what came before. */
+/* Feature is a oneof of three lists: a list of another kind replaces the one before. */
 static int walk_feature(fp_bytes feature, fp_values *values) {
     field found;
     int more;
     while ((more = next_field(&feature, &found)) == 1) {
-        if (found.number < FP_KIND_BYTES || found.number > FP_KIND_INT64 || found.wire != BYTES) continue;
-        if (values->kind != (int32_t)found.number) values->count = values->num_bytes = 0;
+        if (found.number < FP_KIND_BYTES || found.number > FP_KIND_INT64 || found.wire != BYTES)
+            continue;
+        if (values->kind != (int32_t)found.number) {
+            values->count = 0;
+            values->num_bytes = 0;
+        }
         values->kind = (int32_t)found.number;
         if (!walk_list(found.body, values)) return 0;
     }
@@ -236,7 +273,8 @@ int fp_walk_values(const fp_entry *entry, fp_values *values) {
     fp_bytes body = entry->body, feature;
     int more;
     values->kind = FP_KIND_ABSENT;
-    values->count = values->num_bytes = 0;
+    values->count = 0;
+    values->num_bytes = 0;
     while ((more = next_body(&body, 2, &feature)) == 1)
         if (!walk_feature(feature, values)) return FP_BAD_PROTO;
     return more < 0 ? FP_BAD_PROTO : FP_OK;

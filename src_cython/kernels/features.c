@@ -1,3 +1,12 @@
+/* A table of features by name, and of the values that each record has of them.
+
+   Names are found by guess: records usually name the same features in the same order, so each
+   feature remembers which one followed it. If the guess fails, a hash table with linear probing
+   decides.
+
+   The kind of a feature is that of its first nonempty list. An empty list fits any kind, because
+   writers encode "no values" in different ways. Value lists point into the records, so the records
+   must stay in memory until the next piece. */
 #include "feature_table.h"
 
 #include <stdlib.h>
@@ -11,7 +20,7 @@ void fp_features_free(fp_features *table) {
     memset(table, 0, sizeof *table);
 }
 
-void fp_features_next_piece(fp_features *table) {
+void fp_features_clear_lists(fp_features *table) {
     table->num_lists = 0;
     for (size_t f = 0; f < table->num_features; f++) table->own_features[f].latest = -1;
 }
@@ -67,7 +76,8 @@ static int add_feature(fp_features *table, const fp_bytes *name, uint64_t hash, 
 }
 
 int fp_features_find(fp_features *table, const fp_bytes *name, int32_t before, int32_t *out) {
-    int32_t guess = before >= 0 ? table->own_features[before].follower : table->num_features ? 0 : -1;
+    int32_t guess =
+        before >= 0 ? table->own_features[before].next_feature : table->num_features ? 0 : -1;
     if (guess >= 0 && has_name(&table->own_features[guess], name)) {
         *out = guess;
         return FP_OK;
@@ -86,7 +96,7 @@ int fp_features_find(fp_features *table, const fp_bytes *name, int32_t before, i
         }
     }
     if (*out < 0) status = add_feature(table, name, hash, out);
-    if (status == FP_OK && before >= 0) table->own_features[before].follower = *out;
+    if (status == FP_OK && before >= 0) table->own_features[before].next_feature = *out;
     return status;
 }
 
@@ -107,25 +117,26 @@ static int add_list(fp_features *table, const fp_entry *entry, int64_t row, int3
     if (fp_walk_values(entry, &values) != FP_OK) return FP_BAD_PROTO;
     fp_feature *feature = &table->own_features[number];
     fp_value_list *list = NULL;
-    /* Of two entries of one name in a record, the last counts, as in protobuf's maps. */
+    /* the last of two entries with one name counts, as in protobuf's maps */
     if (feature->latest >= 0 && table->own_lists[feature->latest].row == row) {
         list = &table->own_lists[feature->latest];
     } else {
         if (!(list = next_list(table))) return FP_NO_MEMORY;
         feature->latest = (int64_t)table->num_lists++;
     }
-    fp_value_list found = {row, number, values.kind, values.count, values.num_bytes, values.last, entry->body};
+    fp_value_list found = {row, number, values.kind, values.count, values.num_bytes, values.last,
+                           entry->body};
     *list = found;
     return FP_OK;
 }
 
-static int settle_kinds(fp_features *table, size_t first_list, int32_t *odd) {
+static int check_kinds(fp_features *table, size_t first_list, int32_t *odd) {
     for (size_t i = first_list; i < table->num_lists; i++) {
         const fp_value_list *list = &table->own_lists[i];
         fp_feature *feature = &table->own_features[list->feature];
         if (feature->left_out || list->kind == FP_KIND_ABSENT) continue;
         if (list->kind != feature->kind) {
-            /* An empty list says nothing of the kind, but where there are no others. */
+            /* an empty list does not determine the kind, unless all lists are empty */
             if (!list->count && feature->kind != FP_KIND_ABSENT) continue;
             if (feature->has_values) {
                 *odd = list->feature;
@@ -138,7 +149,8 @@ static int settle_kinds(fp_features *table, size_t first_list, int32_t *odd) {
     return FP_OK;
 }
 
-int fp_features_add(fp_features *table, const uint8_t *example, size_t length, int64_t row, int32_t *odd) {
+int fp_features_add(fp_features *table, const uint8_t *example, size_t length, int64_t row,
+                    int32_t *odd) {
     fp_entries entries = fp_entries_of(example, length);
     fp_entry entry;
     size_t first_list = table->num_lists;
@@ -148,15 +160,16 @@ int fp_features_add(fp_features *table, const uint8_t *example, size_t length, i
         if ((status = fp_features_find(table, &entry.name, feature, &feature))) return status;
         if ((status = add_list(table, &entry, row, feature))) return status;
     }
-    return more < 0 ? FP_BAD_PROTO : settle_kinds(table, first_list, odd);
+    return more < 0 ? FP_BAD_PROTO : check_kinds(table, first_list, odd);
 }
 
 void fp_features_sort(const fp_features *table, int64_t *order, int64_t *starts) {
     memset(starts, 0, (table->num_features + 1) * sizeof *starts);
     for (size_t i = 0; i < table->num_lists; i++) starts[table->own_lists[i].feature + 1]++;
     for (size_t f = 0; f < table->num_features; f++) starts[f + 1] += starts[f];
-    for (size_t i = 0; i < table->num_lists; i++) order[starts[table->own_lists[i].feature]++] = (int64_t)i;
-    /* Each start has moved on to the next one's place. */
+    for (size_t i = 0; i < table->num_lists; i++)
+        order[starts[table->own_lists[i].feature]++] = (int64_t)i;
+    /* each start has moved to the start of the next feature */
     memmove(starts + 1, starts, table->num_features * sizeof *starts);
     starts[0] = 0;
 }

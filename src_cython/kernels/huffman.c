@@ -1,8 +1,26 @@
+/* Huffman tables.
+
+   A JPEG stores the number of codes of each length, 1 to 16 bits, and their symbols in order (T.81,
+   annex C). The codes are canonical: those of one length are consecutive numbers, and a length
+   begins at twice the number after the last shorter code. So a code is found by comparing it with
+   one limit for each length.
+
+   A symbol alone is not enough for a decoder: it says how many value bits follow. A table of 2^11
+   entries is indexed by the next 11 bits. Its entries hold the length of the code and of the value,
+   the run, and the value itself. Three tables have that index:
+   - singles: one symbol. DC coefficients use them.
+   - pairs: two symbols, if both fit 11 bits. AC coefficients use them; in photos that is the usual
+     case.
+   - limits and offsets: the slow path, for codes of 12 to 16 bits.
+
+   Making the tables costs as much time as they save on 3,000 bytes of data (decode.c). So tables
+   stay until an image has another code. The helpers of huffman.h read and write all packed
+   words. */
 #include "huffman.h"
 
 #include <string.h>
 
-/* Codes are canonical: those of each length count on from where the shorter ones ended. No code may be all ones. */
+/* Numbers the canonical codes. T.81 forbids a code of only ones; libjpeg checks the same. */
 static int number_codes(fp_huffman *table, int is_dc) {
     uint32_t code = 0, index = 0, longest = 16;
     while (longest > 0 && table->code.counts[longest - 1] == 0) longest--;
@@ -25,7 +43,8 @@ static fp_symbol *fill(fp_symbol *entry, fp_symbol symbol, uint32_t count) {
     return entry;
 }
 
-/* Every value of a code that fits with it has entries of its own. */
+/* Fills the entries of codes of up to FP_LOOKUP_BITS. A code with a value that fits has entries for
+   each value. */
 static void fill_singles(fp_huffman *table) {
     const uint8_t *symbol = table->code.symbols;
     fp_symbol *entry = table->singles, *end = entry + FP_LOOKUP_SIZE;
@@ -33,7 +52,7 @@ static void fill_singles(fp_huffman *table) {
         for (uint32_t count = table->code.counts[length - 1]; count > 0; count--, symbol++) {
             uint32_t size = *symbol & 15, num_entries = FP_LOOKUP_SIZE >> length;
             if (length + size > FP_LOOKUP_BITS) {
-                entry = fill(entry, (uint32_t)*symbol << 16 | length << 8, num_entries);
+                entry = fill(entry, fp_pack_code(*symbol, length), num_entries);
                 continue;
             }
             for (uint32_t value = 0; value < 1u << size; value++)
@@ -43,16 +62,20 @@ static void fill_singles(fp_huffman *table) {
     memset(entry, 0, (size_t)(end - entry) * sizeof *entry);
 }
 
+/* Combines each single symbol with the next one, if the lookup shows both whole. */
 static void fill_pairs(fp_huffman *table) {
     for (uint32_t i = 0; i < FP_LOOKUP_SIZE; i++) {
-        fp_symbol first = table->singles[i], second = first & 0xffff0000u;
-        uint32_t bits = first & 0xff, move = bits ? first >> 8 & 0xff : 0;
+        fp_symbol first = table->singles[i];
+        fp_symbol second = fp_pack_symbol(fp_symbol_value(first), 0, 0);
+        uint32_t bits = fp_symbol_num_bits(first), move = bits ? fp_symbol_move(first) : 0;
         if (bits && move != FP_END_OF_BLOCK) {
-            fp_symbol behind = table->singles[i << bits & (FP_LOOKUP_SIZE - 1)];
-            if ((behind & 0xff) && bits + (behind & 0xff) <= FP_LOOKUP_BITS) second = behind;
+            fp_symbol next = table->singles[i << bits & (FP_LOOKUP_SIZE - 1)];
+            uint32_t next_bits = fp_symbol_num_bits(next);
+            if (next_bits && bits + next_bits <= FP_LOOKUP_BITS) second = next;
         }
-        table->pairs.steps[i] = (second >> 8 & 0xff) << 16 | move << 8 | (bits + (second & 0xff));
-        table->pairs.values[i] = (second & 0xffff0000u) | first >> 16;
+        table->pairs.steps[i] =
+            fp_pack_steps(move, fp_symbol_move(second), bits + fp_symbol_num_bits(second));
+        table->pairs.values[i] = fp_pack_values(fp_symbol_value(first), fp_symbol_value(second));
     }
 }
 
@@ -70,12 +93,15 @@ int fp_huffman_make(fp_huffman *table, const fp_huffman_code *code, int is_dc, i
     if (!number_codes(table, is_dc)) return 0;
     fill_singles(table);
     if (!is_dc) fill_pairs(table);
-    return table->is_made = 1;
+    table->is_made = 1;
+    return 1;
 }
 
 fp_symbol fp_huffman_find(const fp_huffman *table, uint64_t bits) {
-    uint32_t head = (uint32_t)(bits >> 48), length = FP_LOOKUP_BITS + 1;
+    uint32_t head = (uint32_t)(bits >> 48);
+    uint32_t length = FP_LOOKUP_BITS + 1;
     while (length <= 16 && head >= table->limits[length]) length++;
     if (length > 16) return 0;
-    return fp_symbol_at(bits, table->code.symbols[(int32_t)(head >> (16 - length)) + table->offsets[length]], length);
+    int32_t index = (int32_t)(head >> (16 - length)) + table->offsets[length];
+    return fp_symbol_at(bits, table->code.symbols[index], length);
 }

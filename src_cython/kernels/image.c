@@ -1,3 +1,8 @@
+/* Headers of JPEG, PNG, WebP, BMP, TIFF and GIF: format, size, channels, EXIF orientation.
+
+   Each format has one function, and each checks every length in the file against the bytes left.
+   Where decoders accept a truncated file without an error (PNG, BMP), the function looks for its
+   end. Files come from strangers: no number of the file is trusted before it is compared. */
 #include "image.h"
 
 #include <string.h>
@@ -11,14 +16,18 @@ static int starts_with(const uint8_t *data, size_t length, const char *magic, si
 int fp_sniff(const uint8_t *data, size_t length) {
     if (starts_with(data, length, "\xff\xd8\xff", 3)) return FP_JPEG;
     if (starts_with(data, length, "\x89PNG\r\n\x1a\n", 8)) return FP_PNG;
-    if (starts_with(data, length, "RIFF", 4) && length >= 12 && memcmp(data + 8, "WEBP", 4) == 0) return FP_WEBP;
-    if (starts_with(data, length, "BM", 2) && length >= 26 && fp_load_le32(data + 14) <= 256) return FP_BMP;
-    if (starts_with(data, length, "II*\0", 4) || starts_with(data, length, "MM\0*", 4)) return FP_TIFF;
-    if (starts_with(data, length, "GIF87a", 6) || starts_with(data, length, "GIF89a", 6)) return FP_GIF;
+    if (starts_with(data, length, "RIFF", 4) && length >= 12 && memcmp(data + 8, "WEBP", 4) == 0)
+        return FP_WEBP;
+    if (starts_with(data, length, "BM", 2) && length >= 26 && fp_load_le32(data + 14) <= 256)
+        return FP_BMP;
+    if (starts_with(data, length, "II*\0", 4) || starts_with(data, length, "MM\0*", 4))
+        return FP_TIFF;
+    if (starts_with(data, length, "GIF87a", 6) || starts_with(data, length, "GIF89a", 6))
+        return FP_GIF;
     return FP_UNKNOWN;
 }
 
-/* TIFF's directory of tags, which is also what EXIF is made of (TIFF 6.0, section 2). */
+/* TIFF's directory of tags, which EXIF uses, too (TIFF 6.0, section 2) */
 
 typedef struct {
     const uint8_t *data;
@@ -27,7 +36,8 @@ typedef struct {
 } tiff;
 
 static uint32_t tiff_u16(const tiff *t, size_t at) {
-    return t->big_endian ? fp_load_be16(t->data + at) : (uint32_t)t->data[at] | (uint32_t)t->data[at + 1] << 8;
+    return t->big_endian ? fp_load_be16(t->data + at)
+                         : (uint32_t)t->data[at] | (uint32_t)t->data[at + 1] << 8;
 }
 
 static uint32_t tiff_u32(const tiff *t, size_t at) {
@@ -43,7 +53,7 @@ static int tiff_open(const uint8_t *data, size_t length, tiff *t, size_t *direct
     return *directory <= length - 2;
 }
 
-/* The first value of a SHORT or LONG tag in the first directory; `missing` when it is not there. */
+/* Returns the first value of a SHORT or LONG tag in the first directory, or `missing`. */
 static uint32_t tiff_value(const uint8_t *data, size_t length, uint32_t tag, uint32_t missing) {
     tiff t;
     size_t place;
@@ -58,7 +68,8 @@ static uint32_t tiff_value(const uint8_t *data, size_t length, uint32_t tag, uin
         if (count < 1) return missing;
         if (type == 4) return count == 1 ? tiff_u32(&t, entry + 8) : missing;
         if (type != 3) return missing;
-        place = count <= 2 ? entry + 8 : tiff_u32(&t, entry + 8); /* more than four bytes lie elsewhere */
+        /* more than four bytes are stored elsewhere */
+        place = count <= 2 ? entry + 8 : tiff_u32(&t, entry + 8);
         return place <= length - 2 ? tiff_u16(&t, place) : missing;
     }
     return missing;
@@ -78,7 +89,8 @@ static uint8_t orientation_of(const uint8_t *tiff_data, size_t length) {
 static int probe_tiff(const uint8_t *data, size_t length, fp_image_info *info) {
     info->width = tiff_value(data, length, TIFF_WIDTH, 0);
     info->height = tiff_value(data, length, TIFF_HEIGHT, 0);
-    uint32_t samples = tiff_value(data, length, TIFF_SAMPLES, 1), bits = tiff_value(data, length, TIFF_BITS, 1);
+    uint32_t samples = tiff_value(data, length, TIFF_SAMPLES, 1);
+    uint32_t bits = tiff_value(data, length, TIFF_BITS, 1);
     info->components = samples < UINT8_MAX ? (uint8_t)samples : UINT8_MAX;
     info->bits = bits < UINT8_MAX ? (uint8_t)bits : UINT8_MAX;
     info->orientation = orientation_of(data, length);
@@ -101,26 +113,29 @@ static int read_frame(const uint8_t *body, size_t length, uint8_t marker, fp_ima
     if (info->components == 0 || info->width == 0 || info->height == 0) return FP_CORRUPT_IMAGE;
     info->subsampling = info->components == 1 ? 0x11 : body[7];
     for (int c = 1; c < info->components && c < 3; c++)
-        if (body[7 + 3 * c] != 0x11 && info->subsampling == body[7 + 3 * c]) info->subsampling = 0x11;
+        if (body[7 + 3 * c] != 0x11 && info->subsampling == body[7 + 3 * c])
+            info->subsampling = 0x11;
     return FP_OK;
 }
 
 static void read_exif(const uint8_t *body, size_t length, fp_image_info *info) {
-    if (length > 6 && memcmp(body, "Exif\0\0", 6) == 0) info->orientation = orientation_of(body + 6, length - 6);
+    if (length > 6 && memcmp(body, "Exif\0\0", 6) == 0)
+        info->orientation = orientation_of(body + 6, length - 6);
 }
 
 static int probe_jpeg(const uint8_t *data, size_t length, fp_image_info *info) {
     size_t at = 2;
     while (at < length) {
         if (data[at] != 0xff) {
-            at++; /* decoders pass over bytes between segments; so does this */
+            at++; /* decoders skip bytes between segments */
             continue;
         }
         while (at < length && data[at] == 0xff) at++;
         if (at == length) break;
         uint8_t marker = data[at++];
         if (marker == 0 || marker == 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;
-        if (marker == 0xd9 || marker == 0xda) return FP_CORRUPT_IMAGE; /* a scan, or the end, before any frame */
+        /* a scan, or the end, before any frame */
+        if (marker == 0xd9 || marker == 0xda) return FP_CORRUPT_IMAGE;
         if (length - at < 2) break;
         size_t segment = fp_load_be16(data + at);
         if (segment < 2) return FP_CORRUPT_IMAGE;
@@ -132,14 +147,15 @@ static int probe_jpeg(const uint8_t *data, size_t length, fp_image_info *info) {
     return FP_TRUNCATED_IMAGE;
 }
 
-/* Chunks of PNG are length, type, data, CRC; eXIf may come before or after the pixels. Decoders allocate what a
-   chunk claims, so none may claim more than there is. */
+/* A PNG chunk is length, type, data, CRC. eXIf may come before or after the pixels. Decoders
+   allocate what a chunk claims, so no chunk may claim more than the file has. */
 static int walk_png_chunks(const uint8_t *data, size_t length, fp_image_info *info) {
     size_t at = 8;
     while (length - at >= 12) {
         size_t chunk = fp_load_be32(data + at);
         if (chunk > length - at - 12) return FP_TRUNCATED_IMAGE;
-        if (memcmp(data + at + 4, "eXIf", 4) == 0) info->orientation = orientation_of(data + at + 8, chunk);
+        if (memcmp(data + at + 4, "eXIf", 4) == 0)
+            info->orientation = orientation_of(data + at + 8, chunk);
         if (memcmp(data + at + 4, "IEND", 4) == 0) return FP_OK;
         at += chunk + 12;
     }
@@ -147,7 +163,8 @@ static int walk_png_chunks(const uint8_t *data, size_t length, fp_image_info *in
 }
 
 static int probe_png(const uint8_t *data, size_t length, fp_image_info *info) {
-    static const uint8_t channels[] = {1, 0, 3, 1, 2, 0, 4}; /* a palette image has one: its indices */
+    /* a palette image has one channel, its indices */
+    static const uint8_t channels[] = {1, 0, 3, 1, 2, 0, 4};
     if (length < 29) return FP_TRUNCATED_IMAGE;
     if (memcmp(data + 12, "IHDR", 4) != 0 || data[25] > 6) return FP_CORRUPT_IMAGE;
     info->width = fp_load_be32(data + 16);
@@ -158,9 +175,11 @@ static int probe_png(const uint8_t *data, size_t length, fp_image_info *info) {
     return walk_png_chunks(data, length, info);
 }
 
-static uint32_t load_le24(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16; }
+static uint32_t load_le24(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16;
+}
 
-/* Chunks of RIFF are type, length, data, padded to an even length. */
+/* A RIFF chunk is type, length, data, padded to an even length. */
 static void find_webp_exif(const uint8_t *data, size_t length, fp_image_info *info) {
     size_t at = 12;
     while (length - at >= 8) {
@@ -168,8 +187,10 @@ static void find_webp_exif(const uint8_t *data, size_t length, fp_image_info *in
         if (chunk > length - at - 8) return;
         if (memcmp(data + at, "EXIF", 4) == 0) {
             const uint8_t *body = data + at + 8;
-            int has_prefix = chunk > 6 && memcmp(body, "Exif\0\0", 6) == 0; /* some writers leave JPEG's there */
-            info->orientation = has_prefix ? orientation_of(body + 6, chunk - 6) : orientation_of(body, chunk);
+            /* some writers keep JPEG's prefix */
+            int has_prefix = chunk > 6 && memcmp(body, "Exif\0\0", 6) == 0;
+            info->orientation = has_prefix ? orientation_of(body + 6, chunk - 6)
+                                           : orientation_of(body, chunk);
         }
         at += chunk + 8;
         if (chunk % 2 && at < length) at++;
@@ -198,8 +219,9 @@ static int probe_webp(const uint8_t *data, size_t length, fp_image_info *info) {
     return info->width && info->height ? FP_OK : FP_CORRUPT_IMAGE;
 }
 
-/* Plain rows, padded to 4 bytes. Decoders fill rows that are missing with black and say nothing. */
-static int bmp_rows_are_there(const uint8_t *data, size_t length, const fp_image_info *info, uint32_t bits) {
+/* Rows without compression, padded to 4 bytes. Decoders silently fill missing rows with black. */
+static int bmp_rows_are_there(const uint8_t *data, size_t length, const fp_image_info *info,
+                              uint32_t bits) {
     uint64_t row_bytes = ((uint64_t)info->width * bits + 31) / 32 * 4;
     uint64_t first = fp_load_le32(data + 10);
     return first <= length && info->height <= (length - first) / (row_bytes ? row_bytes : 1);
@@ -220,7 +242,7 @@ static int probe_bmp(const uint8_t *data, size_t length, fp_image_info *info) {
         compression = fp_load_le32(data + 30);
     }
     if (!info->width || !info->height || info->width > INT32_MAX) return FP_CORRUPT_IMAGE;
-    info->components = bits <= 8 ? 1 : 3; /* up to 8 bits a pixel are indices of a palette */
+    info->components = bits <= 8 ? 1 : 3; /* up to 8 bits are indices of a palette */
     info->bits = 8;
     int is_plain = compression == 0 || compression == 3;
     return is_plain && !bmp_rows_are_there(data, length, info, bits) ? FP_TRUNCATED_IMAGE : FP_OK;
@@ -252,6 +274,7 @@ static int probe_format(const uint8_t *data, size_t length, fp_image_info *info)
 
 int fp_probe(const uint8_t *data, size_t length, fp_image_info *info) {
     int status = probe_format(data, length, info);
-    if (status != FP_OK) info->width = info->height = 0; /* a reader sees by this that it is not to be decoded */
+    /* 0 marks an image that cannot be decoded */
+    if (status != FP_OK) info->width = info->height = 0;
     return status;
 }

@@ -10,14 +10,17 @@ int64_t fp_num_parts(int rank, const int64_t *shape, const int64_t *part_shape) 
     return count;
 }
 
-/* Axes that lie in one piece on both sides are copied as one run. */
-fp_part fp_part_of(int rank, const int64_t *shape, const int64_t *part_shape, int64_t number, size_t item_bytes) {
+/* Axes that are contiguous on both sides become one run. */
+fp_part fp_part_of(int rank, const int64_t *shape, const int64_t *part_shape, int64_t number,
+                   size_t item_bytes) {
     fp_part box = {.run_bytes = item_bytes};
     size_t from_stride = item_bytes, to_stride = item_bytes, to_last = 0;
     int in_one_piece = 1;
     for (int axis = rank - 1; axis >= 0; axis--) {
-        int64_t size = shape[axis], part_size = part_shape[axis], parts = parts_along(size, part_size);
-        int64_t first = number % parts * part_size, count = size - first < part_size ? size - first : part_size;
+        int64_t size = shape[axis], part_size = part_shape[axis];
+        int64_t parts = parts_along(size, part_size);
+        int64_t first = number % parts * part_size;
+        int64_t count = size - first < part_size ? size - first : part_size;
         number /= parts;
         box.to_first += (size_t)first * to_stride;
         to_last += (size_t)(count - 1) * to_stride;
@@ -45,10 +48,13 @@ void fp_copy_part(const fp_part *box, const uint8_t *part, uint8_t *array) {
         int axis = 0;
         for (; axis < box->axes; axis++) {
             if (++at[axis] < box->counts[axis]) {
-                part += box->from_strides[axis], to += box->to_strides[axis];
+                part += box->from_strides[axis];
+                to += box->to_strides[axis];
                 break;
             }
-            part -= (size_t)(at[axis] - 1) * box->from_strides[axis], to -= (size_t)(at[axis] - 1) * box->to_strides[axis];
+            size_t steps = (size_t)(at[axis] - 1);
+            part -= steps * box->from_strides[axis];
+            to -= steps * box->to_strides[axis];
             at[axis] = 0;
         }
         if (axis == box->axes) return;

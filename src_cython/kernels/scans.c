@@ -1,20 +1,27 @@
+/* From libjpeg's headers to the description of a scan for our decoder (fp_scan).
+
+   Our decoder takes 8-bit sequential Huffman images with one scan, gray or YCbCr. Chroma must have
+   an integer fraction of luma's samples in each direction. All other images are libjpeg's. */
 #include "scans.h"
 
 #include <string.h>
 
 #include "decode.h"
 
-/* Upsampling 4:4:0, earlier versions round differently. */
+/* earlier versions round the upsampling of 4:4:0 differently */
 enum { ROUNDS_BY_TURNS_DOWN = LIBJPEG_TURBO_VERSION_NUMBER >= 2001005 };
 
-/* Chroma, of which both components are alike, has a whole part of luma's samples along and down; and an MCU has no more blocks
-   than the format allows, which libjpeg looks at only when it begins to decode. */
+/* Both chroma components have the same sampling, a whole fraction of luma's. An MCU has at most as
+   many blocks as the format allows; libjpeg checks that only when it begins to decode. */
 static int has_plain_sampling(const struct jpeg_decompress_struct *jpeg) {
     const jpeg_component_info *c = jpeg->comp_info;
     if (jpeg->num_components == 1) return 1;
-    if (c[0].h_samp_factor * c[0].v_samp_factor + 2 * c[1].h_samp_factor * c[1].v_samp_factor > FP_MAX_BLOCKS) return 0;
+    if (c[0].h_samp_factor * c[0].v_samp_factor + 2 * c[1].h_samp_factor * c[1].v_samp_factor >
+        FP_MAX_BLOCKS)
+        return 0;
     return c[1].h_samp_factor == c[2].h_samp_factor && c[1].v_samp_factor == c[2].v_samp_factor &&
-           c[0].h_samp_factor % c[1].h_samp_factor == 0 && c[0].v_samp_factor % c[1].v_samp_factor == 0;
+           c[0].h_samp_factor % c[1].h_samp_factor == 0 &&
+           c[0].v_samp_factor % c[1].v_samp_factor == 0;
 }
 
 static int has_plain_colors(const struct jpeg_decompress_struct *jpeg) {
@@ -45,7 +52,8 @@ static int copy_table(JHUFF_TBL *const *tables, int number, fp_huffman_code *cod
     return 1;
 }
 
-/* How many blocks an MCU has of each component: one, when there is one component, whatever its factors are. */
+/* Blocks of each component in an MCU. With one component it is one block, whatever the factors
+   are. */
 static void describe_blocks(const struct jpeg_decompress_struct *jpeg, fp_scan *scan) {
     const jpeg_component_info *luma = &jpeg->comp_info[0], *chroma = &jpeg->comp_info[1];
     int is_gray = jpeg->num_components == 1;
@@ -57,11 +65,14 @@ static void describe_blocks(const struct jpeg_decompress_struct *jpeg, fp_scan *
     scan->rows_at_once = is_gray ? (uint32_t)luma->v_samp_factor : 1;
 }
 
-/* Sizes of an image that is decoded `reduced` times smaller. Like libjpeg, makes chroma as large as it can be made by its
-   transform, and upsamples the rest: by a triangle, which needs three samples in a row, where it has one. */
-static int describe_sizes(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan) {
+/* Computes the sizes of an image that is decoded `reduced` times smaller. Like libjpeg, makes
+   chroma as large as its transform can, and upsamples the rest. libjpeg has a triangle filter for
+   some ratios; it needs at least three samples in a row. */
+static int describe_sizes(const struct jpeg_decompress_struct *jpeg, uint32_t reduced,
+                          fp_scan *scan) {
     describe_blocks(jpeg, scan);
-    uint32_t edge = 8 / reduced, across = scan->blocks_across / scan->chroma_across, down = scan->blocks_down / scan->chroma_down;
+    uint32_t edge = 8 / reduced, across = scan->blocks_across / scan->chroma_across;
+    uint32_t down = scan->blocks_down / scan->chroma_down;
     uint32_t larger = 1;
     while (larger < reduced && across % (2 * larger) == 0 && down % (2 * larger) == 0) larger *= 2;
     scan->width = (jpeg->image_width + reduced - 1) / reduced;
@@ -70,7 +81,8 @@ static int describe_sizes(const struct jpeg_decompress_struct *jpeg, uint32_t re
     scan->chroma_edge = edge * larger;
     scan->across = across / larger;
     scan->down = down / larger;
-    int is_triangle = scan->across == 1 ? scan->down == 2 : scan->across == 2 && scan->down <= 2 && scan->width > 4;
+    int is_triangle = scan->across == 1 ? scan->down == 2 : scan->across == 2 && scan->down <= 2 &&
+                      scan->width > 4;
     scan->blends = edge > 1 && is_triangle;
     return ROUNDS_BY_TURNS_DOWN || !scan->blends || scan->across == 2;
 }
@@ -81,13 +93,15 @@ int fp_describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t reduced
     scan->data = jpeg->src->next_input_byte;
     scan->length = jpeg->src->bytes_in_buffer;
     scan->image = NULL;
-    scan->checkpoints = NULL;
+    scan->seek_table = NULL;
     scan->is_worth_tables = 1;
     for (int i = 0; i < jpeg->num_components; i++) {
         const jpeg_component_info *c = &jpeg->comp_info[i];
         if (!copy_table(jpeg->dc_huff_tbl_ptrs, c->dc_tbl_no, scan->dc)) return 0;
         if (!copy_table(jpeg->ac_huff_tbl_ptrs, c->ac_tbl_no, scan->ac)) return 0;
-        if (c->quant_tbl_no < 0 || c->quant_tbl_no >= NUM_QUANT_TBLS || !jpeg->quant_tbl_ptrs[c->quant_tbl_no]) return 0;
+        if (c->quant_tbl_no < 0 || c->quant_tbl_no >= NUM_QUANT_TBLS ||
+            !jpeg->quant_tbl_ptrs[c->quant_tbl_no])
+            return 0;
         scan->components[i].dc = (uint32_t)c->dc_tbl_no;
         scan->components[i].ac = (uint32_t)c->ac_tbl_no;
         scan->components[i].steps = jpeg->quant_tbl_ptrs[c->quant_tbl_no]->quantval;

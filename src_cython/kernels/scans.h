@@ -4,9 +4,9 @@
 #include "libjpeg.h"
 #include "sequential.h"
 
-/* FP_OURS, or the first thing in the headers (enum fp_route) that makes the image libjpeg's. */
+/* Returns FP_OURS, or the first reason (enum fp_route) to leave the image to libjpeg. */
 int fp_route_of(const struct jpeg_decompress_struct *jpeg);
 
-/* Describes what is left to decode after the headers, `reduced` times smaller. 0: it is for libjpeg. */
+/* Describes the scan for decoding `reduced` times smaller. Returns 0 if libjpeg must decode it. */
 int fp_describe_scan(const struct jpeg_decompress_struct *jpeg, uint32_t reduced, fp_scan *scan);
 #endif

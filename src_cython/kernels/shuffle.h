@@ -1,5 +1,5 @@
-/* Rearranging the bytes, or the bits, of items, so that those of like weight stand together. What does not fill an item,
-   or eight of them, stays at the end. */
+/* Rearranges the bytes or bits of items so that those of equal significance are together. Bytes
+   that do not fill an item, or eight items, stay at the end. */
 #ifndef FASTPACK_SHUFFLE_H
 #define FASTPACK_SHUFFLE_H
 #include <stddef.h>

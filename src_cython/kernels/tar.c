@@ -1,3 +1,17 @@
+/* A reader of tar archives, header by header.
+
+   A tar is a sequence of members. A member is a header of 512 bytes and its data, padded to 512
+   bytes. Two zero blocks end the archive. Long names and sizes of 8 GiB or more need an extended
+   header, a member before the member:
+   - 'x' and 'g': pax records, "LENGTH KEY=VALUE\n", for the next member or for all
+   - 'L': GNU's long name of the next member; 'K': its long link name
+
+   The convention of WebDataset makes samples of members: "n01/a.jpg" and "n01/a.cls" are the
+   endings "jpg" and "cls" of the sample "n01/a". Consecutive members with one key are one sample.
+
+   Limits. Links, sparse files, devices and volumes are refused: their bytes are not at the member's
+   place. Data after the end mark is an error, since joined archives would lose their second half.
+   Sizes are compared with the bytes left. */
 #include "tar.h"
 
 #include <ctype.h>
@@ -5,13 +19,14 @@
 #include <string.h>
 
 #define BUFFER_BYTES ((size_t)16 << 10)
-#define MAX_EXTENDED_BYTES ((uint64_t)1 << 20) /* of a pax header or of a long name */
+#define MAX_EXTENDED_BYTES ((uint64_t)1 << 20) /* of a pax header or a long name */
 #define MAX_NAME_BYTES 65535
 #define MAX_SUFFIX_BYTES 255
-#define MAX_TAIL_BYTES ((uint64_t)1 << 20) /* tar pads its end with zeros, 10 KiB by default */
+#define MAX_TAIL_BYTES ((uint64_t)1 << 20) /* tar pads its end with zeros, by default to 10 KiB */
 
-/* Where each field of a header stands, and how long it is. */
-enum { NAME = 0, NAME_BYTES = 100, SIZE = 124, SIZE_BYTES = 12, CHECKSUM = 148, CHECKSUM_BYTES = 8, TYPE = 156 };
+/* Offsets and lengths of header fields. */
+enum { NAME = 0, NAME_BYTES = 100, SIZE = 124, SIZE_BYTES = 12, CHECKSUM = 148, CHECKSUM_BYTES = 8,
+      TYPE = 156 };
 enum { MAGIC = 257, PREFIX = 345, PREFIX_BYTES = 155 };
 
 typedef struct {
@@ -21,7 +36,7 @@ typedef struct {
     uint8_t buffer[BUFFER_BYTES];
     uint64_t buffered_from;
     size_t buffered;
-    /* What an extended header says of the member behind it. */
+    /* from an extended header, for the next member */
     fp_scratch name;
     size_t name_length;
     int has_size;
@@ -34,8 +49,8 @@ static int fail(archive *tar, int status, const char *message) {
     return fp_fail(tar->outcome, status, tar->number, tar->position, message);
 }
 
-/* Some bytes of the file, at most BUFFER_BYTES; NULL after a failure. */
-static const uint8_t *look_at(archive *tar, uint64_t offset, size_t length) {
+/* Returns `length` bytes at `offset`, at most BUFFER_BYTES. NULL after a failure. */
+static const uint8_t *peek(archive *tar, uint64_t offset, size_t length) {
     if (offset < tar->buffered_from || offset - tar->buffered_from > tar->buffered ||
         length > tar->buffered - (offset - tar->buffered_from)) {
         if (offset > tar->size || length > tar->size - offset) {
@@ -44,7 +59,8 @@ static const uint8_t *look_at(archive *tar, uint64_t offset, size_t length) {
         }
         uint64_t left = tar->size - offset;
         tar->buffered = 0;
-        if (fp_pread(tar->fd, tar->buffer, left < BUFFER_BYTES ? left : BUFFER_BYTES, offset, tar->number, tar->outcome))
+        if (fp_pread(tar->fd, tar->buffer, left < BUFFER_BYTES ? left : BUFFER_BYTES, offset,
+                     tar->number, tar->outcome))
             return NULL;
         tar->buffered_from = offset;
         tar->buffered = left < BUFFER_BYTES ? left : BUFFER_BYTES;
@@ -52,7 +68,7 @@ static const uint8_t *look_at(archive *tar, uint64_t offset, size_t length) {
     return tar->buffer + (offset - tar->buffered_from);
 }
 
-/* Octal digits between blanks; or, as GNU has it for large numbers, binary behind a first bit of 1. */
+/* Reads octal digits between blanks, or GNU's binary numbers, whose first bit is 1. */
 static int read_number(const uint8_t *field, size_t length, uint64_t *out) {
     uint64_t value = 0;
     if (field[0] & 0x80) {
@@ -65,7 +81,8 @@ static int read_number(const uint8_t *field, size_t length, uint64_t *out) {
     }
     size_t i = 0;
     while (i < length && field[i] == ' ') i++;
-    for (; i < length && field[i] >= '0' && field[i] <= '7'; i++) value = value << 3 | (uint64_t)(field[i] - '0');
+    for (; i < length && field[i] >= '0' && field[i] <= '7'; i++)
+        value = value << 3 | (uint64_t)(field[i] - '0');
     for (; i < length; i++)
         if (field[i] != ' ' && field[i] != 0) return 0;
     *out = value;
@@ -80,25 +97,29 @@ static int is_zero(const uint8_t *bytes, size_t length) {
 
 int fp_is_tar_header(const uint8_t *block) {
     uint64_t stored, plain = 0;
-    int64_t with_signs = 0; /* as some old tars sum */
+    int64_t with_signs = 0; /* some old tars sum signed bytes */
     for (int i = 0; i < FP_TAR_BLOCK; i++) {
         uint8_t byte = i >= CHECKSUM && i < CHECKSUM + CHECKSUM_BYTES ? ' ' : block[i];
         plain += byte;
         with_signs += (int8_t)byte;
     }
     if (!block[NAME] && !block[PREFIX]) return 0;
-    return read_number(block + CHECKSUM, CHECKSUM_BYTES, &stored) && (stored == plain || (int64_t)stored == with_signs);
+    return read_number(block + CHECKSUM, CHECKSUM_BYTES, &stored) &&
+           (stored == plain || (int64_t)stored == with_signs);
 }
 
-/* Behind the end mark there is nothing but padding; else somebody joined archives, and half of them would be left out. */
+/* Only padding may follow the end mark. Else archives were joined, and the second one would be
+   lost. */
 static int check_tail(archive *tar) {
-    uint64_t end = tar->size - tar->position < MAX_TAIL_BYTES ? tar->size : tar->position + MAX_TAIL_BYTES;
+    uint64_t end =
+        tar->size - tar->position < MAX_TAIL_BYTES ? tar->size : tar->position + MAX_TAIL_BYTES;
     while (tar->position < end) {
         uint64_t left = end - tar->position;
         size_t length = left < BUFFER_BYTES ? (size_t)left : BUFFER_BYTES;
-        const uint8_t *bytes = look_at(tar, tar->position, length);
+        const uint8_t *bytes = peek(tar, tar->position, length);
         if (!bytes) return tar->outcome->status;
-        if (!is_zero(bytes, length)) return fail(tar, FP_BAD_ARCHIVE, "there is more behind the archive's end mark");
+        if (!is_zero(bytes, length))
+            return fail(tar, FP_BAD_ARCHIVE, "the archive has data after its end mark");
         tar->position += length;
     }
     return FP_OK;
@@ -107,7 +128,8 @@ static int check_tail(archive *tar) {
 static int keep_name(archive *tar, const uint8_t *name, size_t length) {
     const uint8_t *end = memchr(name, 0, length);
     if (end) length = (size_t)(end - name);
-    if (length == 0 || length > MAX_NAME_BYTES) return fail(tar, FP_BAD_ARCHIVE, "a name is empty or too long");
+    if (length == 0 || length > MAX_NAME_BYTES)
+        return fail(tar, FP_BAD_ARCHIVE, "a name is empty or too long");
     uint8_t *own = fp_scratch_reserve(&tar->name, length);
     if (!own) return fail(tar, FP_NO_MEMORY, "no memory for a name");
     memcpy(own, name, length);
@@ -115,17 +137,20 @@ static int keep_name(archive *tar, const uint8_t *name, size_t length) {
     return FP_OK;
 }
 
-/* One pax record: "LENGTH KEY=VALUE\n", LENGTH being that of all of it. Gives where the next one begins. */
-static const uint8_t *read_pax_record(archive *tar, const uint8_t *at, const uint8_t *end, fp_bytes *key, fp_bytes *value) {
+/* Reads a pax record "LENGTH KEY=VALUE\n"; LENGTH counts the whole record. Returns the next one. */
+static const uint8_t *read_pax_record(archive *tar, const uint8_t *at, const uint8_t *end,
+                                      fp_bytes *key, fp_bytes *value) {
     uint64_t length = 0;
     const uint8_t *begin = at;
-    while (at < end && isdigit(*at) && length < MAX_EXTENDED_BYTES) length = 10 * length + (uint64_t)(*at++ - '0');
-    if (at < end && *at == ' ' && length <= (uint64_t)(end - begin) && length > (uint64_t)(at + 1 - begin)) {
+    while (at < end && isdigit(*at) && length < MAX_EXTENDED_BYTES)
+        length = 10 * length + (uint64_t)(*at++ - '0');
+    if (at < end && *at == ' ' && length <= (uint64_t)(end - begin) &&
+        length > (uint64_t)(at + 1 - begin)) {
         const uint8_t *last = begin + length - 1;
         const uint8_t *equals = memchr(at + 1, '=', (size_t)(last - at - 1));
         if (equals && *last == '\n') {
-            key->at = at + 1, key->end = equals;
-            value->at = equals + 1, value->end = last;
+            *key = (fp_bytes){at + 1, equals};
+            *value = (fp_bytes){equals + 1, last};
             return last + 1;
         }
     }
@@ -146,7 +171,8 @@ static int begins_with(fp_bytes bytes, const char *word) {
 static int keep_size(archive *tar, fp_bytes digits) {
     uint64_t size = 0;
     for (; digits.at < digits.end; digits.at++) {
-        if (!isdigit(*digits.at) || size > UINT64_MAX / 10 - 1) return fail(tar, FP_BAD_ARCHIVE, "a pax size is no number");
+        if (!isdigit(*digits.at) || size > UINT64_MAX / 10 - 1)
+            return fail(tar, FP_BAD_ARCHIVE, "a pax size is not a number");
         size = 10 * size + (uint64_t)(*digits.at - '0');
     }
     tar->has_size = 1;
@@ -159,7 +185,8 @@ static int read_pax(archive *tar, const uint8_t *at, size_t length, int is_globa
     fp_bytes key, value, name = {NULL, NULL};
     while (at < end) {
         if (!(at = read_pax_record(tar, at, end, &key, &value))) return tar->outcome->status;
-        if (begins_with(key, "GNU.sparse.")) return fail(tar, FP_BAD_ARCHIVE, "a member is stored sparse");
+        if (begins_with(key, "GNU.sparse."))
+            return fail(tar, FP_BAD_ARCHIVE, "a member is stored sparse");
         if (is_global) continue;
         if (is_word(key, "path")) name = value;
         if (is_word(key, "size") && keep_size(tar, value)) return tar->outcome->status;
@@ -167,14 +194,16 @@ static int read_pax(archive *tar, const uint8_t *at, size_t length, int is_globa
     return name.at ? keep_name(tar, name.at, (size_t)(name.end - name.at)) : FP_OK;
 }
 
-/* A member that says something of the next one: a pax header, or a name that was too long. */
+/* Reads an extended header: a pax header, or a long name. */
 static int read_extended(archive *tar, uint8_t type, uint64_t offset, uint64_t size) {
-    if (size > MAX_EXTENDED_BYTES) return fail(tar, FP_BAD_ARCHIVE, "an extended header claims more than 1 MiB");
+    if (size > MAX_EXTENDED_BYTES)
+        return fail(tar, FP_BAD_ARCHIVE, "an extended header claims more than 1 MiB");
     fp_scratch body = {NULL, 0};
     uint8_t *bytes = fp_scratch_reserve(&body, size);
     int status = FP_OK;
     if (!bytes) status = fail(tar, FP_NO_MEMORY, "no memory for an extended header");
-    else if (fp_pread(tar->fd, bytes, size, offset, tar->number, tar->outcome)) status = tar->outcome->status;
+    else if (fp_pread(tar->fd, bytes, size, offset, tar->number, tar->outcome))
+        status = tar->outcome->status;
     else if (type == 'L') status = keep_name(tar, bytes, size);
     else if (type != 'K') status = read_pax(tar, bytes, size, type == 'g');
     fp_scratch_free(&body);
@@ -184,7 +213,8 @@ static int read_extended(archive *tar, uint8_t type, uint64_t offset, uint64_t s
 static int read_plain_name(archive *tar, const uint8_t *block) {
     uint8_t name[PREFIX_BYTES + 1 + NAME_BYTES];
     size_t length = 0;
-    int is_ustar = memcmp(block + MAGIC, "ustar\0", 6) == 0; /* GNU's own magic has other fields where the prefix is */
+    /* GNU's own magic has other fields in place of the prefix */
+    int is_ustar = memcmp(block + MAGIC, "ustar\0", 6) == 0;
     if (is_ustar && block[PREFIX]) {
         length = strnlen((const char *)block + PREFIX, PREFIX_BYTES);
         memcpy(name, block + PREFIX, length);
@@ -213,7 +243,8 @@ static int grow_members(fp_members *members, size_t name_length) {
     return 1;
 }
 
-/* The length of the name up to the first dot of its last part; 0 when it has none, or nothing before it or behind. */
+/* Returns the length of the name up to the first dot of its last part. 0 if there is no dot, or if
+   nothing precedes or follows it. */
 static size_t key_length_of(const uint8_t *name, size_t length) {
     size_t last_part = length;
     while (last_part > 0 && name[last_part - 1] != '/') last_part--;
@@ -221,19 +252,25 @@ static size_t key_length_of(const uint8_t *name, size_t length) {
     return dot && dot > name + last_part && dot + 1 < name + length ? (size_t)(dot - name) : 0;
 }
 
-/* Names without a key are no part of a sample, and neither are __notes__.txt at the top: so has WebDataset it. */
+/* A name without a key belongs to no sample. As in WebDataset, neither does __notes__.txt at the
+   top. */
 static int is_note(const uint8_t *name, size_t length) {
-    return length >= 4 && !memchr(name, '/', length) && memcmp(name, "__", 2) == 0 && memcmp(name + length - 2, "__", 2) == 0;
+    return length >= 4 && !memchr(name, '/', length) && memcmp(name, "__", 2) == 0 &&
+           memcmp(name + length - 2, "__", 2) == 0;
 }
 
-static int number_suffix(archive *tar, fp_members *members, const uint8_t *suffix, size_t length, int32_t *out) {
+static int number_suffix(archive *tar, fp_members *members, const uint8_t *suffix, size_t length,
+                         int32_t *out) {
     uint8_t lower[MAX_SUFFIX_BYTES];
-    if (length > MAX_SUFFIX_BYTES) return fail(tar, FP_BAD_ARCHIVE, "the name has an ending of more than 255 bytes");
+    if (length > MAX_SUFFIX_BYTES)
+        return fail(tar, FP_BAD_ARCHIVE, "the name has an ending of more than 255 bytes");
     for (size_t i = 0; i < length; i++) lower[i] = (uint8_t)tolower(suffix[i]);
     fp_bytes name = {lower, lower + length};
-    int32_t before = members->num_members ? members->own_members[members->num_members - 1].suffix : -1;
+    int32_t before =
+        members->num_members ? members->own_members[members->num_members - 1].suffix : -1;
     int status = fp_features_find(&members->suffixes, &name, before, out);
-    if (status == FP_RECORD_LIMIT) return fail(tar, FP_BAD_ARCHIVE, "the names have more different endings than the limit");
+    if (status == FP_RECORD_LIMIT)
+        return fail(tar, FP_BAD_ARCHIVE, "the names have more different endings than the limit");
     return status ? fail(tar, status, "no memory for the members") : FP_OK;
 }
 
@@ -244,12 +281,15 @@ static int add_member(archive *tar, fp_members *members, uint64_t offset, uint64
         members->num_passed_over++;
         return FP_OK;
     }
-    if (!grow_members(members, key_length)) return fail(tar, FP_NO_MEMORY, "no memory for the members");
+    if (!grow_members(members, key_length))
+        return fail(tar, FP_NO_MEMORY, "no memory for the members");
     fp_member member = {offset, size, members->names_length, (uint32_t)key_length, -1, 0};
-    if (number_suffix(tar, members, name + key_length + 1, length - key_length - 1, &member.suffix)) return tar->outcome->status;
+    if (number_suffix(tar, members, name + key_length + 1, length - key_length - 1, &member.suffix))
+        return tar->outcome->status;
     if (members->num_members) {
         const fp_member *before = &members->own_members[members->num_members - 1];
-        int is_same = before->key_length == key_length && memcmp(members->own_names + before->name_offset, name, key_length) == 0;
+        int is_same = before->key_length == key_length &&
+                      memcmp(members->own_names + before->name_offset, name, key_length) == 0;
         member.sample = before->sample + !is_same;
         if (is_same) member.name_offset = before->name_offset;
     }
@@ -267,13 +307,13 @@ static int refuse_type(archive *tar, uint8_t type) {
     case '2': return fail(tar, FP_BAD_ARCHIVE, "a member is a link");
     case 'S': return fail(tar, FP_BAD_ARCHIVE, "a member is stored sparse");
     case 'M': return fail(tar, FP_BAD_ARCHIVE, "a member began in another volume");
-    default: return fail(tar, FP_BAD_ARCHIVE, "a member is no plain file");
+    default: return fail(tar, FP_BAD_ARCHIVE, "a member is not a plain file");
     }
 }
 
-/* 1 with one member or folder less to come, 0 at the end, -1 after a failure. */
+/* Returns 1 after a member or folder, 0 at the end, -1 after a failure. */
 static int next_member(archive *tar, fp_members *members) {
-    const uint8_t *block = look_at(tar, tar->position, FP_TAR_BLOCK);
+    const uint8_t *block = peek(tar, tar->position, FP_TAR_BLOCK);
     uint64_t size;
     if (!block) return -1;
     if (is_zero(block, FP_TAR_BLOCK)) return check_tail(tar) ? -1 : 0;
@@ -284,12 +324,13 @@ static int next_member(archive *tar, fp_members *members) {
     uint8_t type = block[TYPE];
     int is_extended = type == 'x' || type == 'g' || type == 'L' || type == 'K';
     if (!read_number(block + SIZE, SIZE_BYTES, &size)) {
-        fail(tar, FP_BAD_DATA_CRC, "a header's size is no number");
+        fail(tar, FP_BAD_DATA_CRC, "a header's size is not a number");
         return -1;
     }
     if (!is_extended && !tar->name_length && read_plain_name(tar, block)) return -1;
     if (!is_extended && tar->has_size) size = tar->member_size;
-    int is_folder = type == '5' || (!is_extended && tar->name.own_bytes[tar->name_length - 1] == '/');
+    int is_folder = type == '5';
+    if (!is_extended) is_folder |= tar->name.own_bytes[tar->name_length - 1] == '/';
     int has_bytes = is_extended || (!is_folder && type != 'V');
     uint64_t offset = tar->position + FP_TAR_BLOCK;
     if (!has_bytes) size = 0;
@@ -306,7 +347,11 @@ static int next_member(archive *tar, fp_members *members) {
         }
         if (add_member(tar, members, offset, size)) return -1;
     }
-    if (!is_extended) tar->name_length = 0, tar->has_size = 0, tar->number++;
+    if (!is_extended) {
+        tar->name_length = 0;
+        tar->has_size = 0;
+        tar->number++;
+    }
     uint64_t padding = (FP_TAR_BLOCK - size % FP_TAR_BLOCK) % FP_TAR_BLOCK;
     if (padding > tar->size - offset - size) {
         fail(tar, FP_TRUNCATED, "the archive ends inside a member");

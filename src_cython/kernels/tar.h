@@ -1,5 +1,5 @@
-/* The members of a tar file, header by header: ustar, pax and GNU's long names (POSIX.1-2017, pax; GNU tar manual,
-   "Basic Tar Format"). */
+/* Lists the members of a tar file: ustar, pax and GNU's long names (POSIX.1-2017, pax; GNU tar
+   manual, "Basic Tar Format"). */
 #ifndef FASTPACK_TAR_H
 #define FASTPACK_TAR_H
 #include "feature_table.h"
@@ -7,14 +7,15 @@
 
 #define FP_TAR_BLOCK 512
 
-/* A plain file in the archive that belongs to a sample: its name has a dot, behind something, in its last part. */
+/* A regular file that belongs to a sample. The last part of its name has a dot that is not its
+   first character. */
 typedef struct {
     uint64_t offset;      /* of its bytes in the archive */
     uint64_t size;
-    uint64_t name_offset; /* among the names; the part before the dot is the sample's key */
+    uint64_t name_offset; /* in the names; the part before the dot is the sample's key */
     uint32_t key_length;
-    int32_t suffix;       /* which of the suffixes, in lower case, is behind the dot */
-    int64_t sample;       /* neighbours of one key are one sample */
+    int32_t suffix;       /* the lower-case ending after the dot, as a number */
+    int64_t sample;       /* consecutive members with the same key are one sample */
 } fp_member;
 
 typedef struct {
@@ -24,13 +25,14 @@ typedef struct {
     uint8_t *own_names;
     size_t names_length;
     size_t names_capacity;
-    int64_t num_passed_over; /* plain files that belong to no sample */
+    int64_t num_passed_over; /* regular files that belong to no sample */
     fp_features suffixes;
 } fp_members;
 
 void fp_members_free(fp_members *members);
-/* Lists all members of the file, of `size` bytes; outcome->row is the number of the member. */
+/* Lists all members of a file of `size` bytes. On failure, outcome->row is the number of the
+   member. */
 int fp_list_members(int fd, uint64_t size, fp_members *members, fp_outcome *outcome);
-/* True when the FP_TAR_BLOCK bytes are a sound header. */
+/* True if the FP_TAR_BLOCK bytes are a valid header. */
 int fp_is_tar_header(const uint8_t *block);
 #endif

@@ -1,10 +1,11 @@
-/* May the vector paths of the kernels for pixels be taken? They give the same pixels as the plain ones. */
+/* Chooses between the vector paths and the plain paths of the pixel kernels. Both give the same
+   pixels. */
 #ifndef FASTPACK_VECTORS_H
 #define FASTPACK_VECTORS_H
 
 #if defined(__x86_64__)
 #define FP_HAS_AVX2 1
-/* What every processor with AVX2 has; variable shifts of BMI2 are what Huffman decoding lives on. */
+/* All processors with AVX2 have BMI2, too. Entropy decoding needs its variable shifts. */
 #define FP_AVX2 __attribute__((target("avx2,bmi,bmi2")))
 /* From Intel's Ice Lake and AMD's Zen 4 on. */
 #define FP_AVX512 __attribute__((target("avx2,bmi,bmi2,avx512f,avx512bw,avx512vl,avx512vnni")))
@@ -17,6 +18,6 @@
 int fp_may_use_avx2(void);
 int fp_may_use_avx512(void);
 
-/* For tests: how many bits a vector may have at most: 0, 256 or 512. */
+/* For tests: sets the maximum width of vectors in bits: 0, 256 or 512. */
 void fp_allow_vectors(int allowed);
 #endif

@@ -14,7 +14,7 @@ NUM_SAMPLES = 26
 
 
 def record(number: int) -> bytes:
-    """A record with a field of each kind; the list has as many numbers as `number` has threes in it."""
+    """Makes a record with a field of each kind; `boxes` has `number // 3` numbers."""
     image = jpeg(20 + number % 5, 24 + number % 3, seed=number)
     return frame(
         example(
@@ -41,7 +41,7 @@ def shards(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def reader(shards: list[Path]) -> fastpack.Reader:
-    """Random crops of 16 x 12, so that all images of a batch have one size and each epoch has pixels of its own."""
+    """Random crops of 16 x 12: images of one size, and other pixels in each epoch."""
     return fastpack.open(
         shards, transform=[fastpack.RandomResizedCrop((16, 12)), fastpack.HorizontalFlip()], seed=5
     )

@@ -1,4 +1,4 @@
-"""The Python of docs/adapters.md and the framework blocks of README.md run as a reader would type them."""
+"""The Python code of docs/adapters.md and of the frameworks in README.md runs as written."""
 
 import re
 from pathlib import Path

@@ -39,7 +39,7 @@ def images_of(dataset):
 
 @pytest.fixture
 def folder(tmp_path):
-    """What imagefolder takes: class folders."""
+    """Class folders, which imagefolder reads."""
     for i, image in enumerate(IMAGES):
         path = (
             tmp_path / "pictures" / ("cat" if i < 3 else "dog") / f"{i}.{'jpg' if i % 2 else 'png'}"
@@ -125,9 +125,9 @@ def test_a_dataset_that_changed_is_not_taken_from_the_cache(folder, tmp_path):
 
 
 def test_pixels_of_no_shape_that_arrow_has():
-    field = fastpack.Field("x", "pixels", (4,), "|u1")
+    field = fastpack.core.Field("x", "pixels", (4,), "|u1")
     with pytest.raises(SchemaError, match="'x'"):
-        hf._feature_of(field, fastpack.Schema((field,)))
+        hf._feature_of(field, fastpack.core.Schema((field,)))
 
 
 # From datasets
@@ -167,8 +167,8 @@ def test_whether_the_column_decodes_does_not_matter(embedded, decode):
 def test_a_part_of_an_arrow_array(kind):
     pa = pytest.importorskip("pyarrow")
     values = pa.array([b"abc", b"", b"d", b"ef"], getattr(pa, kind)())
-    assert hf._ragged(values[1:]) == fastpack.Ragged.of_bytes([b"", b"d", b"ef"])
-    assert hf._ragged(values[:0]) == fastpack.Ragged.of_bytes([])
+    assert hf._ragged(values[1:]) == fastpack.core.Ragged.of_bytes([b"", b"d", b"ef"])
+    assert hf._ragged(values[:0]) == fastpack.core.Ragged.of_bytes([])
 
 
 def test_imagefolder_packs_as_the_folder_itself(folder, tmp_path):
@@ -196,7 +196,7 @@ def test_renamed_columns(embedded):
     assert source.read(np.array([0]))["label"].tolist() == [1990]
 
 
-def test_a_root_behind_a_link(folder, tmp_path):
+def test_a_root_below_a_link(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     dataset = named_images(tmp_path / "link" / "cat" / "0.png")
     assert list(hf.Source(dataset, root=tmp_path / "link").read(np.array([0]))["key"]) == [
@@ -210,7 +210,7 @@ def test_paths_that_are_alike_are_no_keys(embedded):
     assert "key" not in source.schema
 
 
-# What is refused
+# Errors
 
 
 def named_images(*paths):

@@ -125,10 +125,13 @@ def key_of(sample):
 
 if __name__ == "__main__":
     absl.flags.FLAGS(["script"])
-    source = fastpack.jax.DataSource(fastpack.open({[str(shard.path) for shard in reader.index.shards]}, transform=fastpack.Resize(8)))
+    paths = {[str(shard.path) for shard in reader.index.shards]}
+    source = fastpack.jax.DataSource(fastpack.open(paths, transform=fastpack.Resize(8)))
     loader = grain.DataLoader(
         data_source=source,
-        sampler=grain.IndexSampler(len(source), shard_options=grain.NoSharding(), shuffle=True, num_epochs=1, seed=3),
+        sampler=grain.IndexSampler(
+            len(source), shard_options=grain.NoSharding(), shuffle=True, num_epochs=1, seed=3
+        ),
         operations=[grain.MapOperation(key_of)],
         worker_count=2,
     )
@@ -203,11 +206,14 @@ def test_several_devices(tmp_path, shards):
 import jax, numpy as np
 jax.config.update("jax_num_cpu_devices", 4)
 import fastpack, fastpack.jax
-sharding = jax.sharding.NamedSharding(jax.sharding.Mesh(np.array(jax.devices()), ("data",)), jax.sharding.PartitionSpec("data"))
-dataset = fastpack.open({[str(path) for path in shards]}, fields=["image", "label"], transform=fastpack.Resize(8))
+mesh = jax.sharding.Mesh(np.array(jax.devices()), ("data",))
+sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+paths = {[str(path) for path in shards]}
+dataset = fastpack.open(paths, fields=["image", "label"], transform=fastpack.Resize(8))
 loader = fastpack.jax.Loader(dataset, batch_size=8, drop_last=True, sharding=sharding)
 for batch in loader:
-    parts = sorted((shard.index[0].start, shard.data.tolist()) for shard in batch["label"].addressable_shards)
+    shards = batch["label"].addressable_shards
+    parts = sorted((shard.index[0].start, shard.data.tolist()) for shard in shards)
     print([labels for _, labels in parts])
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

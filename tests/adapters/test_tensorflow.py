@@ -170,7 +170,7 @@ def test_checkpoint_of_a_loader(reader, tmp_path, taken):
         assert_same(got, batch)
 
 
-@pytest.mark.parametrize("buffered", [False, True], ids=["plain", "behind a buffer"])
+@pytest.mark.parametrize("buffered", [False, True], ids=["plain", "buffered"])
 def test_checkpoint_of_an_iterator(reader, tmp_path, buffered):
     """Batches that wait in buffers have not been seen: they come again."""
     dataset = ftf.Loader(reader, **OPTIONS).as_dataset(epochs=2)
@@ -241,7 +241,7 @@ def sums(batches):
 
 @pytest.mark.parametrize("steps", [None, 7])
 def test_keras_epochs(reader, steps):
-    """fit(epochs=2) with validation: training sees one epoch after the other, and validation all samples each time."""
+    """Training sees one epoch after the other; validation sees all samples each time."""
     trained, validated, plain = [], [], reader.with_options(transform=fastpack.Resize((16, 12)))
     training = ftf.Loader(reader, **OPTIONS).as_dataset()
     validation = ftf.Loader(plain, batch_size=13).as_dataset()

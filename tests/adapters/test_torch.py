@@ -211,7 +211,7 @@ def test_other_datasets_on_top(reader):
     assert keys_of(both) == [list(reader.columns["key"])] * 2
 
 
-# What users put on top
+# Libraries on top of the adapter
 
 
 class WithLength(ft.Dataset):
@@ -297,7 +297,7 @@ def test_chained_iterables(reader):
     assert len(batches) == 7
 
 
-# Epochs that nobody sets
+# Epochs without set_epoch
 
 
 @pytest.mark.parametrize("setup", QUICK_WORKERS, ids=str)
@@ -323,7 +323,7 @@ def test_samples_without_random_transforms_are_not_counted(reader):
 @pytest.mark.filterwarnings("ignore:these workers are new:UserWarning")
 @pytest.mark.parametrize("setup", QUICK_WORKERS, ids=str)
 def test_each_iteration_is_the_next_epoch(reader, setup):
-    """But for workers that are new in each: those warn."""
+    """Workers that are new in each epoch warn."""
     dataset = ft.IterableDataset(reader, batch_size=BATCH, shuffle=2)
     batches = DataLoader(dataset, batch_size=None, **workers(*setup))
     is_new = setup[0] > 0 and not setup[2]
@@ -343,7 +343,8 @@ import fastpack, fastpack.torch
 from torch.utils.data import DataLoader
 
 if __name__ == "__main__":
-    dataset = fastpack.torch.IterableDataset(fastpack.open(sys.argv[1], fields=["label"]), batch_size=4, shuffle=eval(sys.argv[2]))
+    reader, shuffle = fastpack.open(sys.argv[1], fields=["label"]), eval(sys.argv[2])
+    dataset = fastpack.torch.IterableDataset(reader, batch_size=4, shuffle=shuffle)
     batches = DataLoader(dataset, batch_size=None, num_workers=2, multiprocessing_context="fork")
     for epoch in range(2):
         if sys.argv[3] == "set":

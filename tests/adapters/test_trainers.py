@@ -92,7 +92,7 @@ def test_lightning_resumes_in_the_middle_of_an_epoch(reader, tmp_path, lightning
 
 @pytest.mark.filterwarnings("ignore")
 def test_lightning_resumes_between_epochs(reader, tmp_path, lightning):
-    """It does not restore loaders then, but tells them the epoch."""
+    """The trainer does not restore loaders then, but sets their epoch."""
     first, second = model_of(lightning), model_of(lightning)
     trainer = train(lightning, first, ft.Loader(reader, batch_size=BATCH, shuffle=1), max_epochs=2)
     trainer.save_checkpoint(tmp_path / "state.ckpt")
@@ -145,7 +145,7 @@ QUIET = {
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("checked", [0, 2])
 def test_lightning_validates_all_of_a_loader(reader, lightning, checked):
-    """Also behind the check of a few batches, which leaves the loader in the middle of an epoch."""
+    """Also after the sanity check, which leaves the loader in the middle of an epoch."""
     model = with_evaluation(model_of(lightning))
     trainer = lightning.Trainer(
         accelerator="cpu", devices=1, max_epochs=2, num_sanity_val_steps=checked, **QUIET
@@ -197,7 +197,7 @@ def accelerator():
 
 
 def test_accelerate_prepares_datasets(reader, accelerator):
-    """It tells the epoch to datasets that want to know."""
+    """The trainer calls set_epoch of datasets that have it."""
     dataset = ft.Dataset(reader)
     batches = accelerator.prepare(DataLoader(dataset, batch_size=BATCH, collate_fn=ft.collate))
     for epoch in range(2):

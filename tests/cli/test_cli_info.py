@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import fastpack
-from fastpack.cli.text import printable, readable_size
+from fastpack.cli.formatting import printable, readable_size
 from fastpack.files.escapes import escaped_name
 from tests.support.command_line import facts_of, flip_a_byte_of_the_image, packed, run, write_image
 
@@ -20,7 +20,7 @@ def test_info_cuts_long_lists_in_text_only(tmp_path):
         write_image(tmp_path / "many" / f"{number}.png", 2, 2, number)
     paths = sorted((tmp_path / "many").iterdir())
     fastpack.pack(
-        fastpack.ImageFiles(paths, range(15)),
+        fastpack.sources.ImageFiles(paths, range(15)),
         tmp_path / "a.tfrecord",
         fastpack.PackOptions(shards=15),
     )
@@ -51,7 +51,7 @@ def test_info_without_labels(tmp_path):
 def test_info_counts_classes_without_samples(photos):
     paths = sorted(photos.glob("dog/*"))
     fastpack.pack(
-        fastpack.ImageFiles(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5"
+        fastpack.sources.ImageFiles(paths, [2, 0], class_names=["a", "b", "c"]), photos / "gap.h5"
     )
     assert [
         (one["name"], one["num_samples"]) for one in facts_of("info", photos / "gap.h5")["classes"]
@@ -59,10 +59,10 @@ def test_info_counts_classes_without_samples(photos):
 
 
 def test_info_measures_images_as_they_stand(photos):
-    picture = Image.open(photos / "cat" / "0.jpeg")
-    picture.getexif()[0x0112] = 6  # to be turned by a quarter
+    image = Image.open(photos / "cat" / "0.jpeg")
+    image.getexif()[0x0112] = 6  # to be turned by a quarter
     (photos / "turned").mkdir()
-    picture.save(photos / "turned" / "a.jpeg", exif=picture.getexif())
+    image.save(photos / "turned" / "a.jpeg", exif=image.getexif())
     images = facts_of("info", packed(photos / "turned", "turned.h5"))["images"]
     assert (images["width"]["max"], images["height"]["max"]) == (30, 40)
 

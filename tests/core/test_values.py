@@ -1,11 +1,12 @@
-"""The small things that everything is made of: Ragged, Text, Schema, Shard, errors, Batch, Resize."""
+"""The basic values: Ragged, Text, Schema, Shard, errors, Batch, Resize."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, Limits, Ragged, Resize, Schema, Text, errors
+from fastpack import Batch, Limits, Resize, errors
+from fastpack.core import Field, Ragged, Schema, Text
 from fastpack.core.schema import merge_class_names
 from fastpack.files.atomic import atomic_write
 from fastpack.files.shard import Shard

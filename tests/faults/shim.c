@@ -1,5 +1,5 @@
-/* Stands between a program and the C library, and makes one call on files below a folder go wrong: the n-th of those
- * that open, write, sync, rename, make or remove. Preloaded; armed by fault_arm. */
+/* A preloaded library that lets one call of the C library fail. fault_arm selects it: the n-th call
+ * that opens, writes, syncs, renames, makes or removes a file below a folder. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { KILL = -1, SHORT = -2, TEAR = -3 }; /* what is above 0 is an errno */
+enum { KILL = -1, SHORT = -2, TEAR = -3 }; /* positive faults are errnos */
 
 static char root[PATH_MAX];
 static int armed_call, armed_fault, num_calls;
@@ -28,7 +28,9 @@ void fault_arm(const char *folder, int call, int fault) {
 
 int fault_count(void) { return num_calls; }
 
-static int is_below(const char *path) { return root[0] && path && strncmp(path, root, strlen(root)) == 0; }
+static int is_below(const char *path) {
+    return root[0] && path && strncmp(path, root, strlen(root)) == 0;
+}
 
 static int is_watched(int fd) {
     char link[64], path[PATH_MAX];
@@ -78,8 +80,10 @@ OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
 
-/* Half of what was asked for; the disk, or the program, may stop there. */
-static size_t cut(size_t length, int fault) { return fault == SHORT || fault == TEAR ? (length + 1) / 2 : length; }
+/* Half of the length; the disk or the program may stop there. */
+static size_t cut(size_t length, int fault) {
+    return fault == SHORT || fault == TEAR ? (length + 1) / 2 : length;
+}
 
 static ssize_t after(ssize_t written, int fault) {
     if (fault == TEAR) kill(getpid(), SIGKILL);
@@ -99,7 +103,7 @@ ssize_t write(int fd, const void *data, size_t length) {
 PWRITE(pwrite, off_t)
 PWRITE(pwrite64, off64_t)
 
-/* Of several pieces the first alone, and of that a half. */
+/* Half of the first piece. */
 #define WRITEV(name, parameters, arguments)                             \
     ssize_t name parameters {                                           \
         FAIL_IF(is_watched(fd))                                         \
@@ -112,8 +116,10 @@ PWRITE(pwrite64, off64_t)
         return after(REAL(name) arguments, fault);                      \
     }
 WRITEV(writev, (int fd, const struct iovec *pieces, int count), (fd, pieces, count))
-WRITEV(pwritev, (int fd, const struct iovec *pieces, int count, off_t offset), (fd, pieces, count, offset))
-WRITEV(pwritev64, (int fd, const struct iovec *pieces, int count, off64_t offset), (fd, pieces, count, offset))
+WRITEV(pwritev, (int fd, const struct iovec *pieces, int count, off_t offset),
+       (fd, pieces, count, offset))
+WRITEV(pwritev64, (int fd, const struct iovec *pieces, int count, off64_t offset),
+       (fd, pieces, count, offset))
 
 int fsync(int fd) {
     FAIL_IF(is_watched(fd))

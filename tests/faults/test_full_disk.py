@@ -1,4 +1,4 @@
-"""A disk that is full for real: nothing half-written is seen, the error says so, and with room again the pack goes on."""
+"""A disk that is really full: no partial shard, a clear error, and a pack that resumes."""
 
 import errno
 import os
@@ -40,7 +40,7 @@ def photos(tmp_path_factory):
         image = jpeg(40, 50, seed=number)
         (folder / f"{number:02}.jpg").write_bytes(
             image + bytes(IMAGE_BYTES - len(image))
-        )  # a file may have more behind its end
+        )  # a file may have more after its end
     return folder
 
 
@@ -66,15 +66,15 @@ def shards_in(folder):
 
 
 def fill(disk, leave_bytes):
-    """Takes all but `leave_bytes` of the disk."""
-    room = os.statvfs(disk)
-    (disk / "ballast").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - leave_bytes)))
+    """Fills the disk except for `leave_bytes`."""
+    space = os.statvfs(disk)
+    (disk / "ballast").write_bytes(bytes(max(0, space.f_bavail * space.f_frsize - leave_bytes)))
 
 
 def refused(photos, disk, output, **about):
-    with pytest.raises(FastpackError, match=rf"(room|No space left).*{disk}") as told:
+    with pytest.raises(FastpackError, match=rf"(too little space|No space left).*{disk}") as caught:
         pack(photos, output, **about)
-    assert told.value.errno == errno.ENOSPC
+    assert caught.value.errno == errno.ENOSPC
     assert not [name for name in shards_in(disk) if name != "ballast"]  # nothing under a final name
 
 
@@ -85,7 +85,8 @@ def goes_on(photos, disk, output, expected):
     assert {path.suffix for path in disk.iterdir()} == {output.suffix, ".npz"}  # no staging folder
 
 
-# Nothing; the plan alone; less than a shard; its images, but not what is around them; a shard and little more; nearly all.
+# Nothing; the plan alone; less than a shard; its images without headers; slightly more than a
+# shard; nearly all.
 @pytest.mark.parametrize(
     "leave_bytes",
     [0, 8192, 1_000_000, 2_402_000, 2_405_000, 2_500_000, 3_500_000, 4_802_000, 4_806_000],
@@ -98,7 +99,7 @@ def test_little_room(photos, disk, expected, leave_bytes):
 
 
 @pytest.mark.parametrize("num_done", [1, 20, 30, 47])
-def test_somebody_else_takes_the_room(photos, disk, expected, num_done):
+def test_another_program_fills_the_disk(photos, disk, expected, num_done):
     output = disk / f"x.{next(iter(expected)).partition('.')[2]}"
 
     def take(samples_done, samples, bytes_done):

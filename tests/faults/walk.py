@@ -1,10 +1,13 @@
-"""Walks through a pack: at every call that opens, writes, syncs, renames or removes something the program is killed, or
-the call fails, and what then stands on the disk is looked at; then the pack is resumed.
+"""Walks through the system calls of a pack and lets one call fail each time.
 
-    python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5] [--faults kill tear EIO ...] [--random N]
-        [--to nothing old appended] [--virtual] [--last N]
+At a call that opens, writes, syncs, renames or removes a file, the pack is killed or the call
+fails. Then the walk checks the files on the disk, and resumes the pack.
 
-Runs itself again with the shim preloaded. Prints a line for each format and fault, and ends with 1 when anything was found.
+    python tests/faults/walk.py FOLDER [--photos DIR] [--altering] [--formats tfrecord hdf5]
+        [--faults kill tear EIO ...] [--to nothing old appended] [--virtual] [--last N] [--random N]
+
+Runs itself again with the shim preloaded. Prints a line for each format and fault. The exit status
+is 1 if there is any problem.
 """
 
 import argparse
@@ -40,7 +43,8 @@ class Walk:
     """Packs of one source to one name, each in a child, with one fault at most.
 
     - options: of PackOptions.
-    - to: what is there before: "nothing"; an "old" set of more files that is overwritten; or a set that is "appended" to.
+    - to: the output before the pack: "nothing"; an "old" set of more files that is overwritten; or
+      a set that is "appended" to.
     """
 
     def __init__(
@@ -75,13 +79,13 @@ class Walk:
     def _undisturbed(self, options: Mapping[str, Any], how: Mapping[str, bool]) -> dict[str, bytes]:
         """The files after a pack that meets no fault."""
         self._empty()
-        status, told = self._pack(options=options, how=how)
+        status, message = self._pack(options=options, how=how)
         if status != DONE:
-            raise SystemExit(f"the pack fails without any fault: {told}")
+            raise SystemExit(f"the pack fails without any fault: {message}")
         return {path.name: path.read_bytes() for path in self._folder.iterdir()}
 
     def _empty(self) -> None:
-        """What is there before, and nothing else."""
+        """Restores the folder to its state before the pack."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir()
         for name, data in self._before.items():
@@ -89,8 +93,8 @@ class Walk:
 
     def _num_samples(self) -> int | str:
         """How many samples a reader finds in the folder, or the error that it meets."""
-        status, told = self._in_child(self._counts)
-        return int(told) if status == DONE else told
+        status, message = self._in_child(self._counts)
+        return int(message) if status == DONE else message
 
     def _counts(self) -> str:
         import fastpack
@@ -133,8 +137,8 @@ class Walk:
             time.sleep(until)
             os.kill(child, signal.SIGKILL)
         with os.fdopen(reading, errors="replace") as pipe:
-            told = pipe.read()
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
+            message = pipe.read()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), message
 
     def _packs(
         self, call: int, fault: int, options: Mapping[str, Any], how: Mapping[str, bool]
@@ -160,14 +164,14 @@ class Walk:
         self._empty()
         self._check(f"after {seconds:.4f} s", KILL, *self._pack(until=seconds))
 
-    def _check(self, where: str, fault: int, status: int, told: str) -> None:
-        self._check_end(where, fault, status, told)
+    def _check(self, where: str, fault: int, status: int, message: str) -> None:
+        self._check_end(where, fault, status, message)
         self._check_files(where)
         if isinstance(size := self._num_samples(), int) and size not in self._sizes:
             self.problems.append(f"{where}: a reader finds {size} samples")
-        status, told = self._pack(how={**self._how, "resume": True})
+        status, message = self._pack(how={**self._how, "resume": True})
         if status not in (DONE, EXISTS):
-            self.problems.append(f"{where}: resuming failed: {told}")
+            self.problems.append(f"{where}: resuming failed: {message}")
         self._check_files(where)
         if sorted(found := self._found()) != sorted(self._expected):
             self.problems.append(f"{where}: after resuming there are {sorted(found)}")
@@ -186,35 +190,35 @@ class Walk:
                     f"{where}: {name} stands under its final name and is not whole"
                 )
 
-    def _check_end(self, where: str, fault: int, status: int, told: str) -> None:
+    def _check_end(self, where: str, fault: int, status: int, message: str) -> None:
         """A child that was not killed either succeeds or says which path failed and how."""
         if status in (-signal.SIGKILL, DONE):
             return
         names_both = (
-            str(self._folder) in told and os.strerror(fault) in told if fault > 0 else False
+            str(self._folder) in message and os.strerror(fault) in message if fault > 0 else False
         )
         if status != REFUSED or not names_both:
-            self.problems.append(f"{where}: ended with {status}: {told}")
+            self.problems.append(f"{where}: ended with {status}: {message}")
 
 
 def _ended(work: Callable[[], str], writing: int) -> int:
-    """Does a child's work and tells what came of it. Returns the exit status."""
+    """Does a child's work and reports the result through the pipe. Returns the exit status."""
     from fastpack.errors import FastpackError, OutputExistsError
 
     try:
-        status, told = DONE, work()
+        status, message = DONE, work()
     except OutputExistsError as error:
-        status, told = EXISTS, str(error)
+        status, message = EXISTS, str(error)
     except FastpackError as error:
-        status, told = REFUSED, str(error)
+        status, message = REFUSED, str(error)
     except BaseException as error:
-        status, told = STRANGE, f"{type(error).__name__}: {error}"
-    os.write(writing, told.encode())
+        status, message = STRANGE, f"{type(error).__name__}: {error}"
+    os.write(writing, message.encode())
     return status
 
 
 def walk(
-    walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told: Callable[[str], None]
+    walks: Walk, faults: Iterable[str], calls: slice, num_random: int, report: Callable[[str], None]
 ) -> None:
     """`calls`: which of the numbered calls."""
     num_calls = walks.num_calls()
@@ -223,7 +227,7 @@ def walk(
         chosen = range(1, num_calls + 1)[calls]
         for call in chosen:
             walks.at_call(call, FAULTS[name])
-        told(
+        report(
             f"{name} at {len(chosen)} of {num_calls} calls: {len(walks.problems) - before} problems"
         )
     started = time.perf_counter()
@@ -233,8 +237,9 @@ def walk(
     for number in range(num_random):
         walks.at_time(random.Random(number).uniform(0, whole))
     if num_random:
-        told(
-            f"killed at {num_random} random times within {whole:.2f} s: {len(walks.problems) - before} problems"
+        report(
+            f"killed at {num_random} random times within {whole:.2f} s: "
+            f"{len(walks.problems) - before} problems"
         )
 
 
@@ -309,7 +314,7 @@ def main() -> int:
     import fastpack.reading.reader
 
     warnings.simplefilter(
-        "ignore", fastpack.FastpackWarning
+        "ignore", fastpack.errors.FastpackWarning
     )  # appending says which classes are new
     shim = ctypes.CDLL(os.environ["LD_PRELOAD"])
     num_problems = 0

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import Text
+from fastpack.core import Text
 from fastpack.errors import SourceError
 from fastpack.files.escapes import escaped_bytes, escaped_name, escaped_names, is_utf8, raw_name
 from tests.support.images import jpeg
@@ -121,5 +121,5 @@ def test_packing_again_changes_no_key(photos, tmp_path):
 def test_half_a_surrogate_pair_is_no_text(photos):
     path = photos / "a" / "latiné.jpg"
     for names in ({"keys": ["\ud800"]}, {"labels": [0], "class_names": ["\ud800"]}):
-        with pytest.raises(SourceError, match="is no text"):
-            fastpack.ImageFiles([path], **names)
+        with pytest.raises(SourceError, match="is not valid text"):
+            fastpack.sources.ImageFiles([path], **names)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
+from fastpack import PackOptions, errors, pack
 from fastpack.files.naming import (
     in_order,
     members_of,
@@ -18,6 +18,7 @@ from fastpack.files.naming import (
     strangers,
 )
 from fastpack.formats.discovery import find_shards
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 
@@ -50,9 +51,9 @@ def test_what_was_appended_belongs_together(packs, is_numbered, data):
     assert list(strangers(some)) == []
     assert list(missing(paths)) == []
     absent = data.draw(st.sampled_from(paths))
-    told = list(missing(path for path in paths if path != absent))
+    found = list(missing(path for path in paths if path != absent))
     last_pack = set(paths[-packs[-1] :])
-    assert len(told) == 1 or (absent in last_pack and packs[-1] == 1) or len(paths) == 1
+    assert len(found) == 1 or (absent in last_pack and packs[-1] == 1) or len(paths) == 1
 
 
 @given(PACKS, PACKS)
@@ -165,9 +166,7 @@ class TestFinding:
         assert any(
             "do not belong together" in problem for problem in fastpack.verify(path).problems
         )
-        assert (
-            len(fastpack.concat([fastpack.open(each) for each in everything])) == 8
-        )  # who wants it can have it
+        assert len(fastpack.concat([fastpack.open(each) for each in everything])) == 8  # on request
 
     def test_a_name_of_which_there_is_nothing(self, tmp_path):
         for path in (tmp_path / "s.h5", str(tmp_path / "s-*.h5"), tmp_path / "nowhere" / "s.h5"):

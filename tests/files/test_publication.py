@@ -1,4 +1,4 @@
-"""Publication: a set changes as a whole, whatever stops the pack, and whatever else lies in the folder."""
+"""Publication: a set changes as a whole, wherever the pack stops."""
 
 import json
 import os
@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
+from fastpack import PackOptions, errors, pack
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
 from fastpack.files.publication import DONE, PENDING, Publication, staging_folder
+from fastpack.formats.file_index import FileIndex
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 
@@ -85,7 +87,7 @@ def test_a_reader_sees_the_old_set_the_new_one_or_an_error(
                 if path:  # of the names there may be none at some time
                     with pytest.raises(errors.MixedSetError, match="resume=True"):
                         fastpack.open(path)
-            assert any("are being replaced" in problem for problem in _problems(out))
+            assert any("is replacing the files" in problem for problem in _problems(out))
         else:
             assert number >= NUM_STEPS - 2
     packed = pack(new, output, options, overwrite=True, resume=True)
@@ -197,22 +199,22 @@ def test_a_pack_of_a_split_completes_the_pack_of_all(source, out, monkeypatch):
 
 
 def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
-    """The whole change happens after the first file is indexed: without that check the reader would have both sets."""
+    """The set changes after its first file was indexed; unchecked, a reader would mix both sets."""
     output, options = out / "t.tfrecord", PackOptions(shards=2)
     old = pack(source(0, 6), output, options)
-    new, index_of = source(10, 8), fastpack.formats.saved_index.index_of
+    new, index_of = source(10, 8), FileIndex.index
 
-    def slow(path, **chosen):
-        index = index_of(path, **chosen)
-        if path == old.paths[0] and len(index) == 3:
+    def slow(file, *given, **chosen):
+        index = index_of(file, *given, **chosen)
+        if file.path == old.paths[0] and len(index) == 3:
             pack(new, output, options, overwrite=True)
         return index
 
     monkeypatch.setattr(
-        "fastpack.formats.indexing._build_all",
-        lambda build, count: [build(number) for number in range(count)],
+        "fastpack.formats.dataset_indexes.build_all",
+        lambda build, files: {file: build(file) for file in files},
     )
-    monkeypatch.setattr("fastpack.formats.saved_index.index_of", slow)
+    monkeypatch.setattr(FileIndex, "index", slow)
     with pytest.raises(errors.MixedSetError, match="open it again"):
         fastpack.open(output)
     assert len(fastpack.open(output)) == 8
@@ -230,7 +232,7 @@ def test_an_append_is_never_made_twice(source, out, monkeypatch, number):
             LockedFolder, "remove", lambda self, last: (_ for _ in ()).throw(StoppedError)
         ),
         2: lambda patched: patched.setattr(
-            "fastpack.packing.pack._saved", lambda *_: (_ for _ in ()).throw(StoppedError)
+            "fastpack.packing.pack._result", lambda *_: (_ for _ in ()).throw(StoppedError)
         ),
     }
     with monkeypatch.context() as patched:
@@ -298,7 +300,7 @@ def test_packs_with_crossing_names_do_not_run_together(source, out):
 
 
 class TestOthersFolders:
-    """What has the staging folder's name and is not ours is left alone."""
+    """Something else with the staging folder's name stays as it is."""
 
     def refused(self, source, output, **how):
         with pytest.raises(errors.OutputExistsError, match="rename or remove it"):
@@ -357,7 +359,7 @@ def test_a_staged_file_that_is_gone(source, out, monkeypatch):
         with pytest.raises(StoppedError):
             pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2))
     (staging_folder(out / "t.tfrecord") / "t-00001-of-00002.tfrecord").unlink()
-    with pytest.raises(errors.FormatError, match="is gone; delete the folder and pack again"):
+    with pytest.raises(errors.FormatError, match="is missing; delete the folder and pack again"):
         pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2), resume=True)
 
 

@@ -1,4 +1,4 @@
-"""Temporary files: unique while they are written, and gone afterwards, whatever ended the writer."""
+"""Temporary files are unique while written, and gone afterwards, also after a failure."""
 
 import os
 import signal
@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, build_indexes, pack
+from fastpack import build_indexes, pack
 from fastpack.files.atomic import atomic_write
 from fastpack.files.companions import index_path
 from fastpack.files.temporary import remove_leftovers, temporary_in
 from fastpack.packing.extract import extract
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 KILLED = """

@@ -1,6 +1,6 @@
-"""What a dataset holds goes through every format, in any order, or is refused by name; and `verify` finds what was altered.
+"""Every field goes through every format or is refused by name; `verify` finds alterations.
 
-`FASTPACK_WALKS=500 pytest -o faulthandler_timeout=0 tests/formats/test_every_field.py` tries as many datasets.
+FASTPACK_WALKS=500 tries as many datasets; such a run needs `pytest -o faulthandler_timeout=0`.
 """
 
 import os
@@ -14,11 +14,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import Field, PackOptions, verify
+from fastpack import PackOptions, verify
+from fastpack.core import Field
 from fastpack.errors import FastpackError
+from tests.support.extent import num_examples
 from tests.support.random_samples import GRAY, JPEG, PNG, Samples, plain, samples
 
-NUM_WALKS = int(os.environ.get("FASTPACK_WALKS", "40"))
+NUM_WALKS = int(os.environ.get("FASTPACK_WALKS") or num_examples(40))
 STEPS = {
     "x.tfrecord": PackOptions(sync=False),
     "x-2.tfrecord": PackOptions(sync=False, shards=2),
@@ -30,7 +32,7 @@ STEPS = {
 
 
 def converted(source: Any, folder: Path, step: str) -> Any:
-    """What `step` makes of it, opened; or None when a field was refused by name, and nothing was written."""
+    """Converts and opens a dataset; None if a field was refused by name and nothing was written."""
     options, before = STEPS[step], set(folder.iterdir())
     try:
         if options is None:
@@ -40,10 +42,10 @@ def converted(source: Any, folder: Path, step: str) -> Any:
             return fastpack.open(folder / step, decode=False)
         packed = fastpack.pack(source, folder / step, options)
     except FastpackError as error:
-        told = str(error)
-        assert any(repr(field.name) in told for field in source.schema.fields) or "key" in told, (
-            told
-        )
+        message = str(error)
+        assert (
+            any(repr(field.name) in message for field in source.schema.fields) or "key" in message
+        ), message
         assert {path for path in folder.iterdir() if not path.name.startswith(".")} <= before
         return None
     assert verify(list(packed.paths), against=source).problems == ()

@@ -10,7 +10,8 @@ import fastpack
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, SourceError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats import registry, saved_index
+from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index
 from fastpack.sources import from_folder as folder_source
 from tests.support.command_line import run
@@ -129,9 +130,9 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_change_is_noticed(root, change):
     fastpack.build_indexes(root)
-    assert saved_index.saved_index(root) is not None
+    assert FileIndex(root).saved() is not None
     change(root)
-    assert saved_index.saved_index(root) is None
+    assert FileIndex(root).saved() is None
     dataset = fastpack.open(root, decode=False)
     assert dataset.index.shards == (registry.named("folder").shard(root),)
     batch = dataset.read(np.arange(len(dataset)))
@@ -140,7 +141,7 @@ def test_a_change_is_noticed(root, change):
     ]
 
 
-def test_a_change_behind_an_open_reader(root):
+def test_a_change_under_an_open_reader(root):
     dataset = fastpack.open(root, decode=False)
     (root / "cat" / "1.jpg").write_bytes(FILES["dog/1.png"])
     dataset.read([1, 2, 3])
@@ -160,7 +161,7 @@ def test_an_index_that_names_files_elsewhere(root, name):
     (root.parent / "secret.jpg").write_bytes(FILES["cat/1.jpg"])
     fastpack.build_indexes(root)
     arrays = load_npz(index_path(root))
-    keys = fastpack.Text.of([name, *sorted(FILES)[1:]])
+    keys = fastpack.core.Text.of([name, *sorted(FILES)[1:]])
     index_path(root).unlink()
     save_npz(
         index_path(root),
@@ -197,7 +198,7 @@ def test_an_index_whose_names_are_gone(root):
     assert list(fastpack.open(root).columns["key"]) == sorted(FILES)
 
 
-# What is refused
+# Errors
 
 
 def test_no_images(tmp_path):
@@ -239,3 +240,34 @@ def test_a_link_to_another_folder_is_followed_on_request(root, tmp_path):
 def test_a_folder_is_not_written_as_a_file(root):
     with pytest.raises(OptionError, match="fastpack extract"):
         registry.named("folder").writer(root, None)
+
+
+# Index files
+
+
+@pytest.mark.parametrize(
+    "command", ["info {}", "ls {}", "preview {} --output {}/../x.png", "doctor {}", "bench {}"]
+)
+def test_reading_commands_leave_a_folder_as_it_was(root, command):
+    before = sorted(root.parent.rglob("*"))
+    seconds = ["--seconds", "0.1"] if command.startswith("bench") else []
+    result = run(*command.format(root, root).split(), *seconds)
+    assert result.exit_code == 0, result.output
+    (root.parent / "x.png").unlink(missing_ok=True)
+    assert sorted(root.parent.rglob("*")) == before
+
+
+def test_a_folder_that_is_opened_with_masks_gets_no_index(root, tmp_path):
+    """Its images are masks because those of the other file are."""
+    masks = tmp_path / "masks.tfrecord"
+    fastpack.pack(folder_source(root), masks)
+    fastpack.build_indexes(masks, kinds={"image": "mask"}, rebuild=True)
+    dataset = fastpack.open([root, masks])
+    assert dataset.schema["image"].kind == "mask"
+    assert not index_path(root).exists()
+
+
+def test_an_index_that_is_asked_for_is_used(root):
+    assert run("index", root).exit_code == 0
+    assert index_path(root).exists()
+    assert fastpack.build_indexes(root).num_fresh == 1

@@ -1,13 +1,14 @@
-"""Files of each format version, committed: what was written once must read the same for ever.
+"""Committed files of each format version, which must always read the same.
 
-`python -m tests.formats.test_golden` writes them anew, which is right only when a format version changes.
+`python -m tests.formats.test_golden` rewrites them. Do so only when a format version changes.
 """
 
 import numpy as np
 import pytest
 
-from fastpack import ImageFiles, PackOptions, encode, pack, verify
+from fastpack import PackOptions, encode, pack, verify
 from fastpack import open as open_dataset
+from fastpack.sources import ImageFiles
 from tests.support.paths import GOLDEN
 
 LABELS = [2, 0, 1]

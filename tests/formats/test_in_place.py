@@ -11,6 +11,7 @@ import fastpack
 from fastpack.core.ragged import Text
 from fastpack.files.escapes import escaped_name
 from fastpack.formats.tfrecord.idx import read_offsets
+from tests.support.extent import num_examples
 from tests.support.paths import GOLDEN
 from tests.support.wire import (
     VARINT,
@@ -154,7 +155,7 @@ def serialise(tf, kinds, row):
     return tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString()
 
 
-@settings(max_examples=60)
+@settings(max_examples=num_examples(60))
 @given(tables())
 def test_tables_of_any_features(tmp_path_factory, table):
     tf = pytest.importorskip("tensorflow")
@@ -206,7 +207,7 @@ def masks(tf, i):
 
 
 def unpacked(tf, i):
-    """Numbers one by one, a name twice, and fields that nobody knows."""
+    """Numbers one by one, a name twice, and unknown fields."""
     one_by_one = sized(3, b"".join(tag(1, VARINT) + varint(n) for n in range(i)))
     return {
         "numbers": one_by_one,

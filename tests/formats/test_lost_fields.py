@@ -1,4 +1,4 @@
-"""Fields, names and classes that could be lost in silence: refused, kept, or noted."""
+"""Fields, names and classes that could be lost silently are refused, kept or noted."""
 
 import json
 
@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, Ragged
+from fastpack import PackOptions
+from fastpack.core import Ragged
 from fastpack.errors import FastpackError, FormatError, OptionError, SchemaError, SourceError
 from fastpack.files.classes import ClassMap, classes_of
 from fastpack.reading.class_lists import class_list
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, photo, save
 from tests.support.tars import IMAGES, opened, write_tar
 
@@ -40,7 +42,7 @@ def csv_of(path, *lines):
 )
 def test_class_lists_are_for_integers(tmp_path, files, labels):
     with pytest.raises(
-        OptionError, match="classes are for integer labels, and these are of the kind 'float'"
+        OptionError, match="classes need integer labels, but these are of kind 'float'"
     ):
         fastpack.pack(
             ImageFiles(files[:2], columns={"label": labels}),
@@ -107,7 +109,7 @@ def test_tfrecord_keeps_class_names(tmp_path, files, labels):
 )
 def test_splits_beside_other_folders(folders, is_refused):
     if is_refused:
-        with pytest.raises(SourceError, match="are called like splits"):
+        with pytest.raises(SourceError, match="have the names of splits"):
             classes_of([f"{file}.jpg" for file in folders])
     else:
         assert len(classes_of([f"{file}.jpg" for file in folders]).names) == len(folders)
@@ -181,7 +183,7 @@ def test_photographs_whose_names_have_dots_stay_apart(tmp_path, names, keys):
         write_tar(tmp_path / "x.tar", [(name, IMAGES[row % 4]) for row, name in enumerate(names)])
     )
     assert list(dataset.columns["key"]) == keys
-    assert "called by its whole name" in dataset.notes[0]
+    assert "named by its whole name" in dataset.notes[0]
     images = [bytes(sample["image"]) for sample in dataset]
     assert images[: len(names) - ("README" in keys)] == [
         IMAGES[row % 4] for row, name in enumerate(names) if name != "README.md"
@@ -206,7 +208,7 @@ def test_samples_of_several_images_stay_together(tmp_path, endings):
 
 
 def test_two_photographs_of_one_name(tmp_path):
-    with pytest.raises(FormatError, match=r"two files of the archive are called 'cat/1\.b\.jpg'"):
+    with pytest.raises(FormatError, match=r"two files of the archive are named 'cat/1\.b\.jpg'"):
         opened(
             write_tar(
                 tmp_path / "x.tar",
@@ -226,7 +228,7 @@ def test_members_called_like_fields(tmp_path):
     assert (list(dataset.columns["key"]), dataset.columns["label"].tolist()) == (["0", "1"], [1, 1])
     assert {"key_column", "label_column"} <= {field.name for field in dataset.schema.fields}
     assert [
-        f"{name!r} is what samples call" in note
+        f"{name!r} names another field" in note
         for name, note in zip(("key", "label"), dataset.notes, strict=True)
     ] == [True] * 2
 
@@ -245,8 +247,8 @@ def test_an_image_column_with_an_empty_cell_is_noted(tmp_path, files):
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,i/1.jpg", "i/2.jpg,1,")
     found = fastpack.from_table(path)
     assert (
-        "column 'mask' is kept as text: it names images, but row 1 holds nothing; name it in image_columns"
-        in found.notes[0]
+        "column 'mask' is kept as text: it names images, but row 1 holds nothing; "
+        "name it in image_columns" in found.notes[0]
     )
     assert found.schema["mask"].kind == "text"
     path = csv_of(tmp_path / "x.csv", "path,label,mask", "i/0.jpg,1,gone.jpg", "i/2.jpg,1,")
@@ -301,11 +303,9 @@ def test_parts_of_a_table_in_folders_are_refused(tmp_path, files):
 
 def test_keys_that_extract_refuses_are_noted(tmp_path, files):
     source = ImageFiles(files, keys=["/a", "b/../c", "d..e", "f"])
-    note = (
-        "2 keys that are not paths below a folder, so that only a .tar can be extracted: /a, b/../c"
-    )
+    note = "2 keys are not paths below a folder, so `extract` can only write a .tar: /a, b/../c"
     assert fastpack.pack(source, tmp_path / "x.h5").notes == (note,)
-    note = "1 key that the set has already; extract takes a key twice only with the same image: f"
+    note = "1 key is in the set already; `extract` accepts that only for equal images: f"
     assert fastpack.pack(
         ImageFiles(files[:2], keys=["f", "g"]), tmp_path / "x.h5", append=True
     ).notes == (note,)

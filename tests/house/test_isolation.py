@@ -8,7 +8,7 @@ import pytest
 from tests.support.paths import ROOT
 
 TESTS = ROOT / "tests"
-# What belongs to the whole process, and so to all tests that ran in it before.
+# Belongs to the whole process, and so to all tests that ran in it before.
 PROCESS_WIDE = {
     "os.killpg",
     "resource.getrlimit",
@@ -37,7 +37,7 @@ def is_isolated(function: ast.FunctionDef) -> bool:
 
 
 def offenders(source: str) -> Iterator[str]:
-    """Names of tests that look at their process, themselves or through a function or fixture of their module."""
+    """Names tests that inspect their process, directly or through a function of their module."""
     module = ast.parse(source)
     if any(
         isinstance(node, ast.Assign) and ast.unparse(node) == "pytestmark = pytest.mark.isolated"
@@ -88,8 +88,10 @@ def test_tests_that_look_at_their_process_are_isolated(module):
     [
         "def test_x():\n    assert os.listdir('/proc/self/fd')",
         "def count():\n    return threading.active_count()\ndef test_x():\n    assert count()",
-        "@pytest.fixture\ndef few():\n    resource.setrlimit(1, (2, 3))\ndef test_x(few):\n    pass",
-        "@pytest.fixture\ndef few():\n    resource.setrlimit(1, (2, 3))\n@pytest.mark.usefixtures('few')\ndef test_x():\n    pass",
+        "@pytest.fixture\ndef few():\n    resource.setrlimit(1, (2, 3))\n"
+        "def test_x(few):\n    pass",
+        "@pytest.fixture\ndef few():\n    resource.setrlimit(1, (2, 3))\n"
+        "@pytest.mark.usefixtures('few')\ndef test_x():\n    pass",
         "def test_x():\n    os.kill(os.getpid(), 2)",
     ],
 )

@@ -1,16 +1,23 @@
-"""The documents are plain English: no banned words, no long sentences, at most 100 columns."""
+"""Documents and sources are plain English: no banned words, short sentences, 100 columns."""
+
+from pathlib import Path
 
 import pytest
 
 from tests.support.paths import ROOT
 from tests.support.prose import violations
 
-# ARCHITECTURE.md included; reports of test runs and environments are not part of the project.
-ENABLED = ["*.md", "docs/**/*.md", "benches/**/*.md", "fuzz/**/*.md", "tests/**/*.md"]
-DOCUMENTS = sorted({path for glob in ENABLED for path in ROOT.glob(glob)})
+DOCUMENTS = ("*.md", "docs/**/*.md", "benches/**/*.md", "fuzz/**/*.md", "tests/**/*.md")
+TOOLS = (".github/workflows/*.yml", "Makefile", "*.py", "demo/*.py", "tools/*.sh", "fuzz/*.py")
+TESTS = ("benches/**/*.py", "tests/**/*.py")
+KERNELS = ("src_cython/**/*.[ch]", "src_cython/*.pyx", "src_cython/*.pxd")
+PACKAGE = ("fastpack/**/*.py", "fastpack/**/*.pyi", *KERNELS, "fuzz/*.c", "tests/**/*.c")
+ENABLED = (*DOCUMENTS, *TOOLS, *TESTS)
+# This file has faulty examples.
+PATHS = sorted({path for glob in ENABLED for path in ROOT.glob(glob)} - {Path(__file__)})
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_prose_is_plain(path):
     assert violations(path) == []
 
@@ -24,7 +31,8 @@ FAULTY = {
     ),
     "a.py": (
         '"""Says who.\n\n    >>> who = 1\n\n"""\nx = "who"  # told\n# one\n# anew\n'
-        'raise E("a file that nobody " f"{who} reads")\n',
+        'raise E("a file that nobody " f"{who} reads")\n'
+        'code = """nobody"""\n',
         "1 who, 6 told, 8 anew, 9 nobody",
     ),
     "a.c": ('/* who\n * told */ char *s = "/* who */"; // anew\n', "1 who, 2 anew, 2 told"),
@@ -38,9 +46,9 @@ def test_faults_are_found_with_their_lines(tmp_path, name):
     (tmp_path / name).write_text(text)
     found = violations(tmp_path / name)
     assert len(found) == len(expected.split(", "))
-    for place in expected.split(", "):
-        line, rule = place.split(" ", 1)
-        assert any(one.line == int(line) and rule in one.rule for one in found), place
+    for fault in expected.split(", "):
+        line, rule = fault.split(" ", 1)
+        assert any(one.line == int(line) and rule in one.rule for one in found), fault
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def deep(channels, seed=0):
 
 
 def file_of(levels, suffix):
-    """What OpenCV writes of RGB levels."""
+    """Encodes RGB levels with OpenCV."""
     return cv2.imencode(suffix, levels[..., ::-1] if levels.shape[2] == 3 else levels)[1].tobytes()
 
 

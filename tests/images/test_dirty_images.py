@@ -1,4 +1,4 @@
-"""The dirt of real sets: every kind of file that one meets there, as Pillow decodes it, or an error that says what it is."""
+"""Odd files of real datasets: decoded as Pillow decodes them, or an error that explains them."""
 
 import io
 import struct
@@ -92,7 +92,7 @@ def test_gray_is_near_pillows(reader, kind):
     gray = reader.with_options(color="GRAY")[[*KINDS].index(kind)]["image"]
     assert gray.shape[2] == 1
     luma = read_upright(KINDS[kind]) @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(gray[..., 0] - luma).mean() < 2  # a JPEG's own luma is not clipped as colours are
+    assert np.abs(gray[..., 0] - luma).mean() < 2  # a JPEG's own luma is not clipped as colors are
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -108,7 +108,7 @@ def test_deep_png_keeps_the_upper_bits(channels):
 def test_a_png_named_jpeg(tmp_path):
     (tmp_path / "cat.JPEG").write_bytes(KINDS["png RGB"])
     (tmp_path / "dog.png").write_bytes(PLAIN)
-    fastpack.write_tfrecord(
+    fastpack.packing.snippets.write_tfrecord(
         [tmp_path / "cat.JPEG", tmp_path / "dog.png"], [0, 1], tmp_path / "x.tfrecord"
     )
     images = fastpack.open(tmp_path / "x.tfrecord").read([0, 1])["image"]
@@ -176,7 +176,8 @@ def test_turned_then_transformed(tmp_path, format, orientation):
         )
         <= 1
     )
-    # A random part of the upright image, resampled: of the same upright image in another file it is the same part.
+    # A random part of the upright image, resampled. The same image in another file gives the same
+    # part.
     reference = fastpack.open(
         packed(tmp_path, [save(upright, "PNG")], "y.tfrecord"), transform=RandomResizedCrop(8)
     )
@@ -201,7 +202,7 @@ def test_left_as_stored_when_asked(tmp_path, format, options):
     assert (dataset[0]["image"] == center(stored, 13, 9)).all()
 
 
-# What is not decoded
+# Images that are not decoded
 
 
 def flat_jpeg(bits):
@@ -213,15 +214,15 @@ def flat_jpeg(bits):
     return b"\xff\xd8" + tables + frame_header + codes + scan + b"\xff\xd9"
 
 
-def test_twelve_bits_are_told(tmp_path):
-    assert (fastpack.decode(flat_jpeg(8)) == 128).all()  # it is a sound file but for that
+def test_twelve_bits_are_reported(tmp_path):
+    assert (fastpack.decode(flat_jpeg(8)) == 128).all()  # the file is sound otherwise
     with pytest.raises(UnsupportedImageError, match="12; convert the image to 8-bit"):
         fastpack.decode(flat_jpeg(12))
     with pytest.raises(UnsupportedImageError, match=r"12; .*x\.tfrecord, record 0"):
         fastpack.open(packed(tmp_path, [flat_jpeg(12)], "x.tfrecord"))[0]
 
 
-def test_lossless_jpeg_is_told():
+def test_lossless_jpeg_is_reported():
     at = PLAIN.index(b"\xff\xc0") + 1
     with pytest.raises(UnsupportedImageError, match="SOF type"):
         fastpack.decode(PLAIN[:at] + b"\xc3" + PLAIN[at + 1 :])

@@ -1,4 +1,4 @@
-"""The decode engine's pixels: `exact` is the full decode, cropped and resampled as Pillow does; `fast` is near it."""
+"""The decoder's pixels: `exact` equals Pillow's full decode, crop and resample; `fast` is close."""
 
 import io
 
@@ -14,6 +14,7 @@ from fastpack._native.decode import Decoder
 from fastpack.core.dtypes import VIEW
 from tests.support.crops import FACTORS, SIZES, boxes, encoded, plain_paths
 from tests.support.decode_jobs import batch, run, run_all, view_of
+from tests.support.extent import num_examples
 from tests.support.images import (
     jpeg,
     noise,
@@ -45,7 +46,7 @@ def full_decode(data, orientation, color):
 
 @st.composite
 def crops(draw):
-    """A file, a view of it, a colour, and the pixels that the view has before it is mirrored."""
+    """A file, a view of it, a color, and the pixels of the view before it is mirrored."""
     data, orientation, color = draw(jpegs()), draw(st.integers(1, 8)), draw(COLORS)
     full = full_decode(data, orientation, color)
     x, y, width, height = draw(boxes(full.shape[1], full.shape[0]))
@@ -68,14 +69,14 @@ def difference(found, expected):
     return np.abs(found.astype(int) - expected).max()
 
 
-@settings(max_examples=2500)
+@settings(max_examples=num_examples(2500))
 @given(crops())
 def test_a_crop_is_that_of_the_full_decode_bit_for_bit(crop):
     data, view, color, expected = crop
     assert (decoded(data, view, expected.shape[:2], color) == mirrored(expected, view)).all()
 
 
-@settings(max_examples=400)
+@settings(max_examples=num_examples(400))
 @given(crops())
 def test_fast_without_resampling_is_exact(crop):
     data, view, color, expected = crop
@@ -84,7 +85,7 @@ def test_fast_without_resampling_is_exact(crop):
     ).all()
 
 
-@settings(max_examples=400)
+@settings(max_examples=num_examples(400))
 @given(crops(), SIZES, SIZES)
 def test_a_resampled_crop_is_pillows(crop, height, width):
     data, view, color, pixels = crop
@@ -94,8 +95,8 @@ def test_a_resampled_crop_is_pillows(crop, height, width):
 
 @pytest.mark.parametrize("factors", FACTORS.values(), ids=FACTORS)
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
-def test_crops_at_every_place(factors, progressive):
-    """Boxes along a row and down a column: where blocks and chroma samples begin does not matter."""
+def test_crops_at_every_offset(factors, progressive):
+    """Boxes along a row and down a column, at any offset in blocks and chroma samples."""
     data = encoded(photo(53, 71), factors, 90, 0, progressive)
     full = fastpack.decode(data)
     views = [view_of(width, 40, x=x, y=3) for width in (1, 2, 17) for x in range(71 - width + 1)]
@@ -116,14 +117,14 @@ def test_crops_at_every_place(factors, progressive):
 # Resampling
 
 
-def place(pixels, height, width, interpolation, window=None, flip=False):
-    """Resampled to height x width; of that, `window`: (left, top, width, height), mirrored or not."""
+def resampled(pixels, height, width, interpolation, window=None, flip=False):
+    """Resamples to height x width and cuts `window`: (left, top, width, height) out of it."""
     left, top, out_width, out_height = window or (0, 0, width, height)
     view = np.array(
         [(0, 0, pixels.shape[1], pixels.shape[0], width, height, left, top, 1, flip, 0)], VIEW
     )
     out = np.full((out_height, out_width, pixels.shape[2]), 99, np.uint8)
-    assert Decoder().place(pixels, view, out, interpolation=interpolation) is None
+    assert Decoder().resample(pixels, view, out, interpolation=interpolation) is None
     return out
 
 
@@ -151,9 +152,11 @@ def test_vectors_give_the_plain_paths_pixels(
     interpolation, channels, bits, data, height, width, new_height, new_width, flip
 ):
     pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
-    found = place(pixels, new_height, new_width, interpolation, window, flip)
+    found = resampled(pixels, new_height, new_width, interpolation, window, flip)
     with plain_paths(bits):
-        assert (place(pixels, new_height, new_width, interpolation, window, flip) == found).all()
+        assert (
+            resampled(pixels, new_height, new_width, interpolation, window, flip) == found
+        ).all()
 
 
 @each_interpolation
@@ -164,9 +167,9 @@ def test_vectors_give_the_plain_paths_pixels_at_extremes(
     interpolation, channels, bits, size, new_size
 ):
     pixels = noise(*size, channels)
-    found = place(pixels, *new_size, interpolation)
+    found = resampled(pixels, *new_size, interpolation)
     with plain_paths(bits):
-        assert (place(pixels, *new_size, interpolation) == found).all()
+        assert (resampled(pixels, *new_size, interpolation) == found).all()
 
 
 @each_interpolation
@@ -176,8 +179,10 @@ def test_the_mirror_comes_after_resampling(
     interpolation, channels, data, height, width, new_height, new_width
 ):
     pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
-    mirrored = place(pixels, new_height, new_width, interpolation, window, flip=True)
-    assert (mirrored[:, ::-1] == place(pixels, new_height, new_width, interpolation, window)).all()
+    mirrored = resampled(pixels, new_height, new_width, interpolation, window, flip=True)
+    assert (
+        mirrored[:, ::-1] == resampled(pixels, new_height, new_width, interpolation, window)
+    ).all()
 
 
 @each_interpolation
@@ -198,8 +203,8 @@ def test_a_window_is_a_crop_of_what_is_resampled(
 ):
     pixels = noise(height, width, channels)
     left, top, out_width, out_height = window = data.draw(boxes(new_width, new_height))
-    whole = place(pixels, new_height, new_width, interpolation)
-    found = place(pixels, new_height, new_width, interpolation, window)
+    whole = resampled(pixels, new_height, new_width, interpolation)
+    found = resampled(pixels, new_height, new_width, interpolation, window)
     # The weights' precision goes by those that the window needs, so roundings may differ.
     tolerance = 0 if interpolation == "nearest" else 1
     assert difference(found, whole[top : top + out_height, left : left + out_width]) <= tolerance
@@ -211,12 +216,12 @@ def by_pillow(pixels, height, width, filter):
 
 
 @each_channels
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(SIZES, SIZES, SIZES, SIZES)
 def test_area_is_pillows_box(channels, height, width, new_height, new_width):
     pixels = noise(height, width, channels)
     expected = by_pillow(pixels, new_height, new_width, Image.Resampling.BOX)
-    assert difference(place(pixels, new_height, new_width, "area"), expected) <= 1
+    assert difference(resampled(pixels, new_height, new_width, "area"), expected) <= 1
 
 
 @each_channels
@@ -225,33 +230,33 @@ def test_area_is_pillows_box_at_extremes(channels, size, new_size):
     pixels = noise(*size, channels)
     assert (
         difference(
-            place(pixels, *new_size, "area"), by_pillow(pixels, *new_size, Image.Resampling.BOX)
+            resampled(pixels, *new_size, "area"), by_pillow(pixels, *new_size, Image.Resampling.BOX)
         )
         <= 1
     )
 
 
 @each_channels
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(st.sampled_from([noise, photo]), SIZES, SIZES, SIZES, SIZES)
 def test_bicubic_is_pillows(channels, make, height, width, new_height, new_width):
-    """Of levels 64 to 191: at black and white Pillow clips between its two passes, and this does not."""
+    """Levels 64 to 191: Pillow clips black and white between its passes, the kernel does not."""
     pixels = 64 + make(height, width, channels) // 2
     expected = by_pillow(pixels, new_height, new_width, Image.Resampling.BICUBIC)
-    assert difference(place(pixels, new_height, new_width, "bicubic"), expected) <= 1
+    assert difference(resampled(pixels, new_height, new_width, "bicubic"), expected) <= 1
 
 
 def nearest_inputs(size, new_size):
-    """The input under each output's centre; two where the centre lies between them."""
+    """The input under each output's center; two where the center lies between them."""
     doubled = (2 * np.arange(new_size) + 1) * size
     return doubled // (2 * new_size), np.maximum(0, -(-doubled // (2 * new_size)) - 1)
 
 
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(st.integers(1, 256), st.integers(1, 256), SIZES, SIZES)
-def test_nearest_takes_the_pixel_under_the_centre(height, width, new_height, new_width):
+def test_nearest_takes_the_pixel_under_the_center(height, width, new_height, new_width):
     y, x = np.mgrid[0:height, 0:width].astype(np.uint8)
-    found = place(np.stack([y, x, y ^ x], axis=-1), new_height, new_width, "nearest")
+    found = resampled(np.stack([y, x, y ^ x], axis=-1), new_height, new_width, "nearest")
     rows, columns = nearest_inputs(height, new_height), nearest_inputs(width, new_width)
     assert ((found[..., 0] == rows[0][:, None]) | (found[..., 0] == rows[1][:, None])).all()
     assert ((found[..., 1] == columns[0]) | (found[..., 1] == columns[1])).all()
@@ -265,7 +270,7 @@ PHOTO = jpeg(HEIGHT, WIDTH, seed=1, quality=90)
 WHOLE = view_of(WIDTH, HEIGHT)
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(boxes(WIDTH, HEIGHT), st.data())
 def test_fast_is_exact_where_half_the_size_would_not_do(box, data):
     x, y, width, height = box
@@ -313,7 +318,7 @@ def test_fast_reduces_as_far_as_nothing_must_be_enlarged(size, factor):
 
 
 def enlarged(seed):
-    """What a camera makes of a scene: nothing as small as a pixel, but for noise."""
+    """An image as cameras make them: no detail as small as a pixel, except noise."""
     smooth = cv2.resize(
         photo(HEIGHT // 4, WIDTH // 4, seed=seed), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
     )
@@ -322,8 +327,8 @@ def enlarged(seed):
     )
 
 
-# Of the mean difference. Chroma that is subsampled along one axis only is decoded smaller along both, and blurs:
-# there `fast` goes one step less far, and half the size is none.
+# Of the mean difference. Chroma that is subsampled along one axis only is decoded smaller along
+# both, and blurs. There `fast` reduces one step less, and half the size is not reduced at all.
 FAST_BOUNDS = {"444": 1.0, "420": 1.0, "422": 2.0, "440": 5.0, "411": 9.0}
 
 
@@ -341,7 +346,7 @@ def test_fast_is_near_exact(subsampling, size, seed):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_full_decode_stands_upright(orientation):
-    """What the crops above are taken from."""
+    """The crops above are parts of this."""
     assert (
         full_decode(PHOTO, orientation, "RGB") == read_upright(with_orientation(PHOTO, orientation))
     ).all()

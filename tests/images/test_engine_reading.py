@@ -1,4 +1,4 @@
-"""Reading through transforms: the same sample has the same pixels, however it is read, and they land where they are wanted."""
+"""Reading with transforms: a sample has the same pixels however it is read, also into `out`."""
 
 import numpy as np
 import pytest
@@ -130,7 +130,7 @@ def test_threads_do_not_matter_in_any_mode(dataset, mode, interpolation):
     assert (one == eight).all()
 
 
-# What the transforms ask for
+# Boxes of the transforms
 
 
 def full(dataset):
@@ -166,8 +166,8 @@ def test_resize_short_then_center_crop(dataset):
 def test_random_crops_are_parts_of_the_image(dataset):
     found = dataset.with_options(transform=RandomCrop((5, 9))).read(range(NUM_SAMPLES))["image"]
     for image, whole in zip(found, full(dataset), strict=True):
-        places = np.lib.stride_tricks.sliding_window_view(whole, (5, 9, 3))
-        assert (places == image).all(axis=(-1, -2, -3)).any()
+        windows = np.lib.stride_tricks.sliding_window_view(whole, (5, 9, 3))
+        assert (windows == image).all(axis=(-1, -2, -3)).any()
 
 
 def test_flip_is_the_mirror(dataset):
@@ -207,7 +207,7 @@ def test_color(dataset):
     assert (rgb[..., ::-1] == bgr).all()
     assert gray.shape == (NUM_SAMPLES, 20, 28, 1)
     luma = rgb @ np.array([0.299, 0.587, 0.114])
-    assert np.abs(gray[..., 0] - luma).mean() < 1  # clipped colours are why it is not closer
+    assert np.abs(gray[..., 0] - luma).mean() < 1  # not closer, because colors are clipped
 
 
 # Normalize

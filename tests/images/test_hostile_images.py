@@ -1,4 +1,4 @@
-"""Images that are damaged or made to do harm: pixels or an error of ours, at a cost that goes by the file's size."""
+"""Damaged and malicious images: pixels or a FastpackError, at a cost in proportion to the file."""
 
 import contextlib
 import struct
@@ -12,6 +12,7 @@ import fastpack
 from fastpack import Limits, Resize
 from fastpack.errors import CorruptImageError, FastpackError, LimitError
 from tests.support.dirty_images import JPEGS, KINDS, PLAIN, each_kind, png, segment
+from tests.support.extent import num_examples
 from tests.support.images import read_pillow, with_more_scans
 from tests.support.samples import packed
 from tests.support.subprocesses import run_python
@@ -60,7 +61,7 @@ def test_huge_claims_are_refused_by_a_reader(tmp_path, data):
 
 @pytest.mark.parametrize("on_error", ["raise", "mask", "skip"])
 def test_no_room_is_made_for_huge_claims(tmp_path, on_error):
-    """In their own size, too. This one cannot be had on any machine; others would be gigabytes."""
+    """Also without a transform. No machine has this much memory; other claims are gigabytes."""
     path = shard(tmp_path / "x.tfrecord", [PLAIN, HUGE["png of all that fit"]])
     dataset = fastpack.open(path, on_error=on_error)
     if on_error == "raise":
@@ -71,7 +72,7 @@ def test_no_room_is_made_for_huge_claims(tmp_path, on_error):
 
 
 def test_no_room_is_made_for_a_huge_chunk():
-    """A chunk that claims a gigabyte in a file of a few hundred bytes; in a process of its own, whose memory tells."""
+    """A chunk claims a gigabyte in a file of a few hundred bytes; a child measures its memory."""
     data = bytearray(KINDS["png palette of 2 bits"])
     data[data.index(b"PLTE") - 4] = 0x40
     code = f"""
@@ -112,9 +113,9 @@ def test_truncated(kind, tenths):
 
 
 @each_kind
-@settings(max_examples=60)
+@settings(max_examples=num_examples(60))
 @given(at=st.integers(0, 2**20), change=st.integers(1, 255))
-def test_a_changed_byte_gives_pixels_or_an_error_of_ours(kind, at, change):
+def test_a_changed_byte_gives_pixels_or_a_fastpack_error(kind, at, change):
     damaged = bytearray(KINDS[kind])
     at %= min(len(damaged), 5000)
     assume(
@@ -127,7 +128,7 @@ def test_a_changed_byte_gives_pixels_or_an_error_of_ours(kind, at, change):
         assert pixels.shape[2] == 3
 
 
-@settings(max_examples=100)
+@settings(max_examples=num_examples(100))
 @given(st.sampled_from([*KINDS]), st.integers(0, 2**20), st.integers(0, 400))
 def test_a_reader_survives_holes(tmp_path_factory, kind, at, length):
     data = KINDS[kind]

@@ -1,4 +1,4 @@
-"""What image files may hold, sample by sample: depths, palettes, transparency, packings, bit masks; damage; what is refused."""
+"""Image files sample by sample: depths, palettes, transparency, packings, bit masks, damage."""
 
 import io
 import struct
@@ -16,6 +16,7 @@ from fastpack.images.bmp import read_bmp
 from fastpack.images.gif import read_gif
 from fastpack.images.png import read_png
 from fastpack.images.tiff import read_tiff
+from tests.support.extent import num_examples
 from tests.support.images import jpeg, photo, read_pillow, save, to_pillow
 from tests.support.raster_files import (
     CHANNELS,
@@ -54,7 +55,7 @@ seeds = st.integers(0, 2**16)
     interlaced=st.booleans(),
     filters=st.lists(st.integers(0, 4), min_size=1),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=num_examples(150), deadline=None)
 def test_png_samples(kind, size, seed, interlaced, filters):
     color_type, bits = kind
     samples = noise(seed, *size, CHANNELS[color_type], bits)
@@ -75,7 +76,7 @@ def test_png_is_read_as_pillow_reads_it(kind):
 
 
 @given(at=st.integers(8, 10**6), change=st.integers(1, 255))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=num_examples(60), deadline=None)
 def test_any_changed_byte_of_a_png_is_an_error(at, change):
     data = bytearray(save(photo(HEIGHT, WIDTH), "PNG"))
     data[8 + at % (len(data) - 8)] ^= change
@@ -111,7 +112,7 @@ def test_png_data_that_do_not_fit_their_header(idat, message):
     planar=st.booleans(),
     cut=st.sampled_from([{}, {"rows": 3}, {"tile": (16, 16)}, {"tile": (8, 32)}]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=num_examples(150), deadline=None)
 def test_tiff_samples(size, seed, bits, channels, order, planar, cut):
     bits = max(bits, 8) if channels == 3 else bits
     samples = noise(seed, *size, channels, bits)
@@ -133,7 +134,7 @@ def test_tiff_samples(size, seed, bits, channels, order, planar, cut):
     mode=st.sampled_from(["L", "RGB", "noise", "I;16"]),
     predictor=st.sampled_from([1, 2]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=num_examples(120), deadline=None)
 def test_packed_tiffs_are_what_pillow_wrote(size, seed, compression, mode, predictor):
     samples = (
         patches(seed, *size)
@@ -152,7 +153,7 @@ def test_packed_tiffs_are_what_pillow_wrote(size, seed, compression, mode, predi
     compression=st.sampled_from(["group4", "group3", "tiff_ccitt"]),
     options=st.sampled_from([{}, {278: 5}, {266: 2}, {292: 1}, {292: 4}, {292: 5}]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=num_examples(150), deadline=None)
 def test_fax_rows_are_what_libtiff_wrote(size, seed, density, compression, options):
     random = np.random.default_rng(seed)
     bits = random.random(size) < density
@@ -261,7 +262,7 @@ def test_what_is_refused_is_named(data, feature):
 
 
 @given(size=sizes, seed=seeds, bits=st.sampled_from([16, 32]), data=st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=num_examples(100), deadline=None)
 def test_bmp_masks_of_any_width(size, seed, bits, data):
     widths = data.draw(
         st.lists(st.integers(1, bits // 4 if bits == 16 else 10), min_size=3, max_size=3)
@@ -324,7 +325,7 @@ def test_bmp_runs(bits):
     is_noise=st.booleans(),
     interlace=st.booleans(),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=num_examples(80), deadline=None)
 def test_gif_indices(size, seed, is_noise, interlace):
     indices = (noise(seed, *size, 1) if is_noise else patches(seed, *size))[..., 0]
     image = Image.fromarray(indices, "P")

@@ -1,4 +1,4 @@
-"""What headers say: as Pillow has it, for each kind of file; and never a wrong size, wherever a file ends."""
+"""Probed headers equal Pillow's for each kind of file; truncated files have no wrong size."""
 
 import io
 import struct
@@ -35,8 +35,8 @@ def of_mode(mode):
     """An image of any of Pillow's modes."""
     if mode.startswith("I;16"):
         return Image.frombytes(mode, (WIDTH, HEIGHT), bytes(2 * WIDTH * HEIGHT))
-    picture = to_pillow(photo(HEIGHT, WIDTH))
-    return Image.merge("LA", [picture.convert("L")] * 2) if mode == "LA" else picture.convert(mode)
+    image = to_pillow(photo(HEIGHT, WIDTH))
+    return Image.merge("LA", [image.convert("L")] * 2) if mode == "LA" else image.convert(mode)
 
 
 def of_channels(channels, format, **options):
@@ -62,7 +62,7 @@ def animated(format):
     return save(frames[0], format, save_all=True, append_images=frames[1:])
 
 
-# name -> (format, file, channels of the stored pixels or 0 where the header does not tell, bits)
+# name -> (format, file, channels of the stored pixels or 0 where the header lacks them, bits)
 KINDS = {
     "jpeg": ("jpeg", jpeg(HEIGHT, WIDTH), 3, 8),
     "jpeg progressive": ("jpeg", jpeg(HEIGHT, WIDTH, progressive=True), 3, 8),
@@ -142,7 +142,7 @@ def test_never_a_wrong_size_wherever_the_file_ends(format, data, channels, bits)
 
 
 @each_kind
-def test_bytes_behind_the_end_do_not_matter(format, data, channels, bits):
+def test_bytes_after_the_end_do_not_matter(format, data, channels, bits):
     ends = np.arange(len(data) + 1)
     infos, statuses = np.zeros(len(ends), IMAGE_INFO), np.zeros(len(ends), np.int32)
     probe_many(
@@ -173,7 +173,9 @@ def test_subsampling(factors, subsampling):
 @pytest.mark.parametrize("orientation", range(10))
 def test_orientation(orientation, order):
     info = fastpack.probe(with_orientation(jpeg(HEIGHT, WIDTH), orientation, order))
-    assert info["orientation"] == (orientation if 1 <= orientation <= 8 else 1)  # 0 and 9 are none
+    assert info["orientation"] == (
+        orientation if 1 <= orientation <= 8 else 1
+    )  # 0 and 9 are not valid
     assert size_of(info) == (WIDTH, HEIGHT)  # as stored
 
 
@@ -212,7 +214,7 @@ def test_damaged_headers_give_a_size_or_a_status(kind, changes, end):
 
 
 @given(st.sampled_from([data[:12] for _, data, *_ in KINDS.values()]), st.binary(max_size=200))
-def test_garbage_behind_a_signature(signature, tail):
+def test_garbage_after_a_signature(signature, tail):
     info, status = probe_one(signature + tail)
     assert (status == 0) == (min(size_of(info)) > 0)
 

@@ -1,4 +1,4 @@
-"""Masks: image files of class numbers, which are never blended, and follow the image of their sample."""
+"""Masks: images of class numbers, which are never blended, and follow their image."""
 
 import io
 import tarfile
@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import fastpack
-from fastpack import Batch, Field, Ragged, Schema, Text
+from fastpack import Batch
+from fastpack.core import Field, Ragged, Schema, Text
 from fastpack.errors import ShapeError, UnsupportedImageError
 from fastpack.files.companions import index_path
 from fastpack.formats.protocols import ShardPlan
 from fastpack.formats.tfrecord.container import TFRECORD
+from tests.support.extent import num_examples
 from tests.support.images import jpeg, photo, save, to_pillow
 
 HEIGHT, WIDTH = 48, 64
@@ -45,12 +47,12 @@ def write(path, members):
     return path
 
 
-def pairs(tmp_path, masks, pictures=None, name="x.tar"):
-    pictures = pictures or [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
+def pairs(tmp_path, masks, images=None, name="x.tar"):
+    images = images or [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
     members = [
         (f"{i}.{end}", data)
         for i in range(len(masks))
-        for end, data in (("jpg", pictures[i]), ("mask.png", masks[i]))
+        for end, data in (("jpg", images[i]), ("mask.png", masks[i]))
     ]
     return write(tmp_path / name, members)
 
@@ -92,15 +94,15 @@ def test_class_numbers_are_as_they_are_stored(tmp_path, kind):
 
 
 def write_tfrecord(path, masks):
-    """A file of ours with an image and a mask in each sample."""
+    """Writes a TFRecord with an image and a mask in each sample."""
     schema = Schema((Field("image", "image"), Field("mask", "mask"), Field("key", "text")))
     plan = ShardPlan(schema, len(masks), sum(map(len, masks)))
-    pictures = [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
+    images = [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
     keys = Text.of([str(number) for number in range(len(masks))])
     writer = TFRECORD.writer(path, plan)
     writer.write(
         Batch(
-            {"image": Ragged.of_bytes(pictures), "mask": Ragged.of_bytes(masks), "key": keys},
+            {"image": Ragged.of_bytes(images), "mask": Ragged.of_bytes(masks), "key": keys},
             len(masks),
         )
     )
@@ -121,8 +123,8 @@ STEPS = {
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
-def test_a_mask_gets_what_its_picture_gets(tmp_path, steps, orientation):
-    """The images hold the class numbers as gray levels, and are read by the kernel with the nearest pixels."""
+def test_a_mask_is_transformed_like_its_image(tmp_path, steps, orientation):
+    """Images have the class numbers as gray levels; the kernel takes their nearest pixels."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     files = [save(Image.fromarray(classes(number)), "PNG", exif=exif) for number in range(6)]
@@ -160,8 +162,8 @@ def test_a_mask_is_neither_blended_nor_normalized(tmp_path, steps):
     st.integers(0, 9),
     st.sampled_from(sorted(STEPS.keys() - {"RandomCrop"})),
 )
-@settings(max_examples=40, deadline=None)
-def test_a_mask_of_fewer_pixels_is_the_coarse_picture(
+@settings(max_examples=num_examples(40), deadline=None)
+def test_a_mask_of_fewer_pixels_is_the_coarse_image(
     tmp_path_factory, height, width, factor, seed, name
 ):
     """Each of its pixels stands for a square of the picture's."""
@@ -281,6 +283,6 @@ def test_stripping_and_checking_leave_masks_as_they_are(tmp_path):
 
 
 def test_to_pillow_keeps_the_indices():
-    """What the tests above rely on."""
+    """The tests above rely on this."""
     assert (np.array(Image.open(io.BytesIO(save(palette_of(classes()), "PNG")))) == classes()).all()
     assert to_pillow(photo(2, 2)).mode == "RGB"

@@ -33,7 +33,7 @@ def with_version(data, major):
 
 
 def with_transform(data, number):
-    """Adobe's marker instead of JFIF's: of which colours the image is."""
+    """Adobe's marker instead of JFIF's: the color space of the image."""
     adobe = segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([number]))
     return data[:2] + adobe + data[data.index(b"\xff\xdb") :]
 
@@ -74,7 +74,7 @@ IN_HEADERS = {
     "spectrum ends at 0, not our decoder's": with_spectrum(jpeg(40, 56, keep_rgb=True), 0),
     "JFIF of another version": with_version(PLAIN, 7),
     "JFIF of another version, progressive": with_version(PROGRESSIVE, 2),
-    "colours unknown to Adobe": with_transform(PLAIN, 9),
+    "colors unknown to Adobe": with_transform(PLAIN, 9),
     **{
         f"bytes before {marker:02x}": before(marker, JUNK, PLAIN)
         for marker in (0xDB, 0xC0, 0xC4, 0xDA)
@@ -96,7 +96,7 @@ BEHIND_SCANS = {
 HARMLESS = IN_HEADERS | BEHIND_SCANS
 NOT_EVEN_ODD = {
     "fill bytes before the end": before(0xD9, b"\xff" * 99, PLAIN),
-    "bytes behind the end": PLAIN + JUNK,
+    "bytes after the end": PLAIN + JUNK,
     "restarts that end an image": RESTARTS[:-2] + b"\xff\xd7\xff\xd9",
 }
 

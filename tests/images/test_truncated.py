@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageFile
 
 import fastpack
-from fastpack import ImageFiles, errors
+from fastpack import errors
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 SOUND = jpeg(60, 80)

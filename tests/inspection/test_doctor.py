@@ -1,4 +1,4 @@
-"""doctor: which stage it finds to be the narrow one, and what it advises. No clock decides about a test."""
+"""`fastpack doctor`: the slowest stage, and its advice. No test depends on a clock."""
 
 import json
 import sys
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack
+from fastpack import PackOptions, pack
 from fastpack.errors import EmptySourceError, OptionError
 from fastpack.inspection.advice import Facts, advise
 from fastpack.inspection.doctor import Stage, _binding, _forget, _kept_pages, doctor, timed
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 module = sys.modules["fastpack.inspection.doctor"]
@@ -159,9 +160,9 @@ def test_disk_stages_are_left_out_where_files_cannot_be_forgotten(dataset, monke
 
 
 def test_report_as_json(dataset):
-    told = json.loads(doctor(dataset, consumer=5.0, seconds=0.01).to_json())
-    assert told["binding"] == "consumer"
-    assert set(told["stages"][0]) == {"name", "samples_per_second", "bytes_per_second"}
+    report = json.loads(doctor(dataset, consumer=5.0, seconds=0.01).to_json())
+    assert report["binding"] == "consumer"
+    assert set(report["stages"][0]) == {"name", "samples_per_second", "bytes_per_second"}
 
 
 @pytest.mark.parametrize("options", [{"seconds": 0}, {"consumer": 0.0}, {"consumer": -1}])
@@ -201,12 +202,12 @@ def facts(**changes) -> Facts:
         ({"megapixels": 4.0}, "4.0 megapixels"),
         ({"formats": {"jpeg": 1.0, "progressive": 0.5}}, "50% of the images are progressive"),
         ({"formats": {"jpeg": 0.2, "png": 0.8}}, "80% of the images are PNG"),
-        ({"formats": {}}, "pixels already"),
+        ({"formats": {}}, "resampling of stored pixels"),
         ({"num_workers": 8}, "only 2.0 times as fast"),
         ({"binding": "disk, shuffled"}, "9.0 times as fast in order"),
         ({"binding": "disk, shuffled", "fits_memory": True}, "only the first epoch"),
         ({"binding": "memory", "is_packed": False}, "pack them"),
-        ({"binding": "consumer", "fits_memory": True}, "3.3 times what the consumer takes"),
+        ({"binding": "consumer", "fits_memory": True}, "3.3 times as fast as the consumer"),
         ({"binding": "consumer"}, "0.3 times"),
     ],
 )

@@ -54,7 +54,7 @@ def dataset_of(folder: Path, images: list[bytes], **columns) -> fastpack.Reader:
     paths = [folder / f"{number}.jpg" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(image)
-    fastpack.pack(fastpack.ImageFiles(paths, **columns), folder / "data.tfrecord")
+    fastpack.pack(fastpack.sources.ImageFiles(paths, **columns), folder / "data.tfrecord")
     return fastpack.open(folder / "data.tfrecord")
 
 
@@ -70,7 +70,7 @@ def dataset(tmp_path) -> fastpack.Reader:
     )
 
 
-def test_what_is_told_of_each_sample(dataset):
+def test_what_is_reported_of_each_sample(dataset):
     samples = data_of(html_page(dataset, [2, 0]))["samples"]
     assert [
         {name: value for name, value in sample.items() if name != "src"} for sample in samples
@@ -85,7 +85,7 @@ def test_what_is_told_of_each_sample(dataset):
             "height": 80,
             "bytes": int(dataset.sizes[2]),
             "format": "jpeg",
-            "place": str(dataset.location(2)),
+            "location": str(dataset.location(2)),
         },
         {
             "fault": "",
@@ -97,7 +97,7 @@ def test_what_is_told_of_each_sample(dataset):
             "height": 60,
             "bytes": int(dataset.sizes[0]),
             "format": "jpeg",
-            "place": str(dataset.location(0)),
+            "location": str(dataset.location(0)),
         },
     ]
 
@@ -114,7 +114,7 @@ def test_thumbnails_are_the_images(dataset, row, size):
     shown = read_pillow(base64.b64decode(data))
     assert shown.shape[:2] == size
     expected = dataset.with_options(transform=fastpack.Resize(size)).read([row])["image"][0]
-    # A JPEG of small size keeps less of the colours than of the light.
+    # A small JPEG keeps less of the color than of the brightness.
     light, expected_light = (
         cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(int) for pixels in (shown, expected)
     )
@@ -154,7 +154,7 @@ def test_names_that_are_no_utf8(tmp_path):
     )
 
 
-def test_images_that_cannot_be_decoded_are_told(tmp_path):
+def test_images_that_cannot_be_decoded_are_reported(tmp_path):
     good, bad = jpeg(40, 40), jpeg(50, 50, seed=1)
     dataset = dataset_of(
         tmp_path,
@@ -167,7 +167,7 @@ def test_images_that_cannot_be_decoded_are_told(tmp_path):
     assert samples[1]["labels"] == [1]
 
 
-def test_records_that_are_damaged_are_told(tmp_path):
+def test_records_that_are_damaged_are_reported(tmp_path):
     dataset = dataset_of(tmp_path, [jpeg(40, 40), jpeg(50, 50, seed=1), jpeg(30, 30)])
     path = dataset.index.shards[0].path
     data = path.read_bytes()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack, verify
+from fastpack import PackOptions, pack, verify
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import MissingFileError
 from fastpack.files import naming
@@ -19,6 +19,7 @@ from fastpack.files.companions import index_path
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.indexing import build_indexes
 from fastpack.integrity.verify import _Job, _Work
+from fastpack.sources import ImageFiles
 from tests.support.damage import change, flip_in_image, flipped
 from tests.support.images import jpeg
 from tests.support.samples import two_classes
@@ -45,12 +46,12 @@ def pack_photos(tmp_path: Path, name: str, **options) -> Path:
 
 def frames_of(path: Path) -> list[tuple[int, int]]:
     """First byte and end of each record of a TFRecord."""
-    data, places, first = path.read_bytes(), [], 0
+    data, frames, first = path.read_bytes(), [], 0
     while first < len(data):
         end = first + 16 + int.from_bytes(data[first : first + 8], "little")
-        places.append((first, end))
+        frames.append((first, end))
         first = end
-    return places
+    return frames
 
 
 def test_a_sound_file(packed):
@@ -107,7 +108,7 @@ def test_keys_of_damaged_images_are_named(packed, files):
     "part", ["labels", "keys", "class_names", "images/offsets", "images/crc32c"]
 )
 def test_damaged_columns_of_hdf5(files, tmp_path, part):
-    """Without the saved index, so that only the file's own checksums can tell."""
+    """Without the saved index: only the file's own checksums can detect it."""
     path = pack_photos(tmp_path, "all.h5")
     index_path(path).unlink()
     with h5py.File(path) as file:
@@ -146,13 +147,13 @@ def test_the_last_records_cut_off(files, tmp_path):
     path = pack_photos(tmp_path, "all.tfrecord")
     os.truncate(path, frames_of(path)[3][1])
     (problem,) = verify(path).problems
-    assert "4 records and its saved index 6" in problem
+    assert "4 records, but its saved index has 6" in problem
 
 
 def test_two_records_swapped(files, tmp_path):
     path = pack_photos(tmp_path, "all.tfrecord")
-    data, places = path.read_bytes(), frames_of(path)
-    records = [data[first:end] for first, end in places]
+    data, frames = path.read_bytes(), frames_of(path)
+    records = [data[first:end] for first, end in frames]
     records[2], records[5] = records[5], records[2]
     path.write_bytes(b"".join(records))
     (problem,) = verify(path).problems
@@ -162,8 +163,8 @@ def test_two_records_swapped(files, tmp_path):
 def test_two_records_swapped_that_differ_in_their_images_only(files, tmp_path):
     path = tmp_path / "all.tfrecord"
     pack(ImageFiles(files), path)
-    data, places = path.read_bytes(), frames_of(path)
-    records = [data[first:end] for first, end in places]
+    data, frames = path.read_bytes(), frames_of(path)
+    records = [data[first:end] for first, end in frames]
     path.write_bytes(b"".join([records[1], records[0], *records[2:]]))
     (problem,) = verify(path).problems
     assert "record 0 first" in problem
@@ -174,7 +175,7 @@ def test_a_new_time_is_no_problem(packed):
     assert verify(packed).is_sound
 
 
-def test_a_damaged_index_is_told(packed):
+def test_a_damaged_index_is_reported(packed):
     where = index_path(packed)
     where.write_bytes(where.read_bytes()[:-100])
     (problem,) = verify(packed).problems
@@ -264,7 +265,7 @@ def test_decode_goes_on_beside_damaged_records(files, tmp_path):
     assert sorted(problem.split("record ")[-1][0] for problem in found.problems) == ["1", "3"]
 
 
-def test_pixels_without_checksums_are_told(tmp_path):
+def test_pixels_without_checksums_are_reported(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["images"] = np.zeros((9, 12, 10, 3), np.uint8)
     found = verify(tmp_path / "x.h5")
@@ -363,20 +364,20 @@ def test_other_containers(files, tmp_path):
 
 @pytest.mark.parametrize("look", [fastpack.open, build_indexes], ids=["opened", "indexed"])
 def test_a_new_index_does_not_make_verify_forget(files, tmp_path, look):
-    """Opening a file that was cut builds its index anew: what it held at first is remembered."""
+    """Opening a truncated file rebuilds its index, which keeps the original record count."""
     path = pack_photos(tmp_path, "all.tfrecord")
     os.truncate(path, frames_of(path)[3][1])
     assert len(fastpack.open(path)) == 4
     os.truncate(path, frames_of(path)[2][1])
     look(path)
     (problem,) = verify(path).problems
-    assert "3 records, and not the 6 that it was first indexed with" in problem
+    assert "3 records, but had 6 when first indexed" in problem
 
 
 def test_records_swapped_are_remembered_too(files, tmp_path):
     path = pack_photos(tmp_path, "all.tfrecord")
-    data, places = path.read_bytes(), frames_of(path)
-    records = [data[first:end] for first, end in places]
+    data, frames = path.read_bytes(), frames_of(path)
+    records = [data[first:end] for first, end in frames]
     path.write_bytes(b"".join([records[1], records[0], *records[2:]]))
     fastpack.open(path)
     assert not verify(path).is_sound

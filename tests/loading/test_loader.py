@@ -1,4 +1,4 @@
-"""The loader: one global order, whatever the ranks, threads and interruptions; state, replay, bad samples."""
+"""The loader: one order for any ranks, threads and interruptions; state, replay, bad samples."""
 
 import json
 import pickle
@@ -13,7 +13,6 @@ from fastpack import (
     Balanced,
     HorizontalFlip,
     Loader,
-    LoaderOptions,
     Mix,
     RandomResizedCrop,
     Resize,
@@ -21,6 +20,8 @@ from fastpack import (
     concat,
 )
 from fastpack.errors import EmptySourceError, OptionError, StateError
+from fastpack.loading import LoaderOptions
+from tests.support.extent import num_examples
 from tests.support.samples import numbered_shard, numbered_shards
 
 NUM_SAMPLES = 41
@@ -47,7 +48,7 @@ def labels_of(batches):
 
 
 def without_repeats(labels):
-    """What ranks get twice, because there are fewer samples than ranks, comes one right after the other."""
+    """Drops repeats: with fewer samples than ranks, some ranks get the same sample in a row."""
     return [label for i, label in enumerate(labels) if i == 0 or label != labels[i - 1]]
 
 
@@ -59,9 +60,9 @@ def order_of(dataset, shuffle, epoch):
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 def test_every_sample_once_whatever_the_world_the_batch_and_the_interruptions(labels, data):
-    """Ranks are stopped after some steps, and as many others as there happen to be go on, until the epoch is over."""
+    """Ranks stop after some steps; another number of ranks continues, until the epoch ends."""
     size = data.draw(st.integers(1, NUM_SAMPLES), "samples")
     epoch = data.draw(st.integers(0, 3), "epoch")
     shuffle = Shuffle(
@@ -247,7 +248,7 @@ def test_batches_say_when_they_came(labels):
     assert batch.sample_numbers.tolist() == batch["label"].tolist()
 
 
-def test_set_epoch_keeps_the_place_in_the_epoch_it_is_in(labels):
+def test_set_epoch_keeps_the_position_in_the_epoch_it_is_in(labels):
     loader = Loader(labels, batch_size=10)
     next(iter(loader))
     loader.set_epoch(0)
@@ -338,7 +339,7 @@ def test_a_state_is_small(labels):
 
 
 def test_a_far_position_is_as_near_as_any(labels):
-    """Nothing is replayed on the way there: an epoch of 10**9 positions has no list of them either."""
+    """Nothing is replayed on the way: an epoch of 10**9 positions has no list of them."""
     loader = Loader(labels, batch_size=10, shuffle=Balanced(1, num_samples=10**9), prefetch=0)
     loader.load_state_dict(loader.state_dict() | {"epoch": 3, "position": 10 * 10**6})
     batch = next(iter(loader))
@@ -517,7 +518,7 @@ def test_rank_auto(labels, monkeypatch, variables, found):
     assert Loader(labels).options.world == 1  # never unasked
 
 
-def test_a_launcher_that_tells_no_number(labels, monkeypatch):
+def test_a_launcher_without_a_number(labels, monkeypatch):
     monkeypatch.setenv("RANK", "first")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="RANK is 'first'"):

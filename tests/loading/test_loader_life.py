@@ -1,4 +1,4 @@
-"""How loaders live and end: dropped, closed, forked, interrupted, at exit; and that threads never run too far ahead."""
+"""Life of loaders: dropped, closed, forked, interrupted, at exit; prefetch stays bounded."""
 
 import gc
 import os
@@ -40,7 +40,7 @@ def wait_until(condition):
 
 @pytest.fixture
 def no_collector():
-    """What is freed, is freed because nobody holds it."""
+    """Turns the garbage collector off: objects are freed by reference counts alone."""
     gc.collect()
     gc.disable()
     yield
@@ -50,7 +50,7 @@ def no_collector():
 # Prefetch
 
 
-def test_items_come_in_order_whoever_is_slow():
+def test_items_come_in_order_with_slow_threads():
     def slow(number):
         time.sleep(0.002 * (number % 3))
         return number
@@ -68,7 +68,7 @@ def test_no_more_items_are_begun_than_asked(num_lanes, depth):
         return number
 
     ahead = Prefetch([make] * num_lanes, 40, depth)
-    assert begun == []  # nothing before anybody asks
+    assert begun == []  # nothing before the first request
     for taken in range(40):
         assert ahead.take() == taken
         wait_until(lambda taken=taken: len(begun) == min(40, taken + 1 + depth))
@@ -209,7 +209,7 @@ def test_many_loaders_dropped_mid_epoch(path, no_collector):
     )  # a batch has 1.5 MB; 40 loaders with three each would have 190
 
 
-def test_no_thread_stays_at_work_when_nobody_takes(dataset):
+def test_no_thread_stays_at_work_without_a_consumer(dataset):
     loader = Loader(dataset, batch_size=16)
     batches = iter(loader)
     next(batches)
@@ -283,7 +283,8 @@ dataset = fastpack.open(sys.argv[1], transform=Resize(128)).take(np.arange(600) 
 loader = Loader(dataset, batch_size=16, shuffle=0)
 batches = iter(loader)
 first = next(batches)
-expected = [batch.sample_numbers.tolist() for batch in Loader(dataset, batch_size=16, shuffle=0)][1:]
+rest = list(Loader(dataset, batch_size=16, shuffle=0))[1:]
+expected = [batch.sample_numbers.tolist() for batch in rest]
 for _ in range(5):
     child = os.fork()
     if child == 0:
@@ -326,13 +327,13 @@ def test_a_program_ends_with_loaders_in_mid_epoch(path):
 @pytest.mark.parametrize("decode", [False, True])
 def test_hints_change_nothing(dataset, read_ahead, decode, monkeypatch):
     announced = []
-    announce = fastpack.Reader.advise_willneed
+    advise_willneed = fastpack.Reader.advise_willneed
 
     def count(reader, rows):
         announced.extend(rows.tolist())
-        announce(reader, rows)
+        advise_willneed(reader, rows)
 
-    monkeypatch.setattr(fastpack.Reader, "announce", count)
+    monkeypatch.setattr(fastpack.Reader, "advise_willneed", count)
     reader = dataset.with_options(decode=decode)
     batches = list(Loader(reader, batch_size=32, shuffle=0, read_ahead=read_ahead))
     assert sorted(i for batch in batches for i in batch.sample_numbers) == list(range(600))
@@ -368,7 +369,7 @@ def test_closing_ends_the_waiting_of_another_thread():
     assert met == ["error"]
 
 
-def test_nothing_is_awaited_behind_the_last():
+def test_nothing_is_awaited_after_the_last():
     items = Prefetch([lambda number: number], 2, 1)
     assert [items.take(), items.take()] == [0, 1]
     with pytest.raises(StopIteration):

@@ -1,5 +1,6 @@
-/* Decodes a plain JPEG with the kernels alone, on any processor: pixels FILE PLAIN writes its RGB rows to standard output.
-   PLAIN other than 0 forbids the vector paths. The headers are read here, since libjpeg need not be there for that processor. */
+/* Decodes a plain JPEG with the kernels alone, on any processor: pixels FILE PLAIN writes its RGB
+   rows to standard output. PLAIN other than 0 disables the vector paths. This file reads the
+   headers, since libjpeg may be missing for that processor. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,10 @@
 enum { MAX_FILE = 1 << 22 };
 
 static const uint8_t zigzag[64] = {
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
+        13, 6, 7, 14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46,
+        53, 60, 61, 54, 47, 55, 62, 63,
 };
 
 static uint16_t steps[4][64];
@@ -42,7 +45,8 @@ static void read_frame(const uint8_t *body, fp_scan *scan) {
     scan->chroma_across = scan->chroma_down = scan->rows_at_once = 1;
     scan->blends = scan->across <= 2 && scan->down <= 2 && scan->across * scan->down > 1;
     scan->edge = scan->chroma_edge = 8;
-    for (uint32_t c = 0; c < scan->num_components; c++) scan->components[c].steps = steps[body[8 + 3 * c] & 3];
+    for (uint32_t c = 0; c < scan->num_components; c++)
+        scan->components[c].steps = steps[body[8 + 3 * c] & 3];
 }
 
 static void read_headers(const uint8_t *data, size_t length, fp_scan *scan) {
@@ -79,7 +83,8 @@ int main(int num_arguments, char **arguments) {
     uint8_t *own_pixels = malloc(num_bytes);
     fp_sequential *sequential = fp_sequential_new();
     if (!own_pixels || !sequential) return 3;
-    int status = fp_sequential_decode(sequential, &scan, &box, FP_PIXELS_RGB, own_pixels, (int64_t)scan.width * 3);
+    int status = fp_sequential_decode(sequential, &scan, &box, FP_PIXELS_RGB, own_pixels,
+                                      (int64_t)scan.width * 3);
     if (status == FP_OK && fwrite(own_pixels, 1, num_bytes, stdout) != num_bytes) status = 4;
     fp_sequential_free(sequential);
     free(own_pixels);

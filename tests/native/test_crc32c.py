@@ -26,7 +26,8 @@ def plain(data: bytes, value: int = 0) -> int:
     return crc ^ 0xFFFFFFFF
 
 
-# RFC 3720, appendix B.4; the last is the check value of the catalogue of parametrised CRC algorithms.
+# RFC 3720, appendix B.4. The last is the check value in the "Catalogue of parametrised CRC
+# algorithms".
 VECTORS = [
     (bytes(32), 0x8A9136AA),
     (b"\xff" * 32, 0x62A8AB43),
@@ -34,7 +35,8 @@ VECTORS = [
     (bytes(range(31, -1, -1)), 0x113FDB5C),
     (
         bytes.fromhex(
-            "01c000000000000000000000000000001400000000000400000000140000001828000000000000000200000000000000"
+            "01c00000000000000000000000000000140000000000040000000014"
+            "0000001828000000000000000200000000000000"
         ),
         0xD9963A56,
     ),
@@ -55,7 +57,8 @@ def test_equals_plain(path, data, value):
     assert crc32c(data, value, path=path) == plain(data, value)
 
 
-# All lengths around where vectors, the stretches of 3 x 1024 bytes, words of 8 and single bytes begin and end; any address.
+# All lengths around the limits of vectors, of blocks of 3 x 1024 bytes and of words of 8 bytes; any
+# address.
 _BYTES = np.random.default_rng(0).integers(0, 256, 10_000, np.uint8)
 
 
@@ -94,7 +97,7 @@ def test_two_sums_become_one(data, cut, value):
 
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(0, 2**40), min_size=2, max_size=3))
 def test_joining_long_data_bit_by_bit(value, lengths):
-    """What stands behind data of zeros moves on like the zeros themselves, however many there are."""
+    """Zeros combine to the CRC of their concatenation, for any number of them."""
     at_once, by_turns = join(value, 0, sum(lengths)), value
     for length in lengths:
         by_turns = join(by_turns, 0, length)

@@ -1,4 +1,4 @@
-"""The JPEG kernel, held against Pillow's full decode: the same pixels, whatever part of them is asked for and wherever they go."""
+"""The JPEG kernel against Pillow's full decode: any box, into any array."""
 
 import io
 
@@ -53,7 +53,7 @@ rare_jpegs = st.one_of(
 
 
 @given(jpegs | rare_jpegs)
-def test_whole_picture_is_pillows(data):
+def test_whole_image_is_pillows(data):
     expected = read_pillow(data)
     assert (decode(data) == expected).all()  # all builds of libjpeg-turbo give the same
     assert (decode(data, color="BGR") == expected[..., ::-1]).all()
@@ -62,7 +62,7 @@ def test_whole_picture_is_pillows(data):
 @given(jpegs | st.builds(jpeg, SIZES, SIZES, channels=st.just(1)))
 def test_gray_is_the_luma_of_the_file(data):
     with Image.open(io.BytesIO(data)) as image:
-        image.draft("L", None)  # libjpeg's gray, which no colour conversion has rounded
+        image.draft("L", None)  # libjpeg's gray, which no color conversion has rounded
         assert (decode(data, color="GRAY")[..., 0] == np.asarray(image)).all()
 
 
@@ -99,7 +99,7 @@ def expected_view(view):
 
 
 @given(views())
-def test_view_is_a_crop_of_the_upright_picture(view):
+def test_view_is_a_crop_of_the_upright_image(view):
     assert (decode(SOURCE, view) == expected_view(view)).all()
 
 
@@ -140,7 +140,7 @@ def test_orientation_is_as_pillow_turns(orientation):
 
 
 def windows_of(whole):
-    """Arrays of one shape, in several layouts of memory, out of (3, 3 * height, 3 * width) bytes."""
+    """Arrays of one shape, in several memory layouts, of (3, 3 * height, 3 * width) bytes."""
     height, width = whole.shape[1] // 3, whole.shape[2] // 3
     planes = whole[:, height : 2 * height, width : 2 * width]
     packed = whole.reshape(-1)[: 9 * height * width * 3].reshape(3 * height, 3 * width, 3)

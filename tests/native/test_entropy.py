@@ -1,4 +1,4 @@
-"""The decoder of our own against libjpeg-turbo: the same pixels bit for bit, of plain images and of unusual ones."""
+"""fastpack's own decoder against libjpeg-turbo: the same pixels, of common and unusual files."""
 
 import contextlib
 import itertools
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack._native.decode import MarkBatch
+from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import SPAN
 from fastpack.core.threads import run_in_threads
 from tests.support.crops import FACTORS, SIZES, boxes, plain_paths
@@ -28,6 +28,7 @@ from tests.support.decoder_pair import (
     verdicts,
     whole,
 )
+from tests.support.extent import num_examples
 from tests.support.images import (
     cmyk_jpeg,
     factored_jpeg,
@@ -45,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("own_decoder")
 
 
 @st.composite
-def pictures(draw):
+def pixel_arrays(draw):
     height, width, channels = draw(SIZES), draw(SIZES), draw(st.sampled_from([3, 3, 3, 1]))
     kind = draw(st.sampled_from(["photo", "noise", "flat", "halves"]))
     if kind == "noise":
@@ -69,7 +70,7 @@ def plain_jpegs(draw):
         options = {"quality": quality, "restart_marker_blocks": interval, "optimize": optimize}
         return factored_jpeg(height, width, draw(st.sampled_from(ANY_FACTORS)), **options)
     return encoded(
-        draw(pictures()),
+        draw(pixel_arrays()),
         draw(st.sampled_from([*FACTORS.values()])),
         quality,
         interval,
@@ -77,20 +78,20 @@ def plain_jpegs(draw):
     )
 
 
-@settings(max_examples=600)
+@settings(max_examples=num_examples(600))
 @given(plain_jpegs(), st.sampled_from(COLORS))
-def test_whole_pictures_are_libjpegs(data, color):
+def test_whole_images_are_libjpegs(data, color):
     assert verdicts(data, whole(data), color) == (None, True)
 
 
-@settings(max_examples=600)
+@settings(max_examples=num_examples(600))
 @given(plain_jpegs(), st.sampled_from(COLORS), st.data())
 def test_boxes_are_libjpegs(data, color, draw):
     x, y, width, height = draw.draw(boxes(*size_of(data)))
     assert verdicts(data, view_of(width, height, x=x, y=y), color) == (None, True)
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(plain_jpegs(), st.sampled_from(COLORS), st.data(), st.integers(1, 8), st.booleans())
 def test_turned_boxes_are_libjpegs(data, color, draw, orientation, flip):
     width, height = size_of(data)
@@ -101,7 +102,7 @@ def test_turned_boxes_are_libjpegs(data, color, draw, orientation, flip):
     assert verdicts(with_orientation(data, orientation), view, color) == (None, True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=num_examples(300))
 @given(plain_jpegs(), st.sampled_from(COLORS), st.data())
 def test_plain_paths_are_libjpegs(data, color, draw):
     """Without AVX2."""
@@ -112,8 +113,8 @@ def test_plain_paths_are_libjpegs(data, color, draw):
 
 @pytest.mark.parametrize("factors", FACTORS.values(), ids=FACTORS)
 @pytest.mark.parametrize("interval", [0, 1, 3])
-def test_boxes_at_every_place(factors, interval):
-    """Where blocks, runs of blocks and chroma samples begin does not matter, nor where the image ends."""
+def test_boxes_at_every_offset(factors, interval):
+    """Boxes at any offset in blocks, runs of blocks and chroma samples, and at the image's end."""
     data = encoded(photo(53, 301), factors, 90, interval)
     views = [
         view_of(width, 40, x=x, y=3) for width in (1, 2, 17) for x in range(0, 301 - width + 1)
@@ -166,7 +167,7 @@ def test_tables_are_kept_only_for_images_that_have_them():
 
 
 def nums_sequential(files, shape):
-    """For each of the files, one after the other, in one batch: is it decoded by our own decoder?"""
+    """For each file of a batch, 1 if fastpack's own decoder decodes it, else 0."""
     outs = np.empty((len(files), *shape), np.uint8)
     views = np.repeat(view_of(shape[1], shape[0]), len(files))
     jobs = [
@@ -220,7 +221,7 @@ def test_unusual_images_are_left_to_libjpeg(data, width):
 @pytest.mark.parametrize("luma", [*itertools.product(range(1, 6), repeat=2)])
 @pytest.mark.parametrize("chroma", [(1, 1), (1, 2), (2, 2), (4, 4)])
 def test_factors_that_no_mcu_has_room_for(luma, chroma):
-    """As a damaged header claims them: libjpeg refuses more than ten blocks, and only when it begins to decode."""
+    """A damaged header claims them: libjpeg refuses more than ten blocks when decoding begins."""
     data = bytearray(jpeg(40, 56, subsampling=0))
     frame = start_of_frame(data)
     for component, (across, down) in enumerate((luma, chroma, chroma)):
@@ -228,7 +229,10 @@ def test_factors_that_no_mcu_has_room_for(luma, chroma):
     verdicts(bytes(data), view_of(56, 40))
     span = np.zeros(1, SPAN)
     span["length"] = len(data)
-    job, length = MarkBatch(span, memory=np.frombuffer(bytes(data), np.uint8)), np.ones(1, np.int64)
+    job, length = (
+        SeekPointBatch(span, memory=np.frombuffer(bytes(data), np.uint8)),
+        np.ones(1, np.int64),
+    )
     job.run()
     job.lengths(length)
     has_room = math.prod(luma) + 2 * math.prod(chroma) <= 10 and max(luma) <= 4
@@ -281,7 +285,7 @@ def test_numbers_that_no_encoder_writes_are_left_to_libjpeg_when_smaller(smaller
 
 
 def with_steps(data, step, size=1):
-    """The same coefficients, of which each now stands for `step` times as much; written in one or two bytes."""
+    """Multiplies all coefficients by `step`, a quantization step of one or two bytes."""
     at = segment(data, 0xDB)
     length = int.from_bytes(data[at + 2 : at + 4], "big")
     bodies = [
@@ -296,7 +300,7 @@ def with_steps(data, step, size=1):
 @pytest.mark.parametrize("make", [noise, photo])
 @pytest.mark.parametrize("paths", [contextlib.nullcontext, plain_paths], ids=["vectors", "plain"])
 def test_numbers_that_no_encoder_writes(step, make, paths):
-    """Beyond 16 bits, libjpeg's vector code for x86 wraps around or stops at the largest number; this does too."""
+    """Beyond 16 bits, libjpeg's x86 vector code wraps around or saturates; so does the kernel."""
     data = with_steps(jpeg_of(make(64, 72, 3)), step, 1 if step < 256 else 2)
     with paths():
         assert verdicts(data, whole(data)) == (None, True)
@@ -310,7 +314,7 @@ def jpeg_of(pixels):
 @pytest.mark.parametrize("columns", [1, 8], ids=["one row", "flat"])
 @pytest.mark.parametrize("paths", [contextlib.nullcontext, plain_paths], ids=["vectors", "plain"])
 def test_blocks_of_one_row_that_no_encoder_writes(step, columns, paths):
-    """They are shifted instead of transformed, and shifting wraps around where transforming does not."""
+    """They are shifted instead of transformed; only shifting wraps around."""
     row = noise(1, 512 // columns, 1).repeat(columns, axis=1)
     pixels = np.ascontiguousarray(np.broadcast_to(row, (16, 512, 3)))
     data = with_steps(jpeg_of(pixels), step, 1 if step < 256 else 2)

@@ -19,6 +19,7 @@ from tests.support.examples import (
     value_lists,
     values_of,
 )
+from tests.support.extent import num_examples
 from tests.support.wire import (
     BYTES,
     FIXED32,
@@ -101,7 +102,7 @@ def test_reads_what_protobuf_writes(features):
 
 @given(st.lists(st.dictionaries(st.sampled_from("ab"), value_lists), min_size=1, max_size=5))
 def test_features_of_many_examples(examples):
-    """Each feature has the kind of its first value; a record with a value of another is the failure. Empty lists have none."""
+    """A feature has the kind of its first value; another kind fails. Empty lists have no kind."""
     kinds = {}
     filled = [
         {name: kind for name, (kind, values) in features.items() if len(values)}
@@ -152,7 +153,7 @@ def test_pieces_of_a_file_share_their_features(examples, piece):
     }
 
 
-def test_found_tells_an_empty_list_from_no_feature():
+def test_an_empty_list_differs_from_no_feature():
     examples = [
         serialised({"a": ("int", [])}),
         serialised({}),
@@ -182,7 +183,7 @@ def sequence(**lists):
 
 
 @pytest.mark.parametrize("lists", [{"frames": 3}, {"a": 1, "b": 0}])
-def test_sequence_examples_are_told_apart(lists):
+def test_sequence_examples_are_distinguished(lists):
     failure = Features(9).add(*in_one_buffer([serialised({}), sequence(**lists)]))
     assert failure[:3:2] == (BAD_PROTO, 1)
     assert "SequenceExample" in failure[4]
@@ -199,7 +200,7 @@ def test_an_unknown_field_two_makes_no_sequence(body):
     assert_same(serialised({"a": ("int", [4])}) + sized(2, body), {"a": ("int", [4])})
 
 
-# Messages that protobuf can read, though no writer makes them: in pieces, out of order, with fields nobody knows
+# Messages that protobuf reads, but no writer makes: in pieces, out of order, with unknown fields
 
 any_varint = int64s.map(varint)
 scalar_bodies = {
@@ -257,7 +258,7 @@ features = joined(entries, unknown).map(lambda body: sized(1, body))
 examples_in_pieces = joined(features, unknown, one_int)
 
 
-@settings(max_examples=300)
+@settings(max_examples=num_examples(300))
 @given(examples_in_pieces)
 def test_reads_what_protobuf_reads(data):
     assert_same(data, parsed(data))
@@ -293,7 +294,7 @@ valid_examples = (
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=num_examples(300))
 @given(
     valid_examples,
     st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), min_size=1, max_size=3),
@@ -307,14 +308,14 @@ def test_damaged_messages_are_refused_when_protobuf_refuses(data, changes, cut):
     check_garbage(bytes(damaged))
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(st.binary(max_size=60))
 def test_garbage_is_refused_when_protobuf_refuses(data):
     check_garbage(data)
 
 
 def is_entry_put_aside(message):
-    """Of a map's entry with a field that nobody knows, protobuf for Python makes an unknown field; protobuf for C++ does not."""
+    """Python's protobuf makes an unknown field of a map entry with unknown fields; C++ does not."""
     return any(
         field.field_number == 1 and field.wire_type == BYTES
         for field in UnknownFieldSet(message.features)

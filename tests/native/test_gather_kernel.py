@@ -16,8 +16,8 @@ from fastpack._native.gather import (
     PASSED_OVER,
     Gather,
     GatherFiles,
-    LookAtFiles,
-    announce,
+    StatFiles,
+    advise_willneed,
 )
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import offsets_of
@@ -247,8 +247,8 @@ def num_open_files():
 
 
 @pytest.mark.isolated
-def test_the_first_failure_is_told_whatever_was_asked_for_behind_it(tmp_path):
-    """Files are opened ahead of the one that is read; all before the bad one are there, and none stays open."""
+def test_the_first_failure_is_reported_whatever_was_requested_after_it(tmp_path):
+    """Files are opened ahead; all before the bad one are read, and every file is closed."""
     for bad, num_workers in itertools.product([0, 1, 15, 16, 17, 39], [1, 3]):
         read_up_to_failure(tmp_path, bad, num_workers)
 
@@ -382,7 +382,7 @@ def test_names_that_lead_outside_are_a_mistake(ends, row):
         )
     if row == 0:
         with pytest.raises(ValueError, match="ends"):
-            LookAtFiles(
+            StatFiles(
                 b"", names, np.array(ends, np.int64), numbers, numbers.copy(), np.zeros(1, np.int32)
             )
 
@@ -393,10 +393,10 @@ def test_names_that_lead_outside_are_a_mistake(ends, row):
     ("length", "outcome"),
     [(4095, NOT_A_FILE), (4096, errno.ENAMETOOLONG), (9000, errno.ENAMETOOLONG)],
 )
-def test_names_of_any_length_behind_their_folder(split, length, outcome):
+def test_names_of_any_length_below_their_folder(split, length, outcome):
     name = b"/" * length
     numbers, errors = np.zeros(1, np.int64), np.zeros(1, np.int32)
-    LookAtFiles(*joined([name[split:]], name[:split]), numbers, numbers.copy(), errors).run()
+    StatFiles(*joined([name[split:]], name[:split]), numbers, numbers.copy(), errors).run()
     assert errors.tolist() == [outcome]
     read = GatherFiles(
         *joined([name[split:]], name[:split]),
@@ -408,7 +408,7 @@ def test_names_of_any_length_behind_their_folder(split, length, outcome):
     assert read.run()[:2] == ((FILE_CHANGED, 0) if outcome == NOT_A_FILE else (IO_ERROR, outcome))
 
 
-def test_files_behind_their_folder(tmp_path):
+def test_files_below_their_folder(tmp_path):
     (tmp_path / "a").write_bytes(DATA)
     out = np.empty(10000, np.uint8)
     names = joined(["a", "/a"], os.fsencode(tmp_path) + b"/")
@@ -428,7 +428,7 @@ def test_looking_at_files(tmp_path, num_workers):
     paths += [tmp_path, tmp_path / "gone", tmp_path / "0" / "x", tmp_path / "1"]
     sizes, times, errors = np.zeros(34, np.int64), np.zeros(34, np.int64), np.ones(34, np.int32)
     errors[33] = PASSED_OVER
-    run_in_threads(LookAtFiles(*joined(paths), sizes, times, errors).run, num_workers)
+    run_in_threads(StatFiles(*joined(paths), sizes, times, errors).run, num_workers)
     assert sizes.tolist() == [*range(30), 0, 0, 0, 0]
     assert times.tolist() == [*range(10**18, 10**18 + 30), 0, 0, 0, 0]
     assert errors.tolist() == [0] * 30 + [NOT_A_FILE, errno.ENOENT, errno.ENOTDIR, PASSED_OVER]
@@ -438,7 +438,7 @@ def test_looking_at_files(tmp_path, num_workers):
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 8])
-def test_keep_going_reads_the_others_and_tells_all_failures(fds, num_workers):
+def test_keep_going_reads_the_others_and_reports_all_failures(fds, num_workers):
     good, bad = checked_span(10, 20, 0, 50), checked_span(10, 20, 0, 50)
     bad["crc32c"] ^= 1
     spans = np.concatenate([good, bad, good, spans_of([(4990, 20)]), good])
@@ -454,7 +454,7 @@ def test_keep_going_reads_the_others_and_tells_all_failures(fds, num_workers):
     assert all(rows[row].tobytes() == DATA[10:30] for row in (0, 2, 4))
 
 
-def test_without_it_nobody_goes_on():
+def test_without_it_reading_stops():
     spans = spans_of([(0, 10), (5000, 1), (20, 10)])
     out = np.full(21, 99, np.uint8)
     job = Gather(spans, out, offsets_of(spans["length"]), memory=MEMORY)
@@ -467,10 +467,10 @@ def test_without_it_nobody_goes_on():
 
 
 def test_announcing_is_no_more_than_a_hint(fds):
-    """Neighbours, overlaps, gaps, shards that are not open, places past the end: nothing of it is an error."""
+    """Adjacent spans, overlaps, gaps, closed shards and offsets past the end are not errors."""
     spans = spans_of([(0, 100), (100, 50), (120, 10), (4000, 100), (4900, 10**6), (2**62, 2**62)])
     spans["shard"] = [0, 0, 0, 1, 1, 7]
-    announce(spans, fds)
-    announce(spans[:0], fds)
-    announce(spans, np.array([-1], np.int32))
-    announce(spans, np.zeros(0, np.int32))
+    advise_willneed(spans, fds)
+    advise_willneed(spans[:0], fds)
+    advise_willneed(spans, np.array([-1], np.int32))
+    advise_willneed(spans, np.zeros(0, np.int32))

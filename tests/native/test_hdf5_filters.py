@@ -1,4 +1,4 @@
-"""The filter kernels beside HDF5's library and hdf5plugin, in both directions, and over bytes that are damaged or lie."""
+"""The filter kernels against HDF5's library and hdf5plugin, both ways; damaged input."""
 
 import h5py
 import numpy as np
@@ -221,8 +221,8 @@ def test_damaged_chunks_do_no_harm(name):
     num_refused = 0
     for _ in range(400):
         damaged = np.frombuffer(stored, np.uint8).copy()
-        places = chance.integers(0, min(len(damaged), chance.choice([40, 300, 10**9])), 3)
-        damaged[places] = chance.choice([0, 1, 127, 128, 255], 3)
+        positions = chance.integers(0, min(len(damaged), chance.choice([40, 300, 10**9])), 3)
+        damaged[positions] = chance.choice([0, 1, 127, 128, 255], 3)
         try:
             decoder.decode(damaged, room[100:-100])
         except ValueError:

@@ -1,6 +1,6 @@
-"""The JPEG kernels compiled for other processors: the same pixels as libjpeg-turbo's here, byte for byte.
+"""The JPEG kernels, compiled for other processors, give libjpeg-turbo's pixels byte for byte.
 
-What is missing here (a cross compiler, an emulator) is skipped. On Debian: apt-get install gcc-aarch64-linux-gnu
+Skipped without a cross compiler and an emulator. On Debian: apt-get install gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross qemu-user.
 """
 
@@ -16,11 +16,11 @@ from tests.support.paths import ROOT
 
 KERNELS = ROOT / "src_cython" / "kernels"
 SOURCES = [
-    "seek_points",
     "crc32c",
     "entropy",
     "huffman",
     "idct",
+    "seek_points",
     "sequential",
     "span",
     "status",
@@ -28,7 +28,7 @@ SOURCES = [
     "vectors",
     "ycc",
 ]
-SOURCES += ["picture", "resample", "weights"]  # these are only compiled
+SOURCES += ["geometry", "resample", "weights"]  # these are only compiled
 # A processor's compiler, and what runs its programs.
 PROCESSORS = {"this one": ("cc", []), "aarch64": ("aarch64-linux-gnu-gcc", ["qemu-aarch64"])}
 IMAGES = {

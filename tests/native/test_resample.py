@@ -1,4 +1,4 @@
-"""Placing pixels: crop, turn, resample, mirror. Resampling is held against Pillow's bilinear filter."""
+"""Crop, turn, resample and mirror pixels. Pillow's bilinear filter is the reference."""
 
 import numpy as np
 import pytest
@@ -14,14 +14,14 @@ BAD_BOX = 14
 SIZES = st.integers(1, 130)
 
 
-def place(pixels, view, height, width):
+def resampled(pixels, view, height, width):
     out = np.full((height, width, pixels.shape[2]), 99, np.uint8)
-    assert Decoder().place(pixels, view, out) is None
+    assert Decoder().resample(pixels, view, out) is None
     return out
 
 
 def resample(pixels, height, width):
-    return place(pixels, view_of(pixels.shape[1], pixels.shape[0]), height, width)
+    return resampled(pixels, view_of(pixels.shape[1], pixels.shape[0]), height, width)
 
 
 @given(st.sampled_from([noise, photo]), SIZES, SIZES, SIZES, SIZES, st.sampled_from([1, 3]))
@@ -64,7 +64,7 @@ def test_one_colour_stays_that_colour(value, height, width):
 def test_a_view_is_resampled_as_if_it_were_all(channels):
     pixels = noise(60, 80, channels)
     crop = np.ascontiguousarray(pixels[5:45, 20:70])
-    assert (place(pixels, view_of(50, 40, x=20, y=5), 21, 33) == resample(crop, 21, 33)).all()
+    assert (resampled(pixels, view_of(50, 40, x=20, y=5), 21, 33) == resample(crop, 21, 33)).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -77,8 +77,8 @@ def test_turned_and_mirrored(orientation, channels):
     height, width = upright.shape[:2]
     turned = view_of(width, height, orientation=orientation)
     mirrored = view_of(width, height, orientation=orientation, flip=True)
-    assert (place(pixels, turned, height, width) == upright).all()
-    assert (place(pixels, mirrored, height, width) == upright[:, ::-1]).all()
+    assert (resampled(pixels, turned, height, width) == upright).all()
+    assert (resampled(pixels, mirrored, height, width) == upright[:, ::-1]).all()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_turned_and_mirrored(orientation, channels):
     ],
 )
 def test_a_box_outside_the_pixels_is_refused(box):
-    outcome = Decoder().place(
+    outcome = Decoder().resample(
         noise(20, 30, 3),
         view_of(**{"width": 30, "height": 20, **box}),
         np.empty((4, 4, 3), np.uint8),
@@ -115,6 +115,6 @@ def test_a_box_outside_the_pixels_is_refused(box):
 )
 def test_shapes_that_do_not_fit_are_a_mistake(stored, out, num_views):
     with pytest.raises(ValueError, match="same number of channels|empty"):
-        Decoder().place(
+        Decoder().resample(
             np.empty(stored, np.uint8), np.ones(num_views, VIEW), np.empty(out, np.uint8)
         )

@@ -11,8 +11,8 @@ from fastpack._native.crc32c import crc32c, mask
 from fastpack._native.salvage import CheckSpans, Walk
 from fastpack.core.dtypes import NO_SPAN, PIECE, SPAN
 from fastpack.core.threads import run_in_threads
-from fastpack.integrity.salvage.survey import check_spans
-from fastpack.integrity.salvage.tfrecord import walk_records
+from fastpack.formats.salvage import check_spans
+from fastpack.formats.tfrecord.walk import walk_records
 from tests.support.wire import frame, header
 
 WHOLE, BAD_FRAME, BAD_DATA, UNKNOWN, TORN = range(5)
@@ -89,7 +89,7 @@ def walked(
 
 @st.composite
 def damaged_files(draw) -> bytes:
-    """Records of 0 to 60 bytes, some of which hold records themselves, then a few changes, losses and additions."""
+    """Records of 0 to 60 bytes, some with records inside, then a few changed bytes."""
     payloads = st.binary(max_size=60) | st.lists(st.binary(max_size=9), max_size=2).map(
         lambda inner: b"".join(map(frame, inner))
     )
@@ -141,7 +141,7 @@ def test_checksums_of_whole_records(tmp_path):
 
 
 def test_false_beginnings_cannot_hold_the_walk_up(tmp_path):
-    """20,000 headers that each claim all the rest of 64 MiB: looked into one by one they would be 10^12 bytes."""
+    """20,000 headers that each claim the rest of 64 MiB: checking each would read 10^12 bytes."""
     size = 64 * MIB
     with open(tmp_path / "x", "wb") as file:
         file.truncate(size)

@@ -38,7 +38,7 @@ def scan_in_windows(file, window_bytes):
             window, len(file) - base, record_limit=LIMIT
         )
         assert failure is None
-        assert consumed > 0 or wanted > len(window)  # else nobody would ever come to the end
+        assert consumed > 0 or wanted > len(window)  # else the loop would never end
         found += payloads_in(window, offsets, lengths)
         assert [
             crc32c(payload) for payload in payloads_in(window, offsets, lengths)

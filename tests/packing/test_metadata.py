@@ -1,4 +1,4 @@
-"""Stripping metadata: what is coded stays untouched, pixels and orientation stay what they are, and nothing else is left."""
+"""Stripped metadata: coded data, pixels and orientation are unchanged; the rest is gone."""
 
 import contextlib
 import io

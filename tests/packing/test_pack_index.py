@@ -1,4 +1,4 @@
-"""The index that a pack saves is the one that the container finds in the file, whatever the samples hold."""
+"""The index that a pack saves equals the index that the container makes of the file."""
 
 import tempfile
 from pathlib import Path
@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, PackOptions, Ragged, Schema, encode, pack
+from fastpack import Batch, PackOptions, encode, pack
+from fastpack.core import Field, Ragged, Schema
 from fastpack.core.ragged import Text
 from fastpack.errors import CorruptRecordError, Location
 from fastpack.files import spool
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index
+from tests.support.extent import num_examples
 
 IMAGES = [
     encode(np.full((3 + i, 4, 3), 40 * i, np.uint8), kind)
@@ -114,7 +116,7 @@ def assert_same(a, b):
 held_bytes = st.sampled_from([0, 20, 2**20])
 
 
-@settings(max_examples=60)
+@settings(max_examples=num_examples(60))
 @given(sources(), st.sampled_from([None, 1]), held_bytes)
 def test_of_a_tfrecord(source, memory, held):
     with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
@@ -123,7 +125,7 @@ def test_of_a_tfrecord(source, memory, held):
         assert_same(Index.load(index_path(path)), registry.named("tfrecord").index(path))
 
 
-@settings(max_examples=25)
+@settings(max_examples=num_examples(25))
 @given(sources(), st.sampled_from(["encoded", "vlen"]), held_bytes)
 def test_of_an_hdf5_file(source, layout, held):
     with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
@@ -150,7 +152,7 @@ def test_names_in_the_file_are_found_again(tmp_path):
 
 
 def test_a_column_may_be_named_as_attributes_are_marked(tmp_path):
-    """In the list of checksums of an HDF5 file "@schema" is the attribute; the column of that name is told from it."""
+    """Checksums of an HDF5 file name the attribute "@schema"; a column of that name differs."""
     fields = (Field("image", "image"), Field("@schema", "int", dtype="int64"))
     pack(
         Samples(fields, {"image": Ragged.of_bytes(IMAGES[:2]), "@schema": np.array([5, 6])}, ()),

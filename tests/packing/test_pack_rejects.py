@@ -1,4 +1,4 @@
-"""Bad files: which are skipped, what the report says of each, and which is named when none may be."""
+"""Bad files: skipped and reported, or the first one is named."""
 
 import json
 import os
@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, from_folder, from_table, pack
+from fastpack import PackOptions, errors, from_folder, from_table, pack
 from fastpack.cli import main
 from fastpack.files.companions import report_path
 from fastpack.files.publication import staging_folder
+from fastpack.sources import ImageFiles
 from tests.support.images import cmyk_jpeg, jpeg, photo, save
 
 NUM_FILES = 60
@@ -48,7 +49,7 @@ def make_folder(path):
     path.mkdir()
 
 
-# What is wrong -> how a file comes to it, and the error that its report names. Before it is listed:
+# Fault -> function that makes it, and the error that the report names. Before listing:
 LISTED = {
     "empty": (lambda path: path.write_bytes(b""), "UnsupportedImageError"),
     "truncated": (lambda path: path.write_bytes(path.read_bytes()[:10]), "CorruptImageError"),
@@ -59,7 +60,7 @@ LISTED = {
     "dangling link": (make_dangling, "MissingFileError"),
     "folder": (make_folder, "UnreadableFileError"),
 }
-# And behind it:
+# And after it:
 CHANGED = {
     "vanished": (lambda path: path.unlink(), "UnreadableFileError"),
     "grown": (lambda path: path.write_bytes(path.read_bytes() + b"more"), "SourceError"),
@@ -101,7 +102,7 @@ def source_of(files, bad):
     return source
 
 
-ALL_BAD = {5 * place + 2: what for place, what in enumerate([*LISTED, *CHANGED])}
+ALL_BAD = {5 * position + 2: what for position, what in enumerate([*LISTED, *CHANGED])}
 ALL = ALL_BAD | {0: "PNG named .JPEG", 1: "CMYK"}
 
 
@@ -149,7 +150,7 @@ def test_the_report_is_exact(files, tmp_path, output, shards):
 @pytest.mark.parametrize("what", [*LISTED, *CHANGED])
 @pytest.mark.parametrize("workers", [1, 4])
 def test_raise_names_the_first(files, tmp_path, output, what, workers):
-    """Whatever stands behind it, known before or not."""
+    """Whether errors of later files are known before or not."""
     bad = {17: what, 18: "html", 19: "dangling link", 40: "vanished", 41: "device"}
     (tmp_path / "out").mkdir()
     with pytest.raises(errors.FastpackError) as caught:
@@ -233,7 +234,8 @@ def test_all_layouts_leave_samples_out(files, tmp_path, options, memory):
 def test_a_file_without_one_good_sample_is_an_error(files, tmp_path):
     source = source_of(files[:4], {0: "html", 1: "empty"})
     with pytest.raises(
-        errors.EmptySourceError, match=r"all 2 samples.*000\.JPEG.*write fewer files"
+        errors.EmptySourceError,
+        match=r"no sample of this file is good.*000\.JPEG.*write fewer files",
     ):
         pack(source, tmp_path / "a.tfrecord", PackOptions(on_error="skip", shards=2))
     assert (

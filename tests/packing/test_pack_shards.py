@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
+from fastpack import PackOptions, errors, pack
 from fastpack.files.companions import index_path
 from fastpack.files.naming import num_shards_of
 from fastpack.formats import registry
+from fastpack.sources import ImageFiles
 from tests.support.images import write_striped
 
 NUM_IMAGES = 23
@@ -90,15 +91,17 @@ def test_only_shards_of_the_name_are_counted(tmp_path):
 PACK_SHARD = """
 import json, sys
 from pathlib import Path
-from fastpack import PackOptions, ImageFiles, pack
+from fastpack import PackOptions, pack
+from fastpack.sources import ImageFiles
 
-paths, first, last, output = [Path(path) for path in json.loads(sys.argv[1])], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-images = ImageFiles(paths[first:last], range(first, last), keys=[path.name for path in paths[first:last]])
+first, last, output = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+paths = [Path(path) for path in json.loads(sys.argv[1])][first:last]
+images = ImageFiles(paths, range(first, last), keys=[path.name for path in paths])
 pack(images, output, PackOptions(layout="pixels", chunk=3))
 """
 
 
-class TestMaster:
+class TestVirtualDataset:
     def pack(self, photos, folder, rows, **about):
         options = PackOptions(layout="pixels", shards=2, virtual=True, chunk=3)
         labels = np.arange(NUM_IMAGES)[rows]
@@ -134,7 +137,7 @@ class TestMaster:
             assert dataset.columns["label"].tolist() == list(range(NUM_IMAGES))
             assert (dataset.read(range(NUM_IMAGES))["image"] == photos[1]).all()
 
-    def test_a_file_that_is_not_a_master_is_refused_beside_shards(self, photos, tmp_path):
+    def test_a_file_that_is_not_a_virtual_dataset_is_refused_beside_shards(self, photos, tmp_path):
         self.pack(photos, tmp_path, slice(0, 10))
         other = pack(
             ImageFiles(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True),
@@ -183,7 +186,7 @@ class TestMaster:
         assert [(tmp_path / path.name).read_bytes() for path in expected] == [
             path.read_bytes() for path in expected
         ]
-        fastpack.write_virtual_dataset(tmp_path / "x.h5")
+        fastpack.packing.write_virtual_dataset(tmp_path / "x.h5")
         with h5py.File(tmp_path / "x.h5") as file:
             assert (file["images"][...] == photos[1]).all()
         assert len(fastpack.open(tmp_path)) == NUM_IMAGES
@@ -205,7 +208,7 @@ class TestMaster:
         (tmp_path / "plain.txt").write_text("no dataset")
         pack(source(photos), tmp_path / "encoded.h5")
         with pytest.raises(error):
-            fastpack.write_virtual_dataset(
+            fastpack.packing.write_virtual_dataset(
                 tmp_path / "new.h5", [tmp_path / shard for shard in shards]
             )
         assert not (tmp_path / "new.h5").exists()
@@ -213,7 +216,7 @@ class TestMaster:
     def test_a_file_that_is_there_is_kept(self, photos, tmp_path):
         self.pack(photos, tmp_path, slice(None))
         with pytest.raises(errors.OutputExistsError):
-            fastpack.write_virtual_dataset(tmp_path / "x.h5")
+            fastpack.packing.write_virtual_dataset(tmp_path / "x.h5")
 
     def test_it_is_indexed_once(self, photos, tmp_path, monkeypatch):
         self.pack(photos, tmp_path, slice(None))

@@ -1,4 +1,4 @@
-"""How a pack lies in its files: filters and chunks of pixels, rows of variable length, facts beside images, appended shards."""
+"""Storage of a pack: filters and chunks of pixels, vlen rows, columns, appended shards."""
 
 import contextlib
 import errno
@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, errors, pack
-from fastpack._native.pieces import write_rows
+from fastpack import PackOptions, errors, pack
+from fastpack._native.write_rows import write_rows
 from fastpack.formats import registry
 from fastpack.formats.hdf5 import file_object as hdf5_disk
 from fastpack.formats.hdf5 import write_encoded as hdf5_encoded
@@ -24,6 +24,8 @@ from fastpack.formats.hdf5 import write_pixels as hdf5_pixels
 from fastpack.formats.hdf5.vectors import Vector
 from fastpack.formats.protocols import ShardPlan
 from fastpack.formats.storage import COMPRESSIONS, Storage
+from fastpack.sources import ImageFiles
+from tests.support.extent import every
 from tests.support.images import write_striped
 
 NUM_IMAGES = 23
@@ -117,23 +119,22 @@ def test_tfrecord_does_not_depend_on_threads_or_memory(photos, tmp_path):
 
 @pytest.mark.parametrize("options", LAYOUTS, ids=str)
 def test_a_flipped_bit_in_any_image_byte_is_found(photos, tmp_path, options):
-    """In each chunk or file, the first and last byte too. What no image needs, such as the rest of the last chunk, may change."""
+    """In each chunk or file, also the first and last byte. Padding of the last chunk may change."""
     path = tmp_path / "x.h5"
     pack(source(photos), path, PackOptions(**options))
-    assert fastpack.verify(path) == fastpack.VerifyResult(1, NUM_IMAGES, 0, ())
+    assert fastpack.verify(path) == fastpack.integrity.VerifyResult(1, NUM_IMAGES, 0, ())
     images = stored_images(path)
     chance, data = np.random.default_rng(1), path.read_bytes()
-    for first, num_bytes in image_pieces(path, photos):
-        for at_byte in {
-            0,
-            num_bytes - 1,
-            int(chance.integers(num_bytes)),
-            int(chance.integers(num_bytes)),
-        }:
-            damaged = bytearray(data)
-            damaged[first + at_byte] ^= 1 << int(chance.integers(8))
-            path.write_bytes(damaged)
-            assert not fastpack.verify(path).is_sound or stored_images(path) == images, at_byte
+    offsets = [
+        first + at_byte
+        for first, num_bytes in image_pieces(path, photos)
+        for at_byte in (0, num_bytes - 1, *map(int, chance.integers(num_bytes, size=2)))
+    ]
+    for offset in every(5, offsets):  # 5: all four kinds of offsets, in turn
+        damaged = bytearray(data)
+        damaged[offset] ^= 1 << int(chance.integers(8))
+        path.write_bytes(damaged)
+        assert not fastpack.verify(path).is_sound or stored_images(path) == images, offset
 
 
 def stored_images(path):
@@ -142,7 +143,7 @@ def stored_images(path):
 
 
 def image_pieces(path, photos):
-    """Where the file's images are, as h5py or the bytes themselves tell: (byte, number of bytes) of chunks or files."""
+    """Finds (offset, bytes) of the images' chunks or files with h5py or in the bytes."""
     with h5py.File(path) as file:
         if isinstance(file["images"], h5py.Dataset) and file["images"].chunks:
             chunks = map(
@@ -209,7 +210,7 @@ class TestVlen:
             PackOptions(layout="vlen", size=5)
 
 
-class TestFacts:
+class TestColumns:
     def test_h5py_finds_them_beside_the_images(self, photos, tmp_path):
         pack(source(photos), tmp_path / "x.h5")
         with h5py.File(tmp_path / "x.h5") as file:
@@ -229,7 +230,7 @@ class TestFacts:
 
 
 class TestReadingBack:
-    """What the disk makes of the bytes is compared with what they were: here the disk is played by the writers' own calls."""
+    """A bad disk changes written bytes; here the writers' own calls do so, and verify finds it."""
 
     def refuses(self, photos, path, options):
         with pytest.raises(errors.CorruptRecordError, match=path.name):
@@ -266,7 +267,7 @@ class TestReadingBack:
             writer.append(piece)
         writer.abandon()
 
-    def test_bytes_that_somebody_else_appends(self, photos, tmp_path):
+    def test_bytes_that_another_program_appends(self, photos, tmp_path):
         writer = registry.named("tfrecord").writer(
             tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0)
         )
@@ -294,7 +295,7 @@ class TestReadingBack:
 
 
 @pytest.mark.parametrize("shard", [0, 1])
-def test_a_full_disk_is_told_with_the_shard_that_it_met(photos, tmp_path, monkeypatch, shard):
+def test_a_full_disk_is_reported_with_the_shard_that_it_met(photos, tmp_path, monkeypatch, shard):
     files = []
 
     def open_file(path, *rest):
@@ -320,7 +321,7 @@ def test_a_full_disk_is_told_with_the_shard_that_it_met(photos, tmp_path, monkey
 
 @contextlib.contextmanager
 def largest_file(num_bytes):
-    """The system refuses to make files larger than that; a write that would is a short one first."""
+    """Limits the size of files; the OS makes the first write beyond it a short one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
     try:
@@ -330,7 +331,7 @@ def largest_file(num_bytes):
 
 
 @pytest.mark.isolated
-def test_a_write_that_is_refused_is_told_and_leaves_nothing(photos, tmp_path):
+def test_a_write_that_is_refused_is_reported_and_leaves_nothing(photos, tmp_path):
     whole = pack(source(photos), tmp_path / "whole.tfrecord").output_bytes
     for part in [0.0, 0.1, 0.5, 0.99]:
         with (
@@ -412,13 +413,13 @@ def test_columns_of_lists_are_kept(photos, tmp_path, layout):
     class WithLists(Watched):
         def __init__(self, source):
             super().__init__(source)
-            self.schema = fastpack.Schema(
-                (*source.schema.fields, fastpack.Field("boxes", "int", (None,), "int64"))
+            self.schema = fastpack.core.Schema(
+                (*source.schema.fields, fastpack.core.Field("boxes", "int", (None,), "int64"))
             )
 
         def read(self, rows):
             batch = super().read(rows)
-            lists = fastpack.Ragged(np.arange(2 * len(rows)), np.arange(len(rows) + 1) * 2)
+            lists = fastpack.core.Ragged(np.arange(2 * len(rows)), np.arange(len(rows) + 1) * 2)
             return fastpack.Batch({**batch, "boxes": lists}, len(rows))
 
     pack(WithLists(source(photos)), tmp_path / "x.h5", PackOptions(layout=layout))

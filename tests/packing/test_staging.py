@@ -8,12 +8,14 @@ import sys
 
 import pytest
 
-from fastpack import ImageFiles, pack
+from fastpack import pack
 from fastpack.errors import OutputExistsError, PlanChangedError, StagingBusyError
 from fastpack.files.companions import index_path
 from fastpack.files.locked_folder import LOCK_NAME
-from fastpack.formats import registry, saved_index
+from fastpack.formats import registry
+from fastpack.formats.file_index import FileIndex
 from fastpack.packing.staging import Staging
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 
 PLAN = {"samples": 4, "layout": "encoded"}
@@ -70,7 +72,7 @@ def test_nothing_is_seen_before_everything_is(output, shards, tmp_path):
         staging.publish()
     assert names(tmp_path) == sorted([*NAMES, *(index_path(path).name for path in output)])
     assert [path.read_bytes() for path in output] == shards
-    assert all(saved_index.saved_index(path) is not None for path in output)
+    assert all(FileIndex(path).saved() is not None for path in output)
 
 
 def test_a_failure_before_the_first_shard_leaves_nothing(output, shards, tmp_path):
@@ -78,7 +80,13 @@ def test_a_failure_before_the_first_shard_leaves_nothing(output, shards, tmp_pat
     assert names(tmp_path) == []
 
 
-def test_finished_shards_are_kept_and_told(output, shards, tmp_path):
+def test_an_interruption_reports_that_nothing_is_kept(output):
+    with pytest.raises(KeyboardInterrupt) as caught, staged(output, PLAN):
+        raise KeyboardInterrupt
+    assert "nothing is kept; with shards=..., resume=True" in caught.value.__notes__[0]
+
+
+def test_finished_shards_are_kept_and_noted(output, shards, tmp_path):
     error = stop_after(output, shards, 1)
     assert names(tmp_path) == [".set.tfrecord.packing"]
     assert "1 of 2 shards are kept" in error.__notes__[0]
@@ -103,9 +111,7 @@ def test_what_was_begun_and_not_finished_is_removed(output, shards):
 def test_without_resume_or_overwrite_they_are_an_error(output, shards):
     stop_after(output, shards, 1)
     with (
-        pytest.raises(
-            OutputExistsError, match="after 1 of its shards; pack the same with resume=True"
-        ),
+        pytest.raises(OutputExistsError, match="after 1 shard; pack the same with resume=True"),
         staged(output, PLAN),
     ):
         pass
@@ -233,7 +239,7 @@ interrupted = pytest.mark.filterwarnings(
 
 @pytest.fixture
 def no_garbage():
-    """Nobody else's `__del__` runs, where an interruption would get lost; nor do those of interrupted calls run in later tests."""
+    """Collects garbage before and after: an interruption inside a `__del__` would get lost."""
     gc.collect()
     gc.disable()
     yield
@@ -242,9 +248,9 @@ def no_garbage():
 
 
 def chances(staging):
-    """How often Ctrl-C could interrupt entering `staging`; each time it is entered it is so at the next chance, until none is left.
+    """Enters `staging` repeatedly, interrupts each at its next chance, and counts the chances.
 
-    The interpreter looks for signals where a function begins and where a call comes back, and there it is interrupted.
+    The interpreter checks for signals where a function begins and where a call returns.
     """
     count, left = 0, 0
 

@@ -1,4 +1,4 @@
-"""Slow JPEGs rewritten as fast ones: the same pixels by stock libjpeg-turbo, metadata and orientation kept, or the original."""
+"""Slow JPEGs transcoded to fast ones: same pixels, metadata and orientation, or the original."""
 
 import io
 import re
@@ -18,6 +18,7 @@ from fastpack.cli import main
 from fastpack.errors import OptionError
 from fastpack.images.headers import probe
 from fastpack.packing.transcode import FastJpegs
+from tests.support.extent import num_examples
 from tests.support.images import (
     cmyk_jpeg,
     jpeg,
@@ -39,7 +40,7 @@ def transcode(data, *, strip=False, max_pixels=10**8, max_scans=100):
 
 
 def pixels_of(data):
-    """As Pillow's libjpeg-turbo has them: colours as they are stored."""
+    """Decodes with Pillow's libjpeg-turbo, without color conversion."""
     with Image.open(io.BytesIO(data)) as image:
         return image.mode, np.asarray(image)
 
@@ -73,7 +74,7 @@ IMAGES = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=num_examples(150), deadline=None)
 @given(IMAGES, st.booleans())
 def test_pixels_stay_the_same(data, strip):
     made = transcode(data, strip=strip)
@@ -173,7 +174,7 @@ def test_what_is_unusual_is_left_alone():
 
 
 def test_an_image_without_its_last_bits_is_left_alone():
-    """Decoders smooth what a progressive image leaves out, and would not do so in a sequential one."""
+    """Decoders smooth missing bits of a progressive image, but not of a sequential one."""
     data = jpeg(64, 64, channels=1, quality=30, progressive=True)
     scans = [match.start() for match in re.finditer(b"\xff\xda", data)]
     tables = data.rindex(b"\xff\xc4", 0, scans[1])
@@ -181,7 +182,7 @@ def test_an_image_without_its_last_bits_is_left_alone():
 
 
 def test_what_would_grow_is_left_alone():
-    """A large image of one level: arithmetic codes take next to nothing for it, Huffman codes a bit for each coefficient."""
+    """An image of one level: arithmetic codes need few bytes, Huffman codes a bit a block."""
     assert transcode((JPEGS / "flat.jpg").read_bytes()) == "would grow"
 
 
@@ -257,24 +258,24 @@ def test_all_layouts_orders_and_batches(photos, tmp_path, options, memory):
 
 
 def test_progress_goes_on_while_jpegs_are_made_fast(photos, tmp_path):
-    """They are made on the way, and not all before anything is told."""
-    told = []
+    """JPEGs are transcoded during the pack, not all before the first report."""
+    reported = []
     options = fastpack.PackOptions(jpeg="fast", memory=4096, num_workers=1)
     fastpack.pack(
         photos,
         tmp_path / "out.h5",
         options,
-        progress=lambda done, total, num_bytes: told.append((done, total)),
+        progress=lambda done, total, num_bytes: reported.append((done, total)),
     )
-    assert told == [(done, 4) for done in (1, 2, 3, 4)]
+    assert reported == [(done, 4) for done in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("name", ["out.tfrecord", "out.h5"])
-def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypatch, stop_behind):
-    """Shards that are finished are not made again, and what became of their JPEGs is still told."""
+def test_a_stopped_pack_counts_what_it_had_made(photos, tmp_path, name, monkeypatch, stop_after):
+    """Finished shards are not rebuilt; the result still counts their JPEGs."""
     options = fastpack.PackOptions(jpeg="fast", shards=4, num_workers=1)
     whole = fastpack.pack(photos, tmp_path / f"whole-{name}", options)
-    with stop_behind(2), pytest.raises(KeyboardInterrupt):
+    with stop_after(2), pytest.raises(KeyboardInterrupt):
         fastpack.pack(photos, tmp_path / name, options)
     made_fast, rows = FastJpegs.made_fast, []
     monkeypatch.setattr(

@@ -18,16 +18,16 @@ from fastpack.files.shard import OpenShards
 NUM_SAMPLES = 40
 
 
-def picture(shade):
+def make_image(shade):
     return np.full((16, 16, 3), shade, np.uint8)
 
 
-def write_pictures(folder, first_shade):
+def write_images(folder, first_shade):
     """PNGs of one size in bytes, whatever the shade."""
     folder.mkdir(exist_ok=True)
     for number in range(NUM_SAMPLES):
         (folder / f"{number:02}.bmp").write_bytes(
-            fastpack.encode(picture(first_shade + number), "bmp")
+            fastpack.encode(make_image(first_shade + number), "bmp")
         )
     return folder
 
@@ -75,14 +75,14 @@ WRITERS = {
 
 @pytest.fixture(params=WRITERS)
 def versions(request, tmp_path):
-    """Where a dataset lies, and another one of the same size whose images are 100 shades brighter."""
+    """The path of a dataset, and of one of the same size whose images are 100 levels brighter."""
     name, write, options = WRITERS[request.param]
     paths = []
     for version, shade in enumerate((0, 100)):
         folder = tmp_path / f"version {version}"
         folder.mkdir()
         paths.append(folder / name)
-        write(paths[-1], write_pictures(tmp_path / f"pictures {version}", shade), **options)
+        write(paths[-1], write_images(tmp_path / f"pictures {version}", shade), **options)
     size = max(path.stat().st_size for path in paths)
     for path in paths:
         os.truncate(path, size)  # HDF5 files end with a text of numbers, whose digits may be fewer
@@ -127,7 +127,7 @@ def test_replaced_before_the_first_read(versions, replace):
 
 
 def test_replaced_while_it_is_open(versions):
-    """The descriptor leads to the file of before: its pixels go with its labels. What the library opens for each read does not."""
+    """An open descriptor keeps the old file, so pixels and labels match; the library reopens it."""
     old, new = versions
     reader = fastpack.open(old)
     reader.read([0])
@@ -172,7 +172,7 @@ def test_a_copy_elsewhere_is_the_same_dataset(versions, tmp_path, keep_time):
 
 
 def test_files_of_a_folder(tmp_path):
-    folder = write_pictures(tmp_path / "pictures", 0)
+    folder = write_images(tmp_path / "pictures", 0)
     reader = fastpack.open(folder)
     os.replace(folder / "03.bmp", folder / "aside")
     os.replace(
@@ -187,7 +187,7 @@ def test_files_of_a_folder(tmp_path):
 
 
 def test_a_saved_index_of_a_folder_keeps_the_times(tmp_path):
-    folder = write_pictures(tmp_path / "pictures", 0)
+    folder = write_images(tmp_path / "pictures", 0)
     fastpack.open(folder)
     reader = fastpack.open(folder)
     assert reader.index.files.times.tolist() == [
@@ -209,13 +209,13 @@ def test_ends_are_read_again_only_when_the_inode_is_another(versions, monkeypatc
 
 
 def test_threads_read_while_the_file_is_replaced_again_and_again(tmp_path):
-    """Whatever they get, pixels and labels go together."""
-    sources = [write_pictures(tmp_path / f"{shade}", shade) for shade in (0, 100)]
+    """Pixels and labels of a sample match, of either file."""
+    sources = [write_images(tmp_path / f"{shade}", shade) for shade in (0, 100)]
     made = [tmp_path / "dark.h5", tmp_path / "bright.h5"]
     for path, source, first in zip(made, sources, (0, 100), strict=True):
         files = sorted(source.iterdir())
         fastpack.pack(
-            fastpack.ImageFiles(files, range(first, first + NUM_SAMPLES)),
+            fastpack.sources.ImageFiles(files, range(first, first + NUM_SAMPLES)),
             path,
             PackOptions(size=16),
         )

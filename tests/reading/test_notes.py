@@ -1,4 +1,4 @@
-"""Notes: what was guessed or left out is in each result, is a warning in Python, and a line on stderr of the command line."""
+"""Notes on guesses and omissions: in results, as warnings, and on stderr."""
 
 import json
 import pickle
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import FastpackWarning
+from fastpack.errors import FastpackWarning
 from fastpack.formats.index.index import Index, concatenate
 from tests.support.command_line import packed, run
 from tests.support.images import jpeg
@@ -18,7 +18,7 @@ NOTE = "the odd column was left out; name it with fields"
 @pytest.fixture
 def source(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
-    return fastpack.ImageFiles([tmp_path / "a.jpg"], [3], notes=[NOTE])
+    return fastpack.sources.ImageFiles([tmp_path / "a.jpg"], [3], notes=[NOTE])
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,9 @@ def test_pack_warns_of_what_its_source_notes(source, tmp_path, options):
 def index(tmp_path, monkeypatch):
     """Of a file whose container notes something."""
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
-    fastpack.pack(fastpack.ImageFiles([tmp_path / "a.jpg"] * 2, [3, 4]), tmp_path / "a.tfrecord")
+    fastpack.pack(
+        fastpack.sources.ImageFiles([tmp_path / "a.jpg"] * 2, [3, 4]), tmp_path / "a.tfrecord"
+    )
     kept = Index.load(tmp_path / "a.tfrecord.index.npz")
     object.__setattr__(kept, "notes", (NOTE, "Löwe \udcff"))
     kept.save(tmp_path / "a.tfrecord.index.npz")

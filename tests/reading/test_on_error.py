@@ -1,4 +1,4 @@
-"""Bad samples among good ones: raise names the lowest, mask keeps their places, skip leaves them out; none is lost silently."""
+"""Bad samples among good ones: raise names the first, mask keeps rows, skip removes them."""
 
 import os
 import struct
@@ -55,13 +55,13 @@ def too_large(data, i):
 
 
 def bit_flipped(data, i):
-    """In the middle of the image's bytes: its record's checksum tells. See open_damaged."""
+    """In the middle of the image: the record's checksum detects it. See open_damaged."""
     damaged = bytearray(record(i, data))
     damaged[len(damaged) // 2] ^= 0x10
     return bytes(damaged)
 
 
-# What happened to a sample, and what is raised for it.
+# Damage of a sample -> the error for it.
 DAMAGES = {
     cut_short: CorruptImageError,
     no_image: UnsupportedImageError,
@@ -85,7 +85,7 @@ PLACES = {
         10: nothing,
     },
     "the last": {NUM_SAMPLES - 1: bit_flipped},
-    "all but the first": {i: (cut_short, bit_flipped)[i % 2] for i in range(1, NUM_SAMPLES)},
+    "all except the first": {i: (cut_short, bit_flipped)[i % 2] for i in range(1, NUM_SAMPLES)},
 }
 LIMITS = Limits(max_pixels=100_000)
 FLOATS = Normalize((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
@@ -98,7 +98,7 @@ STEPS = {
 
 
 def shard(path, damages):
-    """A TFRecord of the good samples, but for those that something happens to."""
+    """A TFRecord of good samples, except for the damaged ones."""
     path.write_bytes(
         b"".join(
             damages[i](data, i) if i in damages else record(i, data) for i, data in enumerate(GOOD)
@@ -147,7 +147,7 @@ def check_failures(batch, damages, order):
 
 @each_steps
 @each_workers
-def test_mask_keeps_the_places(good, damaged, damages, steps, num_workers):
+def test_mask_keeps_the_rows(good, damaged, damages, steps, num_workers):
     order = np.random.default_rng(1).permutation(NUM_SAMPLES)
     batch = damaged.with_options(on_error="mask", transform=steps, num_workers=num_workers).read(
         order, epoch=2
@@ -321,7 +321,7 @@ def test_mistakes_of_the_caller_are_raised_all_the_same(good, on_error):
 
 @pytest.mark.parametrize("on_error", ["raise", "mask", "skip"])
 def test_damaged_frames_are_raised_all_the_same(tmp_path, on_error):
-    """A length that its own checksum contradicts: nothing behind it can be found."""
+    """A length that contradicts its checksum: no later record can be found."""
     path = shard(tmp_path / "bad.tfrecord", {})
     data = bytearray(path.read_bytes())
     data[:8] = struct.pack("<Q", 10)

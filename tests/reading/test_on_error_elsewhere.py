@@ -1,4 +1,4 @@
-"""Bad samples that lie in no encoded span: stored pixels, compressed or not, files of a folder, what a library must fetch."""
+"""Bad samples without an encoded span: stored pixels, files of a folder, library reads."""
 
 import os
 from dataclasses import replace
@@ -32,22 +32,26 @@ def check(batch, bad, good, on_error):
         list(range(NUM_SAMPLES)) if on_error == "mask" else kept
     )
     images = batch["image"]
-    for place, row in enumerate(batch.sample_numbers.tolist()):
-        assert not np.any(images[place]) if row in bad else np.array_equal(images[place], good[row])
+    for position, row in enumerate(batch.sample_numbers.tolist()):
+        assert (
+            not np.any(images[position])
+            if row in bad
+            else np.array_equal(images[position], good[row])
+        )
 
 
 def with_damaged_chunks(path, bad):
-    """Of one sample each; gzip tells by its own checksum."""
+    """Of one sample each; gzip detects damage by its own checksum."""
     with h5py.File(path, "w") as file:
         images = file.create_dataset("images", data=PIXELS, chunks=(1, 6, 5, 3), compression="gzip")
-        places = [images.id.get_chunk_info(row).byte_offset for row in bad]
+        offsets = [images.id.get_chunk_info(row).byte_offset for row in bad]
     reader = fastpack.open(path, save_index=False)
-    in_place(path, dict.fromkeys(places, b"\xff" * 16))
+    in_place(path, dict.fromkeys(offsets, b"\xff" * 16))
     return reader
 
 
 def cut_short(path, bad):
-    """A file whose index came from elsewhere: what lies behind the cut cannot be read."""
+    """A truncated file with the index of the whole one: samples after the cut fail."""
     with h5py.File(path, "w") as file:
         images = file.create_dataset("images", data=PIXELS)
         first = images.id.get_offset()
@@ -72,7 +76,7 @@ def not_to_be_fetched(path, bad):
     ids=lambda each: each[0].__name__,
 )
 def pixels(request, tmp_path, monkeypatch):
-    """A reader of stored pixels, and which of them cannot be had."""
+    """A reader of stored pixels, and which of them cannot be read."""
     damage, bad = request.param
     fetch = Hdf5Container.fetch
 
@@ -164,7 +168,7 @@ def rows_of(values):
 )
 @pytest.mark.parametrize("suffix", ["tfrecord", "h5"])
 def test_a_batch_of_a_folder_and_of_records(folder, tmp_path, options, suffix):
-    """What has a span and what must be fetched, side by side."""
+    """Fields with spans and fields that the library reads, side by side."""
     fastpack.pack(fastpack.from_folder(folder), tmp_path / f"packed.{suffix}")
     packed, files = (
         fastpack.open(path, fields=["image", "label"], **options)
@@ -203,7 +207,7 @@ def test_a_batch_of_a_folder_and_of_damaged_records(folder, tmp_path, on_error):
 @pytest.mark.parametrize("decode", [True, False])
 @pytest.mark.parametrize("file_first", [True, False])
 def test_raise_names_the_lowest_whatever_way_it_is_read(folder, tmp_path, decode, file_first):
-    """One sample has no image in it, which its header says; the file of another is gone, which fetching it tells."""
+    """One sample has no image, as its header shows; the file of another is missing."""
     broken = h5py.special_dtype(vlen=np.uint8)
     with h5py.File(tmp_path / "packed.h5", "w") as file:
         file.create_dataset(
@@ -238,7 +242,7 @@ def test_raise_names_the_lowest_of_pixels_in_chunks_and_in_spans(tmp_path, chunk
 
 @pytest.mark.parametrize("on_error", ["raise", "skip", "mask"])
 def test_a_single_sample_is_never_filled_in(pixels, on_error):
-    """It has no mask that could tell."""
+    """It has no mask that could show it."""
     reader, bad = pixels
     reader = reader.with_options(on_error=on_error)
     with pytest.raises(FastpackError, match=f"record {bad[0]}"):
@@ -255,7 +259,7 @@ def packed_h5(folder, output, layout):
 @each_policy
 @pytest.mark.parametrize("layout", ["encoded", "vlen", "pixels"])
 def test_images_that_differ_when_they_are_indexed(folder, tmp_path, layout, on_error):
-    """Opening goes on past them as reading does, also among neighbours that are read together; what is asked to raise raises at once."""
+    """Opening skips them like reading, also among rows that are read together; or it raises."""
     good = packed_h5(folder, tmp_path / "x.h5", layout)
     index_path(tmp_path / "x.h5").unlink()
     in_place(

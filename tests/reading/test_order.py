@@ -1,6 +1,6 @@
-"""Orders: bijections, both ways, that look random where they should, and stay what they are for ever.
+"""Orders: bijections in both directions, random where they should be, and stable forever.
 
-`python -m tests.sampling.test_order` writes the golden orders anew, which is right only when orders are meant to change.
+`python -m tests.reading.test_order` rewrites the golden orders. Do so only to change orders.
 """
 
 import itertools
@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpack import Balanced, Mix, Sequential, Shuffle, Text
+from fastpack import Balanced, Mix, Shuffle
 from fastpack._native.order import NUM_KEYS, hash_rows, permute, permute_within
+from fastpack.core import Text
 from fastpack.core.keys import spread_by_key
 from fastpack.errors import OptionError
+from fastpack.reading import Sequential
 from fastpack.reading.order import sampler_of
 from fastpack.reading.split import spread_by_number
 from tests.support.paths import GOLDEN
@@ -104,7 +106,8 @@ def test_a_position_outside_the_epoch(position):
         Shuffle(0).order(Table(10)).samples_at(0, np.array([position]))
 
 
-# Randomness. The seeds are fixed, so these hold or they do not; five standard deviations of chance would be one in millions.
+# Randomness. The seeds are fixed, so results are stable. Chance exceeds five standard deviations
+# once in millions of seeds.
 
 
 def chi_square_deviation(counts):
@@ -136,7 +139,7 @@ def test_each_sample_is_as_frequent_at_each_position(size):
 
 
 @pytest.mark.parametrize("size", [8, 21])
-def test_pairs_of_neighbours_are_equally_frequent(size):
+def test_pairs_of_neighbors_are_equally_frequent(size):
     order = Shuffle(2).order(Table(size))
     counts = np.zeros((size, size))
     for epoch in range(3000):
@@ -158,8 +161,8 @@ def test_positions_tell_nothing_about_samples(size, lag):
         assert abs(np.corrcoef(samples, other)[0, 1]) < 5 / math.sqrt(size)
 
 
-def test_steps_between_neighbours_are_even():
-    """A multiplier or a bit that goes through unmixed would favour some."""
+def test_steps_between_neighbors_are_even():
+    """A multiplier or a bit that stays unmixed would prefer some."""
     size = 2**14
     steps = np.diff(permutation(size, seed=6)) % size
     assert abs(chi_square_deviation(np.bincount(steps * 64 // size, minlength=64))) < 5
@@ -187,12 +190,12 @@ def test_neighbouring_tweaks_have_nothing_in_common():
 def test_what_a_window_promises(window, run):
     size = 100_000
     samples = permutation(size, seed=9, window=window, run=run)
-    # The next one is of the same run as often as said: 2 * (run - 1) / run of these are neighbours within `run`.
+    # The next sample is often of the same run: 2 * (run - 1) / run of these are within `run`.
     same_run = np.abs(np.diff(samples)) < run
     assert same_run.mean() == pytest.approx((run - 1) / (window - 1), rel=0.1)
     # Positions are as far from numbers as in a whole permutation.
     assert np.abs(samples - np.arange(size)).mean() == pytest.approx(size / 3, rel=0.1)
-    # What is read at one time lies in few places.
+    # Samples that are read together lie in few parts of the file.
     whole_windows = np.sort(samples[: size // window * window].reshape(-1, window))
     assert ((np.diff(whole_windows) > 1).sum(axis=1) + 1 <= window // run + 1).all()
 
@@ -391,7 +394,7 @@ class TestKernel:
         assert len(set(out.tolist())) == len(rows)
 
 
-# What was once an order is one for ever: a state that was saved must mean the same sample.
+# Orders are stable forever: a saved state must mean the same sample.
 
 
 def golden_orders():

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles
 from fastpack.core.limits import Limits
 from fastpack.errors import FormatError, LimitError
 from fastpack.files.companions import index_path
-from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.container import HDF5
 from fastpack.formats.index.index import Index
+from fastpack.formats.index_options import IndexOptions
+from fastpack.sources import ImageFiles
 from tests.support.hdf5_files import write_compact_jpegs
 from tests.support.images import jpeg, photo
 
@@ -40,7 +40,10 @@ MODULES = [
     "sitecustomize",
     "usercustomize",
 ]
-OPEN = "import sys; sys.path[:0] = {!r}; import fastpack; print(len(fastpack.open({!r}, untrusted=True)))"
+OPEN = (
+    "import sys; sys.path[:0] = {!r}; import fastpack; "
+    "print(len(fastpack.open({!r}, untrusted=True)))"
+)
 
 
 def write_pixels(path):
@@ -104,7 +107,10 @@ def test_a_module_of_the_standard_library_is_not_replaced_by_one_beside_fastpack
     paths = [
         entry for entry in paths if not (Path(entry) / "fastpack").exists() or entry == str(strange)
     ]
-    code = f"import sys; sys.path[:] = {paths!r}; import fastpack; print(len(fastpack.open({str(path)!r}, untrusted=True)))"
+    code = (
+        f"import sys; sys.path[:] = {paths!r}; import fastpack; "
+        f"print(len(fastpack.open({str(path)!r}, untrusted=True)))"
+    )
     assert run_child_of(code) == "4\n"
     assert not owned.exists()
 
@@ -162,13 +168,17 @@ def test_memory_is_limited(tmp_path):
         f["images"] = PIXELS
         f.create_dataset("caption", (4,), "S100000000", chunks=(1,))
     with pytest.raises((LimitError, FormatError), match=r"x\.h5"):
-        HDF5.index_chosen(tmp_path / "x.h5", Choice(untrusted=True), Limits(max_index_bytes=2**26))
+        HDF5.index_with(
+            tmp_path / "x.h5", IndexOptions(untrusted=True), Limits(max_index_bytes=2**26)
+        )
 
 
 def test_time_is_limited(tmp_path):
     with pytest.raises(LimitError, match=r"max_index_seconds.*x\.h5"):
-        HDF5.index_chosen(
-            write_endless(tmp_path / "x.h5"), Choice(untrusted=True), Limits(max_index_seconds=3)
+        HDF5.index_with(
+            write_endless(tmp_path / "x.h5"),
+            IndexOptions(untrusted=True),
+            Limits(max_index_seconds=3),
         )
 
 
@@ -204,7 +214,7 @@ def pack_folder(folder):
 
 
 def lie(path):
-    """The saved index swaps two samples and gives all one label; a trusting reader cannot tell."""
+    """The saved index swaps two samples and gives all one label; a trusting reader uses it."""
     fastpack.build_indexes(path)
     index = Index.load(index_path(path), path.parent)
     spans = {name: of_blob[[1, 0, 2, 3]] for name, of_blob in index.spans.items()}
@@ -233,7 +243,7 @@ def test_no_saved_index_is_believed(tmp_path, make, options):
     assert index_path(path).read_bytes() == saved  # nor is one written
 
 
-def test_no_file_is_opened_to_see_whether_it_is_a_master(tmp_path):
+def test_no_file_is_opened_to_see_whether_it_is_a_virtual_dataset(tmp_path):
     for name in ("x.h5", "x-00000-of-00001.h5"):
         write_pixels(tmp_path / name)
     with pytest.raises(FormatError, match=r"name the files.*x\.h5"):

@@ -1,4 +1,4 @@
-"""What tables name."""
+"""Images for tables."""
 
 import pytest
 

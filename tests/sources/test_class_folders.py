@@ -29,7 +29,7 @@ def test_the_last_folder_can_be_the_class(tmp_path, take):
 def test_splits_are_not_packed_as_classes(tmp_path, take):
     root = grow(tmp_path / "set", "train/cat/1.jpg", "val/cat/1.jpg")
     with pytest.raises(
-        SourceError, match=r"^the folders train, val are called like splits, .* - at .*set$"
+        SourceError, match=r"^the folders train, val have the names of splits, .* - at .*set$"
     ):
         take(root)
 
@@ -47,7 +47,10 @@ def test_a_split_counts_in_the_classes_of_its_training_set(tmp_path, take, name)
     )
     (tmp_path / "train" / "ape").mkdir()  # no class there either
     root = grow(tmp_path / name, "bee/1.jpg", "dog/1.jpg")
-    said = f"labels count in the classes of train beside {name}, which has cat too; give classes to decide"
+    said = (
+        f"labels are those of the classes of train beside {name}, which has cat too; "
+        "give classes to decide"
+    )
     assert fastpack.from_folder(root).notes == opened(root).notes == (said,)
     assert facts(take(root))[1:] == ([0, 2], ("bee", "cat", "dog"))
     assert facts(take(root, class_folder="first"))[1:] == ([0, 1], ("bee", "dog"))
@@ -166,8 +169,8 @@ def test_classes_that_are_not_in_the_list_are_refused_by_name(animals, tmp_path)
     )
 
 
-def test_a_pack_that_goes_on_must_have_the_same_classes(animals, tmp_path, stop_behind):
-    with pytest.raises(KeyboardInterrupt), stop_behind(1):
+def test_a_pack_that_goes_on_must_have_the_same_classes(animals, tmp_path, stop_after):
+    with pytest.raises(KeyboardInterrupt), stop_after(1):
         fastpack.pack(animals, tmp_path / "a.h5", PackOptions(classes=["bee", "dog"], shards=2))
     with pytest.raises(FastpackError, match="classes"):
         fastpack.pack(
@@ -210,11 +213,11 @@ def test_options_that_only_folders_have(animals, tmp_path):
     fastpack.pack(animals, tmp_path / "a.tfrecord")
     (tmp_path / "t.csv").write_text("file_name\nanimals/bee/1.jpg\n")
     for options in ({"class_folder": "last"}, {"sidecars": ["txt"]}):
-        with pytest.raises(OptionError, match="class_folder and sidecars are for"):
+        with pytest.raises(OptionError, match=r"for folders of images.*; leave this option out"):
             opened(tmp_path / "a.tfrecord", **options)
         with pytest.raises(OptionError, match="class_folder and sidecars are for"):
             fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(**options))
-        with pytest.raises(OptionError, match="class_folder and sidecars say how a path is taken"):
+        with pytest.raises(OptionError, match="class_folder and sidecars are for the path"):
             fastpack.pack(fastpack.from_folder(animals), tmp_path / "b.h5", PackOptions(**options))
     with pytest.raises(OptionError, match="no labels"):
         fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(classes=["a"]))

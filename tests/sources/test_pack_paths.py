@@ -1,5 +1,7 @@
-"""Sources that try to lead elsewhere: nothing is read or listed outside their folder, and nothing is written outside the output's.
-`test_traced_paths.py` looks at the same with the system's eyes."""
+"""Hostile sources: reads stay inside their folder, and writes inside the output's folder.
+
+`test_traced_paths.py` checks the same in traces of system calls.
+"""
 
 import json
 import os
@@ -52,7 +54,7 @@ def test_the_first_is_named(hostile, tmp_path):
         pack(hostile, tmp_path / "out" / "a.h5")
 
 
-def test_folders_behind_links_are_not_listed(hostile, monkeypatch):
+def test_folders_below_links_are_not_listed(hostile, monkeypatch):
     """Unless that is asked for."""
     scandir, listed = os.scandir, []
 
@@ -83,7 +85,7 @@ def test_a_root_that_is_a_link(hostile, tmp_path):
     assert set(from_folder(tmp_path / "alias").faults) == set(from_folder(hostile).faults)
 
 
-def test_a_class_behind_a_link_keeps_its_number(hostile, tmp_path):
+def test_a_class_below_a_link_keeps_its_number(hostile, tmp_path):
     """So that labels are the same, whether it is packed or not."""
     (hostile / "a").symlink_to(tmp_path / "outside")
     for allow_external in (False, True):
@@ -97,7 +99,7 @@ def test_nothing_but_links_out(hostile, tmp_path):
     (tmp_path / "links" / "a").symlink_to(hostile)
     with pytest.raises(
         errors.EmptySourceError,
-        match=r"no images here that can .*, the first: this leads out of .*links/a; check",
+        match=r"no readable images .*, the first: this leads out of .*links/a; check",
     ):
         from_folder(tmp_path / "links")
 
@@ -164,7 +166,7 @@ def test_absolute_names_below_the_root(hostile):
 
 
 def test_the_first_row_of_a_table_is_named(hostile, tmp_path):
-    """Whatever is wrong with those behind it."""
+    """Also if later files are bad."""
     (hostile / "t.csv").write_text("file_name\nc/real.jpg\nc/none.jpg\n../outside/secret.jpg\n")
     with pytest.raises(errors.MissingFileError, match="none"):
         pack(hostile / "t.csv", tmp_path / "out" / "a.h5")
@@ -185,8 +187,8 @@ def test_a_table_of_everything(hostile, tmp_path, output, suffix):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a\0b.jpg", r"the file name 'in/a\\x00b.jpg' is no file's name"),
-        ("\ud800.jpg", r"'\\ud800.jpg' is neither .* a file's name"),
+        ("a\0b.jpg", r"the file name 'in/a\\x00b.jpg' has a NUL"),
+        ("\ud800.jpg", r"'\\ud800.jpg' is not valid text, nor a file name"),
     ],
 )
 def test_names_that_no_file_can_have(hostile, name, message, monkeypatch):

@@ -1,5 +1,7 @@
-"""Folders as people have them: junk, images in the wrong place, dead links, links that lead out, and splits side by side.
-By every route: packed, opened in place, converted."""
+"""Real folders: junk, misplaced images, dead links, links that lead out, adjacent splits.
+
+Each is packed, opened in place and converted.
+"""
 
 import os
 import stat
@@ -8,10 +10,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import FastpackWarning, PackOptions
+from fastpack import PackOptions
 from fastpack.errors import (
     EmptySourceError,
     FastpackError,
+    FastpackWarning,
     MissingFileError,
     SourceError,
     UnreadableFileError,
@@ -52,8 +55,10 @@ def test_what_is_left_out_is_said(tmp_path):
     (root / "owl").mkdir()
     (root / "fox" / "old").mkdir(parents=True)
     notes = (
-        "left out 6 hidden or system files and folders: .ipynb_checkpoints, @eaDir, __MACOSX and 3 more",
-        "left out 4 files that do not end like images: cat/1.heic, cat/README, cat/a.zip and 1 more",
+        "left out 6 hidden or system files and folders: "
+        ".ipynb_checkpoints, @eaDir, __MACOSX and 3 more",
+        "left out 4 files that do not end like images: "
+        "cat/1.heic, cat/README, cat/a.zip and 1 more",
         "no class is made of 2 folders without images: fox/old/, owl/",
     )
     for taken in (
@@ -100,9 +105,12 @@ def test_packed_files_beside_images(tmp_path):
 
 
 @each_route
-def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
+def test_a_stray_image_takes_no_labels_away(tmp_path, take):
     root = grow(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg", "stray.jpg")
-    said = 'left out 1 image beside the class folders, of no class: stray.jpg; give class_folder="none" to take all, without labels'
+    said = (
+        "left out 1 image beside the class folders: stray.jpg; "
+        'give class_folder="none" to take all, without labels'
+    )
     for options in ({}, {"class_folder": "last"}):
         assert facts(take(root, **options)) == (["cat/1.jpg", "dog/1.jpg"], [0, 1], ("cat", "dog"))
         assert (
@@ -117,7 +125,7 @@ def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     )
 
 
-def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
+def test_a_bad_image_beside_the_classes_is_a_bad_sample(tmp_path):
     grow(tmp_path, "train/ant/1.jpg", "train/bee/1.jpg", "train/cat/1.jpg")
     root = grow(tmp_path / "val", "bee/1.jpg", "cat/1.jpg")
     (root / "gone.jpg").symlink_to("/nowhere")
@@ -132,9 +140,12 @@ def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
 
 
 @each_route
-def test_stray_pictures_that_are_the_most_are_refused(tmp_path, take):
+def test_stray_images_that_are_the_most_are_refused(tmp_path, take):
     root = grow(tmp_path / "photos", "thumbs/1.jpg", *(f"{number}.jpg" for number in range(9)))
-    said = r'there would be left out 9 images beside the class folders, of no class: 0.jpg, 1.jpg, 2.jpg and 6 more; give .*"none"'
+    said = (
+        "most images have no class: 9 images beside the class folders: "
+        '0.jpg, 1.jpg, 2.jpg and 6 more; give .*"none"'
+    )
     with pytest.raises(SourceError, match=said):
         take(root)
 
@@ -150,7 +161,7 @@ def secret(tmp_path):
 
 
 def lead_out(root, secret):
-    """The ways in which a link in a folder can lead out: name -> what makes it, and the option that lets it pass."""
+    """Links that lead out of a folder: name -> function that makes it, option that allows it."""
     grow(root, "a/1.jpg")
     yield "a file", lambda: (root / "a" / "evil.jpg").symlink_to(secret / "n2" / "private.jpg")
     yield (
@@ -230,20 +241,20 @@ def test_links_within_a_folder_and_hard_links_are_fine(tmp_path):
     assert list(opened(tmp_path / "alias").columns["key"]) == keys
 
 
-# What cannot be read
+# Unreadable files
 
 
 def break_one(root, what):
-    place = root / "a" / "bad.jpg"
+    bad_file = root / "a" / "bad.jpg"
     match what:
         case "dead link":
-            place.symlink_to("/nowhere")
+            bad_file.symlink_to("/nowhere")
         case "dead class":
             (root / "a" / "up").symlink_to("../gone")
         case "round link":
-            place.symlink_to("bad.jpg")
+            bad_file.symlink_to("bad.jpg")
         case "pipe":
-            os.mkfifo(place)
+            os.mkfifo(bad_file)
         case "loop":
             (root / "a" / "up").symlink_to("..")
 
@@ -272,13 +283,13 @@ def test_nothing_that_can_be_read(tmp_path):
     (tmp_path / "photos" / "a" / "1.jpg").symlink_to("/nowhere")
     with pytest.raises(
         EmptySourceError,
-        match=r"no images here that can be taken .*this link leads to /nowhere,.*a/1\.jpg",
+        match=r"no readable images .*this link leads to /nowhere,.*a/1\.jpg",
     ):
         opened(tmp_path / "photos", on_error="skip")
 
 
 def test_an_image_that_may_not_be_opened(tmp_path, monkeypatch):
-    """Root may open all, so the kernel is told that it may not."""
+    """Root may open any file, so a flag of the file system forbids it."""
     root = grow(tmp_path / "photos", "a/1.jpg", "a/2.jpg")
     kernel = fastpack.formats.registry.named("folder").index.__globals__["ProbeFiles"]
 

@@ -1,4 +1,4 @@
-"""Tables: what their columns are, which files and keys their names mean, and how little memory they take."""
+"""Tables: kinds of columns, files and keys of their names, memory per row."""
 
 import json
 import math
@@ -14,14 +14,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastpack import Ragged, Text, from_folder, from_table
+from fastpack import from_folder, from_table
+from fastpack.core import Ragged, Text
 from fastpack.errors import EmptySourceError, SourceError
 from fastpack.sources.column import Leaf, TableColumn
-from fastpack.sources.located import located, outer_key
+from fastpack.sources.table_paths import located, outer_key
+from tests.support.extent import num_examples
 from tests.support.images import jpeg
 from tests.support.tables import SUFFIXES, write_table
 
-# What columns are: by the rules said plainly, with all values at hand.
+# Kinds of columns: the rules in their simplest form, with all values in memory
 
 INT64 = range(-(2**63), 2**63)
 
@@ -36,7 +38,7 @@ def is_plain_integer(cell):
 
 
 def is_plain_number(cell):
-    """By what JSON takes for one, which knows no leading zeros, plus signs and names of numbers; an exponent has its sign."""
+    """JSON's rule: no leading zeros, plus signs or names of numbers. An exponent has its sign."""
     try:
         number = json.loads(cell, parse_constant=lambda name: name)
         sign = cell.lower().partition("e")[2][:1]
@@ -152,13 +154,13 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found, expected, strict=True)
 
 
-@settings(max_examples=300)
+@settings(max_examples=num_examples(300))
 @given(cells=CELLS, cut=st.integers(0, 9))
 def test_a_column_of_cells_is_what_the_rules_say(cells, cut):
     assert_same(column_of(cells, cut, is_typed=False).values(), plainly_guessed(cells))
 
 
-@settings(max_examples=300)
+@settings(max_examples=num_examples(300))
 @given(values=TYPED, cut=st.integers(0, 9))
 def test_a_column_of_values_is_what_the_rules_say(values, cut):
     expected = plainly_typed(values)
@@ -214,7 +216,8 @@ def test_a_missing_label_is_named_with_its_row(values, notes):
 def test_a_class_is_spelt_in_one_way(notes):
     with pytest.raises(
         SourceError,
-        match="holds 'cat' here and ' cat' elsewhere; spell the class in one way - at t.csv, record 0",
+        match="holds 'cat' here and ' cat' elsewhere; "
+        r"spell the class in one way - at t\.csv, record 0",
     ):
         column_of(["cat", " cat"]).labels(notes)
 
@@ -273,7 +276,7 @@ def test_what_has_no_columns_is_refused(rows, message):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_tables_of_more_rows_than_are_read_at_a_time(tmp_path, suffix, monkeypatch):
     """A column turns to what it is in its last row."""
-    monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 3)
+    monkeypatch.setattr(sys.modules["fastpack.sources.sheet"], "_BLOCK_ROWS", 3)
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     notes = [*(str(i) for i in range(9)), "last"]
     rows = [
@@ -303,7 +306,7 @@ def test_tables_without_rows(tmp_path, suffix):
 
 def test_the_first_row_that_does_not_fit_is_named(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,label\na.jpg,1\n\na.jpg\n" + '"' * 9)
-    with pytest.raises(SourceError, match=r"not as many values.*t\.csv, record 1$"):
+    with pytest.raises(SourceError, match=r"1 values and the header 2 names.*t\.csv, record 1$"):
         from_table(tmp_path / "t.csv")
 
 
@@ -326,7 +329,7 @@ ROOTS = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=num_examples(200))
 @given(names=st.lists(NAMES, min_size=1, max_size=4), root=ROOTS)
 @example(names=["//in/x/a", "///in/x/a", "/in/x", "/in/x//a", "/in/xx/a"], root="/in/x/")
 def test_names_mean_the_files_that_pathlib_says(names, root):
@@ -358,7 +361,7 @@ def test_names_and_keys_are_one_text_where_they_can_be(names, is_one_text):
 def _small_blocks(request, monkeypatch):
     """So that a few thousand files show what each takes."""
     if "take_little_memory" in request.node.name:
-        monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 64)
+        monkeypatch.setattr(sys.modules["fastpack.sources.sheet"], "_BLOCK_ROWS", 64)
         monkeypatch.setattr("fastpack.core.ragged._BLOCK_ROWS", 64)
         monkeypatch.setattr("fastpack.files.file_names._LISTED", 64)
 
@@ -384,7 +387,8 @@ def test_tables_take_little_memory_a_row(tmp_path, suffix):
         (tmp_path / name).write_bytes(b"")
     rows = [{"file_name": name, "label": int(name[:4])} for name in islice(cycle(names), 10_000)]
     tables = [write_table(tmp_path / f"{count}{suffix}", rows[:count]) for count in (2_000, 10_000)]
-    # A name of 8 letters and where it ends, size and label, and at one moment as much again. A list of str would be 65 by itself.
+    # A name of 8 letters and its end, a size and a label, and briefly twice as much. A list of str
+    # alone would need 65.
     assert bytes_per_file(*(lambda path=path: from_table(path) for path in tables)) < 70
 
 

@@ -1,4 +1,4 @@
-"""What a table's file may hold: delimiters, encodings, JSON, paths, several images of a row, several rows of a file."""
+"""Contents of table files: delimiters, encodings, JSON, paths, several images in a row."""
 
 import json
 import math
@@ -17,7 +17,7 @@ from tests.support.tables import SUFFIXES, csv_of
 pytestmark = pytest.mark.usefixtures("table_files")
 
 
-# What is in the file
+# Delimiters, encodings, JSON
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("table_files")
 )
 def test_other_delimiters_are_noticed(delimiter, name):
     source = from_table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
-    assert source.notes == (f"columns are separated by {name}, as the header is",)
+    assert source.notes == (f"columns are separated by {name}, as in the header",)
     assert source.schema.class_names == ("cat",)
 
 
@@ -52,20 +52,20 @@ def test_other_encodings_are_refused(encoding):
     [
         (
             '{"path": "a.jpg", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
-            "line 2 is not JSON that can be read",
+            "line 2 is not valid JSON",
         ),
         ('{"path": "a.jpg", "x": ' + "[" * 40 + "]" * 40 + "}", "nested more than 32 deep"),
         ('{"path": "a.jpg", "x": 1, "x": 2}', "line 2 .*one name twice"),
         ('{"path": "a.jpg", "x": 1e400}', "line 2 .*does not fit into a float64"),
-        ('{"path": "a.jpg", "x": ' + "9" * 5000 + "}", "line 2 is not JSON that can be read"),
+        ('{"path": "a.jpg", "x": ' + "9" * 5000 + "}", "line 2 is not valid JSON"),
         (
             '{"path": "a.jpg", "x": 99999999999999999999}',
             "'x' holds 99999999999999999999 beside missing values",
         ),
         ("[1]", r"line 2 is not an object; write \{\.\.\.\} in each line"),
-        ('{"path": "a.jpg", "x\\ud800": 1}', "holds characters that are not text"),
-        ('{"path": "a.jpg", "x\\u0000": 1}', "holds characters that are not text"),
-        ('{"path": "a.jpg", "x": "\\ud800"}', "neither text nor"),
+        ('{"path": "a.jpg", "x\\ud800": 1}', "has characters that are not text"),
+        ('{"path": "a.jpg", "x\\u0000": 1}', "has characters that are not text"),
+        ('{"path": "a.jpg", "x": "\\ud800"}', "not valid text, nor"),
     ],
     ids=str,
 )
@@ -79,7 +79,8 @@ def test_odd_json_is_refused(text, message):
 def test_a_missing_name_is_a_missing_value():
     with open("t.jsonl", "w") as file:
         file.write(
-            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
+            '{"path": "a.jpg"}\n{"path": "b.jpg", "text": "x", "n": NaN}\n'
+            '{"n": 2, "path": "c.jpg", "boxes": [[1, 2]]}\n'
         )
     source = from_table("t.jsonl")
     assert list(source.columns["text"]) == ["", "x", ""]
@@ -87,7 +88,7 @@ def test_a_missing_name_is_a_missing_value():
     assert [row.tolist() for row in source.columns["boxes"]] == [[], [], [1, 2]]
     assert [note.partition(";")[0] for note in source.notes if "boxes" in note] == [
         "column 'boxes': 2 missing lists are kept as empty ones",
-        "column 'boxes': its lists of 2 values are kept one after the other, flat",
+        "column 'boxes': its lists of 2 values are kept one after another, flat",
     ]
 
 
@@ -178,7 +179,8 @@ def test_a_wrong_folder_is_one_error(tmp_path):
     csv_of("path,label\na.jpg,1\nb.jpg,1\n", "tables/t.csv")
     with pytest.raises(
         errors.MissingFileError,
-        match=r"none of the 2 images is there: .* below tables; .*current folder it is: use root='\.'",
+        match="all 2 images are missing: .* relative to tables; "
+        r".*below the current folder: use root='\.'",
     ):
         from_table("tables/t.csv")
     assert len(from_table("tables/t.csv", root=".")) == 2
@@ -203,16 +205,16 @@ def masks(tmp_path):
     return [(tmp_path / "masks" / f"{name}.png").read_bytes() for name in "abc"]
 
 
-def test_a_table_can_name_a_second_picture(masks):
+def test_a_table_can_name_a_second_image(masks):
     csv_of("path,mask\na.jpg,masks/a.png\nb.jpg,masks/b.png\n")
     packed = pack("t.csv", "a.tfrecord")
-    assert "column 'mask' names images, which are packed as the field 'mask'" in packed.notes[1]
+    assert "column 'mask' names images, packed as field 'mask'" in packed.notes[1]
     dataset = fastpack.open("a.tfrecord", decode=False)
     assert dataset.schema["mask"].kind == "image"
     assert [bytes(sample["mask"]) for sample in dataset] == masks[:2]
 
 
-def test_further_pictures_count_in_a_shards_size(masks, tmp_path):
+def test_further_images_count_in_a_shards_size(masks, tmp_path):
     for name in "abc":
         (tmp_path / "masks" / f"{name}.png").write_bytes(save(photo(90, 90), "PNG"))
     csv_of("path,mask\n" + "".join(f"{name}.jpg,masks/{name}.png\n" for name in "abc"))
@@ -222,7 +224,7 @@ def test_further_pictures_count_in_a_shards_size(masks, tmp_path):
     assert planned[0].num_bytes > 3 * (tmp_path / "masks" / "a.png").stat().st_size > 3 * 10_000
 
 
-def test_pictures_that_are_not_there(masks):
+def test_images_that_are_not_there(masks):
     csv_of("path,mask,original\na.jpg,masks/a.png,x.jpg\nb.jpg,masks/x.png,y.jpg\n")
     with pytest.raises(errors.MissingFileError, match=r"masks/x\.png"):
         pack("t.csv", "a.tfrecord")
@@ -234,7 +236,7 @@ def test_pictures_that_are_not_there(masks):
     assert list(fastpack.open("a.tfrecord").columns["original"]) == ["x.jpg"]
 
 
-def test_pictures_by_name(masks):
+def test_images_by_name(masks):
     csv_of("path,mask,depth\na.jpg,masks/a.png,masks/b.png\n")
     assert set(from_table("t.csv", image_columns=["depth"]).columns) == {"key", "mask"}
     with pytest.raises(SourceError, match="no column 'none' for image_columns"):
@@ -249,7 +251,7 @@ def test_pictures_by_name(masks):
     assert kinds == {"image": "image", "depth": "image", "mask": "mask"}
 
 
-def test_second_pictures_lead_nowhere_else(masks, tmp_path):
+def test_second_images_lead_nowhere_else(masks, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(jpeg(8, 8))
     csv_of("path,mask\na.jpg,../masks/a.png\n", "in/t.csv")
@@ -278,7 +280,7 @@ def test_files_of_several_rows_come_back_once(output, folder):
 
 def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
     for output, name in (("a.h5", "a.jpg"), ("b.h5", "b.jpg")):
-        pack(fastpack.ImageFiles([name], keys=["same"]), output)
+        pack(fastpack.sources.ImageFiles([name], keys=["same"]), output)
     both = fastpack.concat([fastpack.open("a.h5"), fastpack.open("b.h5")])
     with pytest.raises(
         errors.FormatError,
@@ -289,7 +291,7 @@ def test_files_of_one_key_and_other_bytes_are_refused(tmp_path):
 
 
 def test_other_labels_of_one_file_are_two_samples_of_a_tar():
-    pack(fastpack.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
+    pack(fastpack.sources.ImageFiles(["a.jpg", "a.jpg"], [0, 1], keys=["a", "a"]), "a.h5")
     assert fastpack.extract(fastpack.open("a.h5"), "out").num_files == 1
     fastpack.extract(fastpack.open("a.h5"), "out.tar")
     columns = fastpack.open("out.tar").columns
@@ -302,35 +304,41 @@ def test_other_labels_of_one_file_are_two_samples_of_a_tar():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: fastpack.create_hdf5(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], "x.h5"),
-        lambda: fastpack.write_tfrecord([np.zeros((8, 8, 3), np.uint8)], [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord([object()], [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(5, [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord("a.jpg", [0], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg", "b.jpg"], [[1], [1, 2]], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], ["cat"], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys=[5]),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys=["\ud800"]),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": 5}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns=[1]),
-        lambda: fastpack.ImageFiles(["a.jpg"], columns={5: [1]}),
-        lambda: fastpack.ImageFiles({"a.jpg"}),
-        lambda: fastpack.ImageFiles({"a.jpg": 0}),
-        lambda: fastpack.ImageFiles(["a.jpg"], [0], class_names="cat"),
-        lambda: fastpack.ImageFiles(["a.jpg"], keys="a"),
-        lambda: fastpack.ImageFiles(["a.jpg"], root=5),
+        lambda: fastpack.packing.snippets.create_hdf5(
+            np.zeros((2, 8, 8, 3), np.uint8), [0, 1], "x.h5"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord(
+            [np.zeros((8, 8, 3), np.uint8)], [0], "x.tfrecord"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord([object()], [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(5, [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord("a.jpg", [0], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(
+            ["a.jpg", "b.jpg"], [[1], [1, 2]], "x.tfrecord"
+        ),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], ["cat"], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [2**63], "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], 5, "x.tfrecord"),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [None], "x.tfrecord"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys=[5]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys=["\ud800"]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": [[1], [1, 2]]}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": 5}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": np.array([2**63], np.uint64)}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={"x": np.array([1j])}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns=[1]),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], columns={5: [1]}),
+        lambda: fastpack.sources.ImageFiles({"a.jpg"}),
+        lambda: fastpack.sources.ImageFiles({"a.jpg": 0}),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], [0], class_names="cat"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], keys="a"),
+        lambda: fastpack.sources.ImageFiles(["a.jpg"], root=5),
         lambda: pack(5, "x.h5"),
         lambda: pack(["a.jpg"], "x.h5"),
-        lambda: pack(fastpack.ImageFiles(["a.jpg"]), 5),
-        lambda: fastpack.write_tfrecord(["a.jpg"], [0], None),
+        lambda: pack(fastpack.sources.ImageFiles(["a.jpg"]), 5),
+        lambda: fastpack.packing.snippets.write_tfrecord(["a.jpg"], [0], None),
         lambda: fastpack.from_folder(5),
-        lambda: fastpack.read_hdf5(5),
+        lambda: fastpack.packing.snippets.read_hdf5(5),
         lambda: fastpack.open(None),
         lambda: fastpack.from_table(5),
         lambda: fastpack.from_table(b"t.csv"),
@@ -342,7 +350,7 @@ def test_other_labels_of_one_file_are_two_samples_of_a_tar():
         lambda: from_table(csv_of("path\na.jpg\n"), root="t.csv"),
     ],
 )
-def test_bad_types_are_errors_of_ours(call):
+def test_bad_types_are_fastpack_errors(call):
     with pytest.raises(errors.FastpackError):
         call()
 
@@ -355,7 +363,7 @@ def test_columns_at_the_api():
         "d": [0.1, 0.2],
         "b": np.array([True, False]),
     }
-    source = fastpack.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
+    source = fastpack.sources.ImageFiles(["a.jpg", "b.jpg"], columns=columns)
     dtypes = {field.name: (field.kind, field.dtype) for field in source.schema.columns}
     assert dtypes == {
         "i": ("int", "int64"),

@@ -1,4 +1,4 @@
-"""The rules of docs/tables.md: the same for CSV, JSON lines and Parquet; what is guessed, renamed or left out is in the notes."""
+"""The rules of docs/tables.md hold for CSV, JSON lines and Parquet; notes name all guesses."""
 
 import math
 
@@ -11,6 +11,7 @@ import fastpack
 from fastpack import from_table, pack
 from fastpack.errors import SourceError
 from tests.support.command_line import run
+from tests.support.extent import num_examples
 from tests.support.tables import SUFFIXES, csv_of, notes_of, write_table
 
 pytestmark = pytest.mark.usefixtures("table_files")
@@ -45,7 +46,9 @@ def rows_of(draw):
     ]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=num_examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(rows=rows_of())
 def test_formats_mean_the_same(tmp_path, rows):
     sources = [from_table(write_table(tmp_path / f"t{suffix}", rows)) for suffix in SUFFIXES]
@@ -60,7 +63,9 @@ def are_equal(a, b):
     return np.array_equal(a, b, equal_nan=True) if isinstance(a, np.ndarray) else a == b
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=num_examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(rows=rows_of())
 def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
     source = from_table(write_table(tmp_path / "t.jsonl", rows))
@@ -137,7 +142,7 @@ def test_an_index_of_pandas_is_left_out(name):
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
-def test_columns_with_the_names_of_ours_are_kept(output):
+def test_columns_with_fastpacks_names_are_kept(output):
     csv_of("file_name,label,key,image\na.jpg,x,K1,note\nb.jpg,y,K2,more\n")
     packed = pack("t.csv", output)
     assert any("column 'image' is kept as 'image_column'" in note for note in packed.notes)
@@ -163,7 +168,7 @@ def test_spaces_after_commas_are_left_out():
     source = from_table(csv_of('path, label, note\na.jpg, cat, "x, y"\nb.jpg, dog, z\n'))
     assert source.schema.class_names == ("cat", "dog")
     assert list(source.columns["note"]) == ["x, y", "z"]
-    assert "spaces that follow a delimiter are left out" in source.notes[0]
+    assert "spaces after a delimiter are left out" in source.notes[0]
 
 
 def test_spaces_in_values_stay_where_the_header_has_none():
@@ -177,7 +182,8 @@ def test_spaces_in_values_stay_where_the_header_has_none():
 @pytest.mark.parametrize("labels", [("n01", "n02"), ("0", "1")])
 def test_a_column_of_class_names_names_the_classes(output, labels):
     csv_of(
-        f"path,label,class_name\na.jpg,{labels[0]},dog\nb.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n"
+        f"path,label,class_name\na.jpg,{labels[0]},dog\n"
+        f"b.jpg,{labels[1]},cat\nc.jpg,{labels[0]},dog\n"
     )
     packed = pack("t.csv", output)
     dataset = fastpack.open(output)
@@ -189,7 +195,8 @@ def test_a_column_of_class_names_names_the_classes(output, labels):
 def test_class_names_that_contradict_are_refused():
     with pytest.raises(
         SourceError,
-        match=r"class 0 is called 'dog' in row 0 and 'cat' here; give it one name - at t\.csv, record 1",
+        match="class 0 is called 'dog' in row 0 and 'cat' here; "
+        r"give it one name - at t\.csv, record 1",
     ):
         from_table(csv_of("path,label,class_name\na.jpg,0,dog\nb.jpg,0,cat\n"))
 
@@ -202,7 +209,7 @@ def test_an_unusual_column_of_paths_is_found_and_said():
 
 
 def test_a_second_usual_name_is_said():
-    assert "column 'label' holds the labels; 'class' stays a column of its own" in notes_of(
+    assert "column 'label' holds the labels; 'class' stays a separate column" in notes_of(
         "path,label,class\na.jpg,x,1\n"
     )
 
@@ -283,7 +290,7 @@ def test_notes_are_printed(output):
     csv_of(",path,label\n0,a.jpg,x\n")
     result = run("pack", "t.csv", "-o", output)
     assert result.exit_code == 0
-    assert (
-        result.stderr
-        == "fastpack: column 0 has no name and is left out; pandas writes its index so, unless index=False\n"
+    assert result.stderr == (
+        "fastpack: column 0 has no name and is left out; "
+        "pandas writes its index so, unless index=False\n"
     )

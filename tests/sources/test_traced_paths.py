@@ -1,4 +1,4 @@
-"""What the system saw of jobs on hostile sources: strace writes down each file that was opened, listed or changed."""
+"""Jobs on hostile sources, traced: strace records each file that is opened, listed or changed."""
 
 import os
 import re
@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, pack
+from fastpack import PackOptions, pack
+from fastpack.sources import ImageFiles
 from tests.support.hostile_sources import (
     GOOD,
     LONG,
@@ -90,7 +91,7 @@ class Trace:
 
     def written(self):
         """Places that were opened for writing, or changed by name."""
-        places = {
+        paths = {
             re.search(r" = \d+<([^<>]*)", call)[1]
             for call in self.calls
             if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", call)
@@ -98,18 +99,18 @@ class Trace:
         for call in self.calls:
             if re.match(rf"({CHANGING})\(", call):
                 names = re.findall(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"([^"]*)"', call)
-                places |= {
+                paths |= {
                     os.path.normpath(os.path.join(above or os.getcwd(), name))
                     for above, name in names
                 }
-        return places
+        return paths
 
 
-def below(places, *folders):
+def below(paths, *folders):
     return {
-        place
-        for place in places
-        if any(place == str(each) or place.startswith(f"{each}/") for each in folders)
+        path
+        for path in paths
+        if any(path == str(each) or path.startswith(f"{each}/") for each in folders)
     }
 
 
@@ -120,13 +121,13 @@ def hostile(tmp_path):
 
 
 def assert_contained(trace, tmp_path, source):
-    """Neither a link nor a name led out; what was written is the output, and the index of a dataset that was opened."""
+    """No link or name led out; only the output and the index of an opened dataset were written."""
     assert not below(trace.opened(), tmp_path / "outside", "/etc/passwd", "/dev/zero")
     index = str(source.with_name(f"{source.name}.index.npz"))
     elsewhere = trace.written() - below(trace.written(), tmp_path / "out", "/dev", "/proc")
     assert {
-        re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.index.npz", place)
-        for place in elsewhere
+        re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.index.npz", path)
+        for path in elsewhere
     } <= {index}
     assert below(trace.written(), tmp_path / "out")
     assert os.listdir(tmp_path / "outside") == ["secret.jpg"]
@@ -168,7 +169,7 @@ def test_the_trace_sees_what_leads_out(hostile, tmp_path):
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
 def test_packing_tars(hostile, tmp_path, output):
-    """What leads out in a tar is only a name."""
+    """In a tar only names can lead out."""
     source = write_tar(hostile / "evil.tar", [*LEADING_OUT, LONG, NON_UTF8, b"A.jpg", b"a.jpg"])
     trace = Trace(tmp_path, "pack", source, "-o", tmp_path / "out" / output)
     assert trace.ended.returncode == 0, trace.ended.stderr
@@ -180,12 +181,12 @@ def test_extracting_names_that_lead_out(hostile, tmp_path, name):
     source = write_tar(hostile / "evil.tar", [b"good.jpg", name])
     trace = Trace(tmp_path, "extract", source, tmp_path / "out" / "files")
     assert trace.ended.returncode == 1
-    assert "no path below a folder; nothing was written" in " ".join(trace.ended.stderr.split())
+    assert "not a path below a folder; nothing was written" in " ".join(trace.ended.stderr.split())
     assert not below(trace.written(), tmp_path / "outside", tmp_path / "out", "/outside")
 
 
 def test_extracting_through_links(hostile, tmp_path):
-    """Which somebody put where the files are to go."""
+    """Links that exist where the files are written."""
     (tmp_path / "out" / "files").mkdir()
     (tmp_path / "out" / "files" / "c").symlink_to(tmp_path / "outside")
     source = write_tar(hostile / "evil.tar", [b"c/made.jpg"])
@@ -208,7 +209,7 @@ def test_extracting_any_name(hostile, tmp_path):
 
 
 def test_extracting_keys_of_datasets(hostile, tmp_path):
-    """A TFRecord's keys may come from anybody, too."""
+    """Keys of a TFRecord may be hostile too."""
     real = hostile / "c" / "real.jpg"
     pack(
         ImageFiles([real, real.with_name("a.jpg")], keys=["a.jpg", "../../outside/made.jpg"]),

@@ -1,8 +1,8 @@
-"""A set of 1,000 files of which 2% are broken, in ten ways, two files each; and what packing says of it, as JSON.
+"""Makes 1,000 files, 2% of them broken in ten ways; prints results of packs as JSON.
 
     python -m tests.support.broken_set FOLDER OUTPUT
 
-Run by `test_broken_set.py` in a program of its own, which may read nothing that it has no right to, even as root.
+`test_broken_set.py` runs it in a process that drops root's right to read any file.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ from tests.support.images import cmyk_jpeg, jpeg, photo, save
 
 NUM_FILES = 1000
 # Numbers of the first and the second file of each kind.
-PLACES = {
+NUMBERS = {
     "empty": (3, 610),
     "truncated": (41, 700),
     "HTML": (42, 333),
@@ -48,10 +48,10 @@ def name_of(number: int) -> str:
 
 
 def expected(*, decoding: bool) -> list[tuple[int, str]]:
-    """Number and reason of each bad file. The second truncated one has its header, so only who decodes it knows."""
-    bad = {number: reason for kind, reason in REASONS.items() for number in PLACES[kind]}
+    """Number and reason of each bad file. Only decoding detects the second truncated one."""
+    bad = {number: reason for kind, reason in REASONS.items() for number in NUMBERS[kind]}
     if not decoding:
-        del bad[PLACES["truncated"][1]]
+        del bad[NUMBERS["truncated"][1]]
     return sorted(bad.items())
 
 
@@ -92,13 +92,13 @@ def write_set(folder: Path) -> list[Path]:
     for number, path in enumerate(paths):
         path.write_bytes(jpeg(16 + number % 5, 12, seed=number))
     for kind in BEFORE:
-        for number in PLACES[kind]:
-            break_file(paths[number], kind, number == PLACES[kind][1])
+        for number in NUMBERS[kind]:
+            break_file(paths[number], kind, number == NUMBERS[kind][1])
     return paths
 
 
 def give_up_reading_everything() -> None:
-    """Root may read any file by two capabilities, which end for all threads that begin later and for this one."""
+    """Drops root's two capabilities to read any file, in this thread and later ones."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
     capabilities = (ctypes.c_uint32 * 6)()
     system = ctypes.CDLL(None, use_errno=True)
@@ -116,10 +116,10 @@ def main(folder: Path, output: Path) -> None:
 
     import fastpack
 
-    source = fastpack.ImageFiles(
+    source = fastpack.sources.ImageFiles(
         paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)]
     )
-    unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in PLACES[kind]}
+    unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in NUMBERS[kind]}
 
     def go_on(done: int, total: int, num_bytes: int) -> None:
         """Called while it is packed, before the second half is read."""
@@ -129,7 +129,7 @@ def main(folder: Path, output: Path) -> None:
 
     # Little memory: few samples are read ahead, and what vanishes does so before it is read.
     options = fastpack.PackOptions(on_error="skip", shards=3, num_workers=2, memory=8192)
-    told = {}
+    results = {}
     for check in ("header", "decode"):
         packed = fastpack.pack(
             source,
@@ -143,18 +143,18 @@ def main(folder: Path, output: Path) -> None:
         ]
         report = [json.loads(line) for line in packed.report.read_text().splitlines()]
         labels = fastpack.open(packed.paths).columns["label"].tolist()
-        told[check] = {
+        results[check] = {
             "rejects": rejects,
             "report": report,
             "labels": labels,
             "is_sound": fastpack.verify(packed.paths).is_sound,
         }
-    told["named"] = named_one_after_the_other(source, output.with_name(f"raise-{output.name}"))
-    print(json.dumps(told))
+    results["named"] = named_one_after_the_other(source, output.with_name(f"raise-{output.name}"))
+    print(json.dumps(results))
 
 
 def named_one_after_the_other(source: Any, output: Path) -> list[tuple[int, str]]:
-    """What a pack that may leave nothing out names, then one without that file, and so on, until one has nothing to name."""
+    """Packs repeatedly without the files that earlier packs named; returns the named files."""
     import fastpack
 
     named: list[tuple[int, str]] = []

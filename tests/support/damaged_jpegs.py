@@ -21,7 +21,7 @@ SOUND = {
 
 @st.composite
 def damaged_jpegs(draw):
-    """Bytes changed, put in, taken out or swapped for markers, the headers' included but for the size."""
+    """Bytes changed, inserted, deleted or replaced by markers; also in headers, except the size."""
     data = bytearray(draw(st.sampled_from([*SOUND.values()])))
     frame = start_of_frame(data)
     for _ in range(draw(st.integers(1, 3))):
@@ -45,7 +45,7 @@ ENDINGS = {
     "a fill byte": lambda data: data[:-2] + b"\xff" + data[-2:],
     "another marker": lambda data: data[:-2] + b"\xff\xfe\0\4ab" + data[-2:],
     "a restart": lambda data: data[:-2] + b"\xff\xd0" + data[-2:],
-    "bytes behind the end": lambda data: data + b"behind",
+    "bytes after the end": lambda data: data + b"behind",
     "another image": lambda data: data + data,
 }
 RESTARTS = {

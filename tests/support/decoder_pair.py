@@ -1,4 +1,4 @@
-"""What the tests share that hold the decoder of our own against libjpeg-turbo."""
+"""Compares fastpack's own decoder with libjpeg-turbo."""
 
 import contextlib
 import itertools
@@ -12,7 +12,7 @@ from fastpack._native.decode import use_sequential
 from tests.support.decode_jobs import batch, run_all, view_of
 
 COLORS = ["RGB", "BGR", "GRAY"]
-# Of each component, across and down: all that an MCU of ten blocks has room for, but for chroma of two kinds.
+# Of each component, across and down: all that fit in an MCU of ten blocks, with equal chroma.
 ANY_FACTORS = [
     (luma, chroma, chroma)
     for luma in itertools.product(range(1, 5), repeat=2)
@@ -57,7 +57,7 @@ def decode(data, view, color="RGB", **options):
 
 
 def verdicts(data, view, color="RGB", **options):
-    """Asserts that both decoders agree; gives the status and whether the first one needed the second."""
+    """Asserts that both decoders agree; returns the status and whether ours decoded all of it."""
     status, pixels, is_own = decode(data, view, color, **options)
     with libjpeg_alone():
         expected_status, expected, is_own_again = decode(data, view, color, **options)
@@ -72,7 +72,7 @@ def size_of(data):
 
 
 def segment(data, code):
-    """Where the first marker of this code is; segments before it are passed over."""
+    """Finds the first marker of this code; skips segments before it."""
     at = 2
     while data[at + 1] != code:
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")

@@ -20,27 +20,29 @@ from tests.support.images import (
 HEIGHT, WIDTH = 21, 37
 # cjpeg -arithmetic, and -progressive besides, of a 33 x 21 image (base 85).
 ARITHMETIC = base64.b85decode(
-    b"|JeWF01!$>Nk#wx0RR9200961|JwjV01XKW3knDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6ModmpQ&KWMT47pHU`kO^"
-    b"PygEhLjevB4iga*CKVMXPc<zyPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPf!2J01*fP6#yXv0U`hb5di}c"
-    b"0sqVZ3IGrg1pyEd1^?Or3<CiG0ucid06zf#0H6rQowknQKr-X)k&>Fu^^e~MEAJoqO*{$`TH1G?y%tc0Wm#KB{k+UR8G)D+)e~LqGbG=Z4l@UV"
-    b"o;UTg7(AH@1*jO$Vs3=zVD$<2{75gG5a1AXPyo#_H4v-ETVm#8je9sEvWS$RwnZO|;*6YeNggt&h+o>JnEnmGQ)cVs+1KW%OE2C!p;p`5Lt~m~"
-    b"1)|G`WRK|xS=lSCccVAXU`%hYT<kOp$$9DkGre%t1`!DXh-PQ#&yo$31im!0#BE_Nid4L^?El#"
+    b"|JeWF01!$>Nk#wx0RR9200961|JwjV01XKW3knDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6"
+    b"ModmpQ&KWMT47pHU`kO^PygEhLjevB4iga*CKVMXPc<zyPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%z"
+    b"Pft%zPft%zPft%zPf!2J01*fP6#yXv0U`hb5di}c0sqVZ3IGrg1pyEd1^?Or3<CiG0ucid06zf#0H6rQowknQKr-X)"
+    b"k&>Fu^^e~MEAJoqO*{$`TH1G?y%tc0Wm#KB{k+UR8G)D+)e~LqGbG=Z4l@UVo;UTg7(AH@1*jO$Vs3=zVD$<2{75gG"
+    b"5a1AXPyo#_H4v-ETVm#8je9sEvWS$RwnZO|;*6YeNggt&h+o>JnEnmGQ)cVs+1KW%OE2C!p;p`5Lt~m~1)|G`WRK|x"
+    b"S=lSCccVAXU`%hYT<kOp$$9DkGre%t1`!DXh-PQ#&yo$31im!0#BE_Nid4L^?El#"
 )
 ARITHMETIC_PROGRESSIVE = base64.b85decode(
-    b"|JeWF01!$>Nk#wx0RR9200961|JwjV01XKW3knDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6ModmpQ&KWMT47pHU`kO^"
-    b"PygEhLjevB4iga*CKVMXPc<zyPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPf!2K01*fP6#yXv0U`hb5di}c"
-    b"0sqVZ1^^HN5dYc$3<CiG0uTcb0006106++@w<d>r&F9?(;$?sX$o?^3*&ix<dAB-kcTE4x00a;P|Jncu0RaF31p*R=>rfdNv<}#x+%v?zlsy9f"
-    b"%m4%t1^?Or2mu2D0Y3p0DaV>{h)gQXSs?$+00a>Q|Jncu0RjO5KLI9(*xmmCmGlOw+HrBf;lCcA9SKn>2EpGqbJ*JA$p=9H%m4%s1^?Or2mt{A"
-    b"20sG(sFU-6|I7dc5C#9*00;pA00BQCHm-*?CD7`I77XJ1l76=%4<P^A01N{G00IC50000Gl2rH)!2iqu1Q7-Q+5iXv0|5a)5KT>5eLKTF@jU;`"
-    b"00a>Q|Jncu0RjO5KM=Oe*W=pTMk$R$_~<Rq3Cw#6vaN)Y*Rw%V7mA0~BdXE0VgJkk1P}%P+5iXv0RRC%5Z=AT`T8;jyRpGC*BvNqCkyS%pIb<2"
-    b"G4Hjpw_4Y3_|vClK>yh"
+    b"|JeWF01!$>Nk#wx0RR9200961|JwjV01XKW3knDg3knMk4h;_zAQcl55)&sJ9v2`kDKRiEDJ?8BI!Zn>HbyrrEkIX6"
+    b"ModmpQ&KWMT47pHU`kO^PygEhLjevB4iga*CKVMXPc<zyPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%zPft%z"
+    b"Pft%zPft%zPft%zPf!2K01*fP6#yXv0U`hb5di}c0sqVZ1^^HN5dYc$3<CiG0uTcb0006106++@w<d>r&F9?(;$?sX"
+    b"$o?^3*&ix<dAB-kcTE4x00a;P|Jncu0RaF31p*R=>rfdNv<}#x+%v?zlsy9f%m4%t1^?Or2mu2D0Y3p0DaV>{h)gQX"
+    b"Ss?$+00a>Q|Jncu0RjO5KLI9(*xmmCmGlOw+HrBf;lCcA9SKn>2EpGqbJ*JA$p=9H%m4%s1^?Or2mt{A20sG(sFU-6"
+    b"|I7dc5C#9*00;pA00BQCHm-*?CD7`I77XJ1l76=%4<P^A01N{G00IC50000Gl2rH)!2iqu1Q7-Q+5iXv0|5a)5KT>5"
+    b"eLKTF@jU;`00a>Q|Jncu0RjO5KM=Oe*W=pTMk$R$_~<Rq3Cw#6vaN)Y*Rw%V7mA0~BdXE0VgJkk1P}%P+5iXv0RRC%"
+    b"5Z=AT`T8;jyRpGC*BvNqCkyS%pIb<2G4Hjpw_4Y3_|vClK>yh"
 )
 
 
 def as_mode(mode):
     """The photo in one of Pillow's modes."""
-    picture = to_pillow(photo(HEIGHT, WIDTH))
-    return Image.merge("LA", [picture.convert("L")] * 2) if mode == "LA" else picture.convert(mode)
+    image = to_pillow(photo(HEIGHT, WIDTH))
+    return Image.merge("LA", [image.convert("L")] * 2) if mode == "LA" else image.convert(mode)
 
 
 def with_few_colors(count, format="PNG", **options):
@@ -119,7 +121,7 @@ JPEGS = {
     "jpeg large icc": with_segments(PLAIN, *LARGE_ICC),
     "jpeg 64 KB of exif": with_segments(PLAIN, segment(0xE1, b"Exif\0\0" + bytes(65527))),
     "jpeg 5000 comments": with_segments(PLAIN, segment(0xFE, b"!") * 5000),
-    "jpeg exif behind all else": with_segments(with_orientation(PLAIN, 8), *LARGE_ICC),
+    "jpeg exif after all else": with_segments(with_orientation(PLAIN, 8), *LARGE_ICC),
     "jpeg junk after the end": PLAIN + b"junk \xff\xd8\xff\xda" * 500,
 }
 OTHERS = {

@@ -1,6 +1,6 @@
-"""Damages files in the ways that disks do, and holds verify and repair against what is known to be left.
+"""Damages files like disks do, and checks verify and repair against the known whole samples.
 
-`python -m tests.support.disk_damage --times 1000` does so a thousand times for each kind of damage and of file.
+`python -m tests.support.disk_damage --times 1000` repeats each kind of damage and of file.
 """
 
 import argparse
@@ -48,12 +48,12 @@ ENDINGS = ("tfrecord", "h5")
 
 @dataclass(frozen=True)
 class Original:
-    """A file in good order, and where everything of each sample lies: [first byte, end) of image, label and the rest."""
+    """A sound file, and the spans [first byte, end) of each sample's image, label and the rest."""
 
     path: Path
     data: bytes
     samples: list[Sample]
-    places: list[list[tuple[int, int]]]
+    sample_spans: list[list[tuple[int, int]]]
     shared: list[tuple[int, int]]  # labels and keys of all samples, where they lie together
 
 
@@ -66,7 +66,7 @@ def make_original(folder: Path, ending: str, num_samples: int = 24) -> Original:
     path = folder / f"data.{ending}"
     labels = [number % 5 for number in range(num_samples)]
     fastpack.pack(
-        fastpack.ImageFiles(
+        fastpack.sources.ImageFiles(
             files, labels, keys=[file.name for file in files], class_names=list("abcde")
         ),
         path,
@@ -82,14 +82,14 @@ def make_original(folder: Path, ending: str, num_samples: int = 24) -> Original:
             for s in spans
         ]
         return Original(path, path.read_bytes(), samples, [[frame] for frame in frames], [])
-    places = [[(int(s["offset"]), int(s["offset"] + s["length"]))] for s in spans]
+    sample_spans = [[(int(s["offset"]), int(s["offset"] + s["length"]))] for s in spans]
     with h5py.File(path) as file:
         tables = [file["labels"], file["keys"]]
         shared = [(table.id.get_offset(), table.id.get_offset() + table.nbytes) for table in tables]
-    return Original(path, path.read_bytes(), samples, places, shared)
+    return Original(path, path.read_bytes(), samples, sample_spans, shared)
 
 
-def changed_places(before: bytes, after: bytes) -> np.ndarray:
+def changed_offsets(before: bytes, after: bytes) -> np.ndarray:
     """(n,) the bytes that differ, those that are gone among them."""
     common = min(len(before), len(after))
     old, new = np.frombuffer(before, np.uint8), np.frombuffer(after, np.uint8)
@@ -98,20 +98,20 @@ def changed_places(before: bytes, after: bytes) -> np.ndarray:
     )
 
 
-def hits(changed: np.ndarray, places: list[tuple[int, int]]) -> bool:
-    return any(((changed >= first) & (changed < end)).any() for first, end in places)
+def hits(changed: np.ndarray, sample_spans: list[tuple[int, int]]) -> bool:
+    return any(((changed >= first) & (changed < end)).any() for first, end in sample_spans)
 
 
 def complaints(original: Original, data: bytes, target: Path, *, with_index: bool) -> Iterator[str]:
-    """What verify missed, and what repair did not save or got wrong, of the file `data`."""
+    """Yields errors of verify and repair on the file `data`."""
     target.write_bytes(data)
     output = target.with_name(f"repaired{target.suffix}")
     for stale in (index_path(target), output, index_path(output)):
         stale.unlink(missing_ok=True)
     if with_index:
         shutil.copy(index_path(original.path), index_path(target))
-    changed = changed_places(original.data, data)
-    touched = [hits(changed, places) for places in original.places]
+    changed = changed_offsets(original.data, data)
+    touched = [hits(changed, sample_spans) for sample_spans in original.sample_spans]
     is_sound = fastpack.verify(target).is_sound
     if is_sound and (any(touched) or hits(changed, original.shared)):
         yield "verify found nothing"
@@ -124,7 +124,7 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
     try:
         damages = fastpack.repair(target, output).damages
     except FastpackError as error:
-        # Without its tables, and without the index that knows them, an HDF5 file is lost; so is one with nothing whole in it.
+        # An HDF5 file without tables and index is lost; so is a file without a whole sample.
         may_fail = not whole or (target.suffix == ".h5" and not with_index)
         if not may_fail:
             yield f"repair failed: {error}"
@@ -144,8 +144,11 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
 def differences(
     original: Original, whole: list[Sample], saved: fastpack.Reader, damaged: set[str]
 ) -> Iterator[str]:
-    """What was not saved or never was. A column that is damaged anywhere may be lacking, when it is named among what is `damaged`;
-    images may have another name where theirs was damaged in the HDF5 file."""
+    """Yields samples that were not saved, or that never existed.
+
+    A damaged column may be missing if `damaged` names it. Images may have another name if theirs
+    was damaged in the HDF5 file.
+    """
     kept = {field.name for field in saved.schema.fields if not field.is_blob}
     for column in {"key", "label"} - kept:
         if f"{column}s" not in damaged:
@@ -154,10 +157,10 @@ def differences(
     def seen(key: object, label: object, image: bytes) -> tuple[object, ...]:
         return "key" in kept and key, "label" in kept and label, image
 
-    picture = saved.schema.image_field
-    assert picture is not None
+    image_field = saved.schema.image_field
+    assert image_field is not None
     got = Counter(
-        seen(sample.get("key"), sample.get("label"), sample[picture.name]) for sample in saved
+        seen(sample.get("key"), sample.get("label"), sample[image_field.name]) for sample in saved
     )
     lacking, strange = (
         Counter(seen(*sample) for sample in whole) - got,
@@ -182,7 +185,8 @@ def run(folder: Path, times: int, seed: int) -> int:
                         )
                     )
             print(
-                f"{ending:9}{name:6}{times} times, with and without index: {dict(found) or 'all found, all saved'}",
+                f"{ending:9}{name:6}{times} times, with and without index: "
+                f"{dict(found) or 'all found, all saved'}",
                 flush=True,
             )
             num_complaints += found.total()

@@ -10,7 +10,7 @@ IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
 
 
 def failure_of(path, **options):
-    """The error that opening or reading the whole file meets, None if none. Whatever it is, it names the file."""
+    """Returns the error of opening or reading the whole file, or None. It must name the file."""
     failure = None
     try:
         reader = fastpack.open(path, **options)

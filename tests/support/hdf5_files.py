@@ -14,7 +14,7 @@ def write(path, members, **options):
 
 
 def write_compact_jpegs(path):
-    """Rows of variable length whose places lie in the file's metadata, where only the library looks."""
+    """Variable-length rows whose references are in metadata that only the library reads."""
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_layout(h5py.h5d.COMPACT)
     with h5py.File(path, "w") as f:

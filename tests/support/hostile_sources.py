@@ -12,7 +12,7 @@ SECRET = jpeg(9, 9, seed=99)
 NON_UTF8 = b"\xff\xfe.jpg"
 LONG = b"x" * 251 + b".jpg"
 GOOD = [b"A.jpg", b"a.jpg", b"inner.jpg", b"real.jpg", LONG, NON_UTF8]
-# What is bad in the folder -> why. A folder that is not looked into ends with a slash.
+# Bad entries of the folder -> why. A folder that is not searched ends with a slash.
 BAD = {
     "c/far/": "SourceError",
     "c/link.jpg": "SourceError",
@@ -22,7 +22,8 @@ BAD = {
     "c/up.jpg": "SourceError",
     "c/zero.jpg": "SourceError",
 }
-# What only a table can name -> the key in the report: the path below the root, or without what leads out of it.
+# Names that only a table can have -> the key in the report. It is the path below the root, or
+# without the parts that lead out of it.
 LEADING_OUT = {
     "../outside/secret.jpg": "outside/secret.jpg",
     "c/../../outside/another.jpg": "outside/another.jpg",
@@ -36,7 +37,7 @@ NAMED_BAD = dict.fromkeys(LEADING_OUT.values(), "SourceError") | {
 
 
 def hostile_folder(above: Path) -> Path:
-    """`above/in`, whose links lead to `above/outside`, to a device, to nothing and round; with a pipe, and some good files."""
+    """`above/in`: links to `above/outside`, a device, nothing and a cycle; a pipe; good files."""
     outside, inside = above / "outside", above / "in" / "c"
     outside.mkdir()
     inside.mkdir(parents=True)
@@ -56,7 +57,7 @@ def hostile_folder(above: Path) -> Path:
 
 
 def named_keys(suffix: str) -> list[bytes]:
-    """What is good in the table, in its order. A CSV is UTF-8; JSON can name any file by escapes."""
+    """Good rows of the table, in order. A CSV is UTF-8; JSON can name any file by escapes."""
     return [b"c/" + name for name in GOOD if suffix == ".jsonl" or name != NON_UTF8]
 
 

@@ -1,4 +1,4 @@
-"""Makers of test images. Pixels are smooth with a little noise, so that codecs see what they see in photographs."""
+"""Test images. Pixels are smooth with a little noise, as in photos."""
 
 import io
 import struct
@@ -43,7 +43,7 @@ def save(image: Image.Image | Pixels, format: str, **options: Any) -> bytes:
 def jpeg(
     height: int = 40, width: int = 56, *, seed: int = 0, channels: int = 3, **options: Any
 ) -> bytes:
-    """`options` are Pillow's: quality, subsampling (0, 1 or 2 for 4:4:4, 4:2:2 or 4:2:0), progressive, restart_marker_blocks."""
+    """`options` are Pillow's; subsampling 0, 1 or 2 means 4:4:4, 4:2:2 or 4:2:0."""
     return save(photo(height, width, channels, seed=seed), "JPEG", **options)
 
 
@@ -60,7 +60,7 @@ def ycck_jpeg(height: int, width: int, *, seed: int = 0, **options: Any) -> byte
 
 
 def sampled_jpeg(height: int, width: int, factors: int, *, seed: int = 0) -> bytes:
-    """Subsampled as one of cv2.IMWRITE_JPEG_SAMPLING_FACTOR_* says: there are kinds that Pillow does not write."""
+    """Subsampled by one of cv2.IMWRITE_JPEG_SAMPLING_FACTOR_*; Pillow lacks some of these."""
     flags = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factors]
     return cv2.imencode(".jpg", photo(height, width, seed=seed), flags)[1].tobytes()
 
@@ -71,9 +71,9 @@ Factors = tuple[tuple[int, int], ...]
 def factored_jpeg(
     height: int, width: int, factors: Factors, *, seed: int = 0, **options: Any
 ) -> bytes:
-    """A JPEG of any sampling factors, across and down of each component, which no encoder need offer.
+    """A JPEG of any sampling factors (across and down of each component), also unusual ones.
 
-    It is a grayscale strip with other headers: its blocks are those of the MCUs, one after the other.
+    It is a grayscale strip with other headers: its blocks are those of the MCUs in order.
     """
     factors_of_mcu = ((1, 1),) if len(factors) == 1 else factors
     num_mcus = -(-width // (8 * max(across for across, _ in factors_of_mcu))) * -(
@@ -110,7 +110,7 @@ def factored_jpeg(
 
 
 def _strip(components: npt.NDArray[np.int64], of_interval: int, seed: int) -> Pixels:
-    """(8, 8 * blocks, 1): each block differs from the one before by what its component's differs from that one's last."""
+    """(8, 8 * blocks, 1): differences of successive blocks equal those within each component."""
     random = np.random.default_rng([seed, len(components)])
     levels = random.integers(-30, 31, len(components))
     for first in range(0, len(components), of_interval or len(components)):
@@ -147,7 +147,7 @@ def with_orientation(jpeg_bytes: bytes, orientation: int, order: str = "<") -> b
 
 
 def without_segments(data: bytes, marker: int) -> bytes:
-    """Leaves out the header's segments of one kind: 0xC4, Huffman tables; 0xDB, quantization tables."""
+    """Removes header segments of one kind: 0xC4, Huffman tables; 0xDB, quantization tables."""
     kept, at = data[:2], 2
     while data[at + 1] != 0xDA:
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
@@ -164,11 +164,12 @@ def with_spectrum(data: bytes, end: int) -> bytes:
 
 
 def with_more_scans(progressive: bytes, count: int) -> bytes:
-    """The same image with `count` further scans, each of which says in 14 bytes that it adds nothing."""
+    """The same image with `count` more scans of 14 bytes, each of which adds nothing."""
     height, width = struct.unpack_from(">HH", progressive, progressive.index(b"\xff\xc2") + 5)
     num_blocks = -(-height // 8) * -(-width // 8)
     run_bits = num_blocks.bit_length() - 1
-    # A Huffman table of one code, the bit 0, for the symbol "the next 2**run_bits + ... blocks end here" (T.81, G.1.2.2).
+    # A Huffman table of one code, the bit 0, for the symbol "the next 2**run_bits + ... blocks end
+    # here" (T.81, G.1.2.2).
     table = b"\xff\xc4" + struct.pack(">HB16BB", 20, 0x10, 1, *bytes(15), run_bits << 4)
     bits = f"0{num_blocks - (1 << run_bits):0{run_bits}b}"
     bits += "1" * (-len(bits) % 8)
@@ -178,7 +179,7 @@ def with_more_scans(progressive: bytes, count: int) -> bytes:
 
 
 def write_striped(folder: Path, count: int) -> tuple[list[Path], Pixels]:
-    """PNGs of 10 x 12 in stripes, which filters can make smaller: their paths, and pixels (count, 10, 12, 3)."""
+    """PNGs of 10 x 12 in compressible stripes: their paths, and pixels (count, 10, 12, 3)."""
     pixels = np.repeat(
         np.random.default_rng(5).integers(0, 255, (count, 10, 3, 3), np.uint8), 4, axis=2
     )
@@ -206,7 +207,7 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def noise(height, width, channels):
-    """Pixels that know nothing of their neighbours: the hardest for a filter."""
+    """Independent pixels: the hardest for a filter."""
     return (
         np.random.default_rng([height, width, channels])
         .integers(0, 256, (height, width, channels))

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 
 import fastpack
-from fastpack import ImageFiles
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, photo
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]

@@ -1,7 +1,8 @@
 """Runs a test marked `isolated` in an interpreter of its own.
 
-Open files, threads, memory and signals belong to a whole process. A process that has run thousands of tests
-closes files and ends threads of earlier ones at any moment, so a test that counts them needs a fresh one.
+Open files, threads, memory and signals belong to a whole process. A process that has run thousands
+of tests may still close files and end threads of earlier ones. A test that counts them needs a
+fresh process.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""JPEGs of each kind that decoders tell apart."""
+"""JPEGs of each kind that decoders distinguish."""
 
 import cv2
 

@@ -152,7 +152,9 @@ def _strings(text: str, group: Sequence[re.Match[str]]) -> Iterator[Passage]:
         return
     line = text.count("\n", 0, first.start()) + 1
     if len(first["quote"]) == 3:
-        yield from _paragraphs(list(enumerate(first["string"].split("\n"), line)))
+        starts_line = not text[text.rfind("\n", 0, first.start()) + 1 : first.start()].strip()
+        if starts_line:  # a docstring; others are programs
+            yield from _paragraphs(list(enumerate(first["string"].split("\n"), line)))
         return
     joined = "".join(found["string"] for found in group)
     message = re.sub(r"\{[^{}]*\}", "X", joined).replace("\\n", " ")

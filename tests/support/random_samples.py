@@ -1,4 +1,4 @@
-"""Samples with fields of every kind, drawn at random, and what is to be equal after they went through files."""
+"""Random samples with fields of every kind; values to compare after they went through files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from fastpack import Batch, Field, Schema
+from fastpack import Batch
+from fastpack.core import Field, Schema
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.errors import Location
 from tests.support.images import jpeg, photo, save
@@ -16,7 +17,7 @@ PNG, JPEG, GRAY = (
     jpeg(6, 5, seed=2),
     save(photo(5, 4, 1, seed=3), "PNG"),
 )
-PICTURES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])
+IMAGES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])
 NAMES = [
     "caption",
     "seg",
@@ -44,7 +45,7 @@ KEYS = ["cat/0.png", "cat/1.jpg", "ü 1", "a.b", "dog/deep/2", "0", "A", "x.PNG"
 
 _FLOAT32 = st.floats(width=32)
 _VALUES: Mapping[str, Any] = {
-    "image": PICTURES,
+    "image": IMAGES,
     "mask": st.sampled_from([GRAY, b""]),
     "bytes": st.one_of(st.binary(max_size=20), st.just(PNG)),
     "int": st.integers(-(2**63), 2**63 - 1),
@@ -70,11 +71,11 @@ class Samples:
 
     @property
     def sizes(self) -> np.ndarray:
-        picture = self.schema.image_field
+        image_field = self.schema.image_field
         return (
             np.zeros(len(self), np.int64)
-            if picture is None
-            else self.read(np.arange(len(self)))[picture.name].lengths
+            if image_field is None
+            else self.read(np.arange(len(self)))[image_field.name].lengths
         )
 
     def __len__(self) -> int:
@@ -162,7 +163,7 @@ def fields_and_values(draw: Any, name: str, num_samples: int) -> tuple[Field, li
 @st.composite
 def samples(draw: Any) -> Samples:
     num_samples = draw(st.integers(1, 4))
-    found = {"image": (Field("image", "image"), [draw(PICTURES) for _ in range(num_samples)])}
+    found = {"image": (Field("image", "image"), [draw(IMAGES) for _ in range(num_samples)])}
     class_names: tuple[str, ...] = ()
     if draw(st.booleans()):
         found["key"] = Field("key", "text"), draw(st.permutations(KEYS))[:num_samples]

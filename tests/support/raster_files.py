@@ -108,7 +108,7 @@ def _filtered(part, bits, filters):
 
 
 def bmp(numbers, bits, masks, *, header=40):
-    """Of (height, width) numbers of 16 or 32 bits, with masks; behind the header, or in a longer one."""
+    """Of (height, width) numbers of 16 or 32 bits, with masks after or in the header."""
     height, width = numbers.shape
     rows = np.zeros((height, (width * bits + 31) // 32 * 32 // bits), f"<u{bits // 8}")
     rows[:, :width] = numbers[::-1]
@@ -136,5 +136,5 @@ def animation(mode="RGB", **options):
     frames = [np.zeros((HEIGHT, WIDTH, len(mode)), np.uint8) for _ in range(3)]
     for number, frame in enumerate(frames):
         frame[4:12, 6:20] = noise(number, 8, 14, len(mode))
-    pictures = [Image.fromarray(frame) for frame in frames]
-    return save(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], **options)
+    images = [Image.fromarray(frame) for frame in frames]
+    return save(images[0], "WEBP", save_all=True, append_images=images[1:], **options)

@@ -3,11 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastpack import (
-    ImageFiles,
-    PackOptions,
-    pack,
-)
+from fastpack import PackOptions, pack
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg
 from tests.support.wire import bytes_list, entry, example, frame, int_list
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fastpack._native.decode import MarkBatch
+from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import SPAN
 from tests.support.decode_jobs import run_all
 
@@ -16,7 +16,7 @@ def spans_of(files):
 
 def tables_of(files):
     """A table of seek points for each."""
-    job = MarkBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
+    job = SeekPointBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
     assert run_all(job) == []
     lengths = np.zeros(len(files), np.int64)
     job.lengths(lengths)

@@ -12,7 +12,7 @@ PATIENCE_S = 60
 
 
 def run_python(code, *arguments, stdin=b""):
-    """What a new Python prints; its standard error when it fails."""
+    """Returns the output of a new Python; asserts that it succeeds."""
     path = os.pathsep.join([str(Path(fastpack.__file__).parents[1]), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],

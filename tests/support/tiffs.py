@@ -1,4 +1,4 @@
-"""TIFFs of every kind, written by hand from the specification (TIFF 6.0): Pillow writes no tiles, planes or bands."""
+"""TIFFs of every kind by the TIFF 6.0 specification; Pillow writes no tiles or planes."""
 
 import struct
 from typing import Any
@@ -23,7 +23,7 @@ def tiff(
     tile: tuple[int, int] | None = None,
     tags: dict[int, tuple[int, ...]] | None = None,
 ) -> bytes:
-    """A file of (height, width, channels), uncompressed, in strips of `rows` rows or in tiles of (height, width)."""
+    """An uncompressed file of (height, width, channels), in strips of `rows` rows or in tiles."""
     height, width, channels = samples.shape
     bits = bits or 8 * samples.itemsize
     shape = tile or (rows or height, width)

@@ -27,7 +27,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
+from fastpack.formats.file_options import Layout
 from fastpack.formats.hdf5.checksums import refuse_damaged
 from fastpack.formats.hdf5.columns import DATASETS, dataset_name, refuse_fields
 from fastpack.formats.hdf5.index import IndexBuilder
@@ -35,32 +35,42 @@ from fastpack.formats.hdf5.members import safe_dataset
 from fastpack.formats.hdf5.opening import open_file
 from fastpack.formats.hdf5.write_encoded import EncodedWriter
 from fastpack.formats.hdf5.write_fields import FieldsWriter
-from fastpack.formats.hdf5.write_pixels import PixelsWriter
+from fastpack.formats.hdf5.write_pixels import PixelsWriter, chunk_of
 from fastpack.formats.hdf5.write_vlen import VlenWriter
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
+from fastpack.formats.salvage import FindUnreadable, Survey
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Exceptions of h5py for damaged files.
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
 
-_BY_DEFAULT = Choice()
+_BY_DEFAULT = IndexOptions()
 
 
 class Hdf5Container:
     """The container HDF5; see protocols.Container."""
 
     name = "hdf5"
+    title = "HDF5"
     suffixes: tuple[str, ...] = (".h5", ".hdf5", ".hdf", ".he5")
+    layouts: tuple[Layout, ...] = ("auto", "encoded", "vlen", "pixels")
+    index_options = frozenset({"axes"})
+    saves_index = True
 
-    def recognises(self, head: bytes) -> bool:
+    def recognizes(self, head: bytes) -> bool:
         """Look for the signature at byte 0, or after a user block: at 512 and its doublings."""
         return any(head[at_byte:].startswith(_SIGNATURE) for at_byte in (0, 512, 1024, 2048))
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         return writer_of(path, plan)
+
+    def chunk_of(self, plan: ShardPlan) -> int:
+        """Return the samples of a chunk for a plan."""
+        return chunk_of(plan)
 
     def refuse_fields(self, schema: Schema) -> None:
         refuse_fields(schema)
@@ -73,25 +83,27 @@ class Hdf5Container:
         limits: Limits = DEFAULT_LIMITS,
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
-        choice: Choice = _BY_DEFAULT,
+        options: IndexOptions = _BY_DEFAULT,
     ) -> Index:
-        choice = replace(choice, kinds=kinds) if kinds else choice
+        options = replace(options, kinds=kinds) if kinds else options
         with _read(path) as file:
             shard = self._opened_shard(file, path)
             if check:
                 refuse_damaged(file, shard)
-            return IndexBuilder(file, shard, check=check, limits=limits, choice=choice).index()
+            return IndexBuilder(file, shard, check=check, limits=limits, options=options).index()
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
-        """Index another program's file, with the user's choice of fields.
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
+    ) -> Index:
+        """Index another program's file, with the user's options.
 
         Raises FormatError if an untrusted file has images that only HDF5's library can read.
         """
-        if not choice.untrusted:
-            return self.index(path, limits=limits, choice=choice)
+        if not options.untrusted:
+            return self.index(path, limits=limits, options=options)
         from fastpack.formats.hdf5.sandbox import index_apart
 
-        index = index_apart(path, choice, limits)
+        index = index_apart(path, options, limits)
         for name, spans in index.spans.items():
             is_in_chunks = np.isin(index.shard_numbers, list(index.chunks.get(name, {})))
             if ((spans["offset"] == NO_SPAN) & ~is_in_chunks).any():
@@ -102,11 +114,33 @@ class Hdf5Container:
                 raise FormatError(with_location(message, Location(path)))
         return index
 
+    def is_virtual_dataset(self, path: Path) -> bool:
+        """Return whether `write_virtual_dataset` wrote a file."""
+        from fastpack.formats.hdf5.virtual import is_virtual_dataset
+
+        return is_virtual_dataset(path)
+
+    def write_virtual_dataset(
+        self, path: Path, shards: Sequence[Path], *, sync: bool = True
+    ) -> None:
+        """Write a file that shows the samples of all shards to plain h5py."""
+        from fastpack.formats.hdf5.virtual import write_virtual_dataset
+
+        write_virtual_dataset(path, shards, sync=sync)
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        """Check all samples of a damaged file."""
+        from fastpack.formats.hdf5.salvage import survey  # late: few files are damaged
+
+        return survey(self, path, saved, limits, find_unreadable)
+
     def explain(self, path: Path) -> list[str]:
         """Return a line for each array of images: how it is stored and read, or why it is not."""
         with _read(path) as file:
             shard, limits = self._opened_shard(file, path), DEFAULT_LIMITS
-            builder = IndexBuilder(file, shard, check=False, limits=limits, choice=_BY_DEFAULT)
+            builder = IndexBuilder(file, shard, check=False, limits=limits, options=_BY_DEFAULT)
             return builder.explain()
 
     def shard(self, path: Path) -> Shard:
@@ -186,9 +220,9 @@ def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
         return FieldsWriter(path, plan)
     if field.kind == "pixels":
         return PixelsWriter(path, plan, field)
-    if plan.layout == "pixels":
+    if plan.options.layout == "pixels":
         raise SchemaError("the layout `pixels` needs decoded images of one size; give a size")
-    kind = VlenWriter if plan.layout == "vlen" else EncodedWriter
+    kind = VlenWriter if plan.options.layout == "vlen" else EncodedWriter
     return kind(path, plan, field)
 
 

@@ -13,11 +13,10 @@ from fastpack._native.salvage import CheckSpans
 from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, NO_SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Ragged, flat_values
-from fastpack.core.schema import DOUBTFUL, PLAIN, Field, Kind, Schema
+from fastpack.core.schema import DOUBTFUL, PLAIN, USUAL_NAMES, Field, Kind, Schema, usual_rank
 from fastpack.core.threads import run_in_threads
 from fastpack.errors import Location, raise_first, raise_status, with_location
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.axes import sample_shape
 from fastpack.formats.hdf5.choosing import (
     choose_members,
@@ -45,6 +44,7 @@ from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.chunks import ChunkTable
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import by_field, given_kind
+from fastpack.formats.index_options import IndexOptions
 from fastpack.images.headers import guess_kind_of_blobs, probe_blobs
 
 _KINDS_OF_FILES = ("image", "mask", "bytes")
@@ -58,26 +58,26 @@ class IndexBuilder:
         shard: its identity.
         check: compare images with their checksums.
         limits: on chunks, text and members.
-        choice: fields, axes and kinds given by the user, and whether other folders may be read.
+        options: fields, axes and kinds given by the user, and whether other folders may be read.
     """
 
     def __init__(
-        self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, choice: Choice
+        self, file: h5py.File, shard: Shard, *, check: bool, limits: Limits, options: IndexOptions
     ) -> None:
         self._file, self._shard, self._path = file, shard, shard.path
         self._values = StoredValues(shard, limits)
-        self._check, self._limits, self._allow_external = check, limits, choice.allow_external
-        self._keep_damaged = choice.keep_damaged
-        self._takes_all = choice.fields is None
+        self._check, self._limits, self._allow_external = check, limits, options.allow_external
+        self._keep_damaged = options.keep_damaged
+        self._takes_all = options.fields is None
         self._is_own = text_attribute(file, "format") == "fastpack"
-        self._are_axes_known = bool(choice.axes) or self._is_own
+        self._are_axes_known = bool(options.axes) or self._is_own
         self._traced: Traced | None = None
-        members = find_members(file, limits, choice.axes)
+        members = find_members(file, limits, options.axes)
         self._members = members if self._is_own else with_turned_rows(members)
-        self._single_images = find_single_images(self._members, choice.fields)
-        self._chosen = [] if self._single_images else choose_members(self._members, choice.fields)
+        self._single_images = find_single_images(self._members, options.fields)
+        self._chosen = [] if self._single_images else choose_members(self._members, options.fields)
         if not self._is_own:
-            self._chosen = with_plain_arrays(self._chosen, choice.axes)
+            self._chosen = with_plain_arrays(self._chosen, options.axes)
         self._names = field_names(self._chosen, own_names(file))
         self._class_names_path = next(
             (member.path for member in self._members if member.path == CLASS_NAMES), ""
@@ -85,7 +85,7 @@ class IndexBuilder:
         self._checksum_paths = {
             member.path + CHECKSUMS for member in self._chosen if member.kind in ("pixels", "vlen")
         }
-        self._kinds = by_field(choice.kinds, {name: path for path, name in self._names.items()})
+        self._kinds = by_field(options.kinds, {name: path for path, name in self._names.items()})
         in_rows = [member for member in self._chosen if member.path != self._class_names_path]
         self._blobs = [member for member in in_rows if member.is_blob]
         columns = [member for member in in_rows if member.kind in COLUMNS and not member.is_blob]
@@ -101,11 +101,8 @@ class IndexBuilder:
     def schema(self) -> Schema:
         """Return the fields and class names; no other values are read."""
         fields = [self._field(member) for member in (*self._blobs, *self._numbers_and_texts)]
-        usual = ("image", "label", "key")
-        fields.sort(
-            key=lambda field: usual.index(field.name) if field.name in usual else len(usual)
-        )
-        if (main := self._main_name()) not in usual:
+        fields.sort(key=lambda field: usual_rank(field.name))
+        if (main := self._main_name()) not in USUAL_NAMES:
             fields.sort(key=lambda field: field.name != main)
         return Schema(tuple(fields), self._class_names())
 
@@ -142,7 +139,7 @@ class IndexBuilder:
             self._columns,
             self._spans,
             self._infos,
-            self._chunks,
+            chunks=self._chunks,
             notes=tuple(self._notes()),
         )
         index.check_spans()

@@ -27,21 +27,21 @@ from fastpack.errors import (
     UnreadableFileError,
     with_location,
 )
-from fastpack.formats.choice import Choice
 from fastpack.formats.index.index import Index
+from fastpack.formats.index_options import IndexOptions
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _PACKAGE = Path(errors.__file__).parent
 
 
-def index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
+def index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
     """Build the index of one file in a child with limited memory and time.
 
     Raises the errors of indexing. Also FormatError if the child dies, LimitError if it exceeds
     max_index_seconds, and UnreadableFileError if the OS cannot start a process.
     """
     try:
-        return _index_apart(path, choice, limits)
+        return _index_apart(path, options, limits)
     except OSError as error:
         if isinstance(error, FastpackError):
             raise
@@ -58,13 +58,13 @@ def _refused(error: OSError, path: Path) -> UnreadableFileError:
     return UnreadableFileError(error.errno, with_location(f"{message}; {remedy}", Location(path)))
 
 
-def _index_apart(path: Path, choice: Choice, limits: Limits) -> Index:
+def _index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         orders = {
             "path": str(path.absolute()),
             "limits": asdict(limits),
-            "choice": asdict(choice),
+            "options": asdict(options),
             "parent": os.getpid(),
             "packages": _packages(),
         }

@@ -31,13 +31,13 @@ def main(folder: Path) -> int:
     sys.meta_path.insert(0, PackageFinder(orders["packages"]))
     from fastpack.core.limits import Limits
     from fastpack.errors import FastpackError
-    from fastpack.formats.choice import Choice
     from fastpack.formats.hdf5.container import HDF5
+    from fastpack.formats.index_options import IndexOptions
 
-    limits, choice = Limits(**orders["limits"]), Choice(**orders["choice"])
+    limits, options = Limits(**orders["limits"]), IndexOptions(**orders["options"])
     restrain(limits.max_index_bytes, limits.max_index_seconds)
     try:
-        HDF5.index(Path(orders["path"]), limits=limits, choice=choice).save(folder / "index.npz")
+        HDF5.index(Path(orders["path"]), limits=limits, options=options).save(folder / "index.npz")
     except FastpackError as error:
         arguments = [each for each in error.args if each is None or isinstance(each, (str, int))]
         sys.stdout.write(json.dumps({"error": type(error).__name__, "arguments": arguments}))

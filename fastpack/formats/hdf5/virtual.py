@@ -18,13 +18,13 @@ from fastpack.core.schema import Field
 from fastpack.errors import Location, SchemaError, with_location
 from fastpack.files.atomic import atomic_write
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.checksums import write_checksums
 from fastpack.formats.hdf5.columns import CLASS_NAMES, FORMAT_VERSION
 from fastpack.formats.hdf5.file_object import WrittenFile
 from fastpack.formats.hdf5.index import IndexBuilder
 from fastpack.formats.hdf5.members import find_members
 from fastpack.formats.hdf5.vectors import vectors_of
+from fastpack.formats.index_options import IndexOptions
 
 _NUM_SHARDS = "num_shards"
 _LIBVER = ("earliest", "v110")  # virtual datasets came with HDF5 1.10
@@ -100,9 +100,10 @@ def _columns_of(shards: Sequence[Path]) -> list[dict[str, tuple[Field, Any]]]:
     """For each shard, name in the file -> column with its field; class names are one of them."""
     found = []
     for shard in shards:
-        identity, limits = Shard.of(shard, "hdf5"), DEFAULT_LIMITS
+        identity = Shard.of(shard, "hdf5")
+        limits, options = DEFAULT_LIMITS, IndexOptions()
         with h5py.File(shard, "r", locking=False) as file:
-            builder = IndexBuilder(file, identity, check=False, limits=limits, choice=Choice())
+            builder = IndexBuilder(file, identity, check=False, limits=limits, options=options)
             index = builder.index()
         columns: dict[str, tuple[Field, Any]] = {
             field.source_name: (field, index.columns[field.name]) for field in index.schema.columns

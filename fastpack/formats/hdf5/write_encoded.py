@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from fastpack._native.pieces import write_rows
+from fastpack._native.write_rows import write_rows
 from fastpack.core.dtypes import IMAGE_FACTS, IMAGE_INFO, SPAN
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.core.schema import Field
@@ -19,7 +19,6 @@ from fastpack.errors import CorruptRecordError, Location, SchemaError, raise_fir
 from fastpack.files.atomic import write_all
 from fastpack.files.shard import Shard
 from fastpack.files.spool import Spool
-from fastpack.formats.choice import Choice
 from fastpack.formats.hdf5.checksums import refuse_damaged
 from fastpack.formats.hdf5.columns import Columns, dataset_name, write_root
 from fastpack.formats.hdf5.file_object import WrittenFile
@@ -28,6 +27,7 @@ from fastpack.formats.hdf5.locate import contiguous_offset
 from fastpack.formats.hdf5.values import as_read
 from fastpack.formats.hdf5.vectors import Vector
 from fastpack.formats.index.index import Index
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.spools import parts
 from fastpack.images.batch import Batch
@@ -92,8 +92,8 @@ class EncodedWriter(Writer[Images]):
             shard = Shard.of(self._path, "hdf5")
             self._refuse_other(file, facts, vectors)
             refuse_damaged(file, shard)
-            limits, choice = DEFAULT_LIMITS, Choice()
-            builder = IndexBuilder(file, shard, check=False, limits=limits, choice=choice)
+            limits, options = DEFAULT_LIMITS, IndexOptions()
+            builder = IndexBuilder(file, shard, check=False, limits=limits, options=options)
             schema = builder.schema()
         if not self._columns.are_plain:
             return None

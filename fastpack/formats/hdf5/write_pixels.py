@@ -1,5 +1,6 @@
 """Writer of the HDF5 layout `pixels`: decoded images of one size, in chunks."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,10 @@ class PixelsWriter(Writer[Chunks]):
             raise SchemaError("the layout `pixels` needs images of one size; give a size")
         self._path, self._field, self._plan = path, field, plan
         self._columns = Columns(plan.schema, path.parent, field)
-        item_bytes = np.dtype(field.dtype).itemsize
-        sample_bytes = int(np.prod([size or 1 for size in field.shape])) * item_bytes
-        self._chunk = plan.chunk
-        self._filters = plan.storage.filters(item_bytes, self._chunk * sample_bytes)
+        self._chunk = chunk_of(plan)
+        self._filters = plan.options.storage.filters(
+            np.dtype(field.dtype).itemsize, self._chunk * _sample_bytes(field)
+        )
         self._file = WrittenFile(path)
         self._images = _create_images(self._file.file, plan, field, self._chunk, self._filters)
         self._num_samples = 0
@@ -153,6 +154,18 @@ class PixelsWriter(Writer[Chunks]):
         """Close all files; the shard is incomplete."""
         self._file.abandon()
         self._columns.close()
+
+
+def chunk_of(plan: ShardPlan) -> int:
+    """Return how many samples a chunk has; 1 for layouts without chunks."""
+    field = plan.schema.image_field
+    if field is None or field.kind != "pixels" or None in field.shape:
+        return 1
+    return plan.options.storage.chunk_for(_sample_bytes(field), plan.num_samples)
+
+
+def _sample_bytes(field: Field) -> int:
+    return math.prod(size or 1 for size in field.shape) * np.dtype(field.dtype).itemsize
 
 
 def _create_images(

@@ -1,11 +1,10 @@
-"""tar, as WebDataset uses it: neighbouring members whose names agree up to the first dot are one sample.
+"""tar, as WebDataset uses it: adjacent members whose names agree up to the first dot are a sample.
 
-The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"); members without a dot in
-their names, or with nothing before it, are no part of a sample there, nor are __notes__ at the top. Where samples are images
-and nothing else, in folders, it is no set of WebDataset's but photographs, and class = folder.
+The convention: https://github.com/webdataset/webdataset ("The WebDataset Format"). There, members
+without a dot in their names, with nothing before it, or called __notes__, belong to no sample. An
+archive of nothing but images in folders is a set of photographs, whose folders are classes.
 """
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,24 +21,22 @@ from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.numerals import is_integer, looks_like_number
 from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, offsets_of
-from fastpack.core.schema import Field, Kind, Schema
+from fastpack.core.schema import USUAL_NAMES, Field, Kind, Schema, usual_rank
 from fastpack.core.threads import run_in_threads
 from fastpack.errors import (
     EmptySourceError,
     FormatError,
     Location,
-    OptionError,
-    from_os_error,
     raise_first,
     raise_status,
     with_location,
 )
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.shard import Shard
-from fastpack.formats.choice import Choice
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds, by_field, given_kind
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tar.described import DescribedMembers
@@ -56,31 +53,26 @@ from fastpack.formats.tar.schema import TarSchema, refuse_fields
 from fastpack.formats.tar.writer import TarWriter
 from fastpack.images.headers import guess_kind
 
-# What WebDataset decodes as a number, and what as text.
+# Endings that WebDataset decodes as numbers, and as text.
 _NUMBERS = ("cls", "cls2", "class", "count", "index", "inx", "id")
 _TEXTS = ("txt", "text", "transcript", "json", "jsn")
 _SPACE = " \t\r\n"
 # Longer texts stay in the archive.
 _MAX_TEXT_BYTES = 2**16
 _ALIASES = {"cls": "label"}
-# What samples call what is not in members of these endings.
-_TAKEN = ("image", "label", "key")
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
 class TarContainer(SpanContainer):
     name = "tar"
+    title = "tar"
     suffixes: tuple[str, ...] = (".tar",)
-    has_class_folders = True
+    index_options = frozenset({"class_folder"})
 
-    def recognises(self, head: bytes) -> bool:
+    def recognizes(self, head: bytes) -> bool:
         return is_header(head)
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
-        if plan.layout != "auto":
-            raise OptionError(
-                f"a tar has no layout {plan.layout!r}; leave it out, or choose HDF5 - at {path}"
-            )
         return TarWriter(path, plan)
 
     def refuse_fields(self, schema: Schema) -> None:
@@ -95,26 +87,14 @@ class TarContainer(SpanContainer):
         progress: BytesDone | None = None,
         kinds: Kinds = GUESSED,
     ) -> Index:
-        """A tar has checksums of its headers only; they are compared always."""
-        return self.index_chosen(path, Choice(kinds=kinds), limits)
+        """Index the archive; the checksums of its headers are always compared."""
+        return self.index_with(path, IndexOptions(kinds=kinds), limits)
 
-    def index_chosen(self, path: Path, choice: Choice, limits: Limits = DEFAULT_LIMITS) -> Index:
-        if choice.sidecars is not None:
-            raise OptionError(
-                with_location(
-                    "sidecars are for folders of images; choose a tar's fields with fields",
-                    Location(path),
-                )
-            )
-        shard = Shard.of(path, self.name)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise from_os_error(error, "read", path) from error
-        try:
-            return _Table(path, descriptor, shard.size, limits, choice).index(shard)
-        finally:
-            os.close(descriptor)
+    def index_with(
+        self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
+    ) -> Index:
+        with self.opened(path) as (file, shard):
+            return _Table(path, file.fileno(), shard.size, limits, options).index(shard)
 
     def explain(self, path: Path) -> list[str]:
         return []
@@ -124,13 +104,13 @@ TAR = TarContainer()
 
 
 class _Table:
-    """The members of one open archive, sorted into fields."""
+    """The members of one open archive, by field."""
 
     def __init__(
-        self, path: Path, descriptor: int, size: int, limits: Limits, choice: Choice
+        self, path: Path, descriptor: int, size: int, limits: Limits, options: IndexOptions
     ) -> None:
         self._path, self._descriptor = path, descriptor
-        self._class_folder, self._kinds = choice.class_folder, choice.kinds
+        self._class_folder, self._kinds = options.class_folder, options.kinds
         listed = Members(descriptor, size, limits.max_features)
         if listed.failure:
             status, error_number, row, offset, message = listed.failure
@@ -144,12 +124,8 @@ class _Table:
         if self._own is None and self._class_folder != "none":
             self._members, self._notes = photographs(self._members, self._notes)
         if not len(self._members.offsets):
-            raise EmptySourceError(
-                with_location(
-                    "the archive has no samples: files whose names are a key, a dot and an ending",
-                    Location(path),
-                )
-            )
+            message = "the archive has no samples; name its files with a key, a dot and an ending"
+            raise EmptySourceError(with_location(message, Location(path)))
         self._num_samples = int(self._members.samples[-1]) + 1
         is_first = np.diff(self._members.samples, prepend=-1) > 0
         self._first_offsets = self._members.offsets[is_first]
@@ -178,47 +154,40 @@ class _Table:
         for suffixes, name in names.items():
             chosen = np.flatnonzero(np.isin(self._members.suffix_numbers, suffixes))
             self._refuse_twice(chosen, name)
-            stored_as = endings[name]
-            given, _ = given_kind(kinds, name)
-            kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
-            if kind in _KINDS_OF_FILES:
-                self._add_blobs(
-                    Field(name, kind, stored_as="" if stored_as == name else stored_as),
-                    chosen,
-                    is_given=kind == given,
-                )
-            else:
-                self._add_column(name, stored_as, chosen, is_text=given == "text")
+            self._add_field(name, endings[name], chosen, given_kind(kinds, name)[0])
         self._add_classes()
         self._note_repeated_keys()
         if "key" not in self._columns and "key" not in self._spans:
             self._fields.append(Field("key", "text"))
             self._columns["key"] = self._keys
-        usual = ("image", "label", "key")
-        fields = sorted(
-            self._fields,
-            key=lambda field: (
-                usual.index(field.name) if field.name in usual else len(usual),
-                field.name,
-            ),
-        )
+        fields = sorted(self._fields, key=lambda field: (usual_rank(field.name), field.name))
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
         schema = Schema(tuple(fields), self._class_names)
         return Index(
             (shard,), schema, *numbers, self._columns, self._spans, self._infos, notes=self._notes
         )
 
+    def _add_field(
+        self, name: str, stored_as: str, chosen: npt.NDArray[np.int64], given: Kind | None
+    ) -> None:
+        """Add the field of these members, of the given kind if a tar can hold it."""
+        kind = given if given in (*_KINDS_OF_FILES, "text") else self._kind_of(name, chosen)
+        if kind in _KINDS_OF_FILES:
+            field = Field(name, kind, stored_as="" if stored_as == name else stored_as)
+            self._add_blobs(field, chosen, is_given=kind == given)
+        else:
+            self._add_column(name, stored_as, chosen, is_text=given == "text")
+
     def _note_repeated_keys(self) -> None:
-        """Members of one sample that are no neighbours are several samples of one key."""
+        """Note keys of several samples: members that are not adjacent are separate samples."""
         if repeated := repeated_keys(self._keys):
-            said = f"{len(repeated):,} samples have the key of an earlier one, the first {repeated[0]!r}"
-            self._notes = (
-                *self._notes,
-                f"{said}; if they are parts of it, write the archive with the files of a sample side by side",
+            self._notes += (
+                f"{len(repeated):,} samples have the key of an earlier one, the first "
+                f"{repeated[0]!r}; to join them, write the files of a sample side by side",
             )
 
     def _add_classes(self) -> None:
-        """Labels of folders, on request or where samples are images and nothing else."""
+        """Add labels of folders, on request or if samples are nothing but images."""
         which = self._class_folder
         if "label" in self._columns or (
             which is None and [field.name for field in self._fields] != ["image"]
@@ -231,7 +200,7 @@ class _Table:
             self._columns["label"], self._class_names = classes.labels, classes.names
 
     def _described(self, described: TarSchema, shard: Shard) -> Index:
-        """The index of a tar of ours, which says what it holds."""
+        """Return the index of a tar that fastpack wrote, by its header."""
         members = DescribedMembers(
             described, self._members, self._keys, self._read, Location(self._path)
         )
@@ -247,7 +216,7 @@ class _Table:
                 replace(field, stored_as="" if field.stored_as == field.name else field.stored_as)
             )
             if field.is_blob:
-                self._place_blobs(self._fields[-1], members.of(members.schema[field.name]))
+                self._add_spans(self._fields[-1], members.of(members.schema[field.name]))
             else:
                 self._columns[field.name] = members.column(field)
         numbers = np.zeros(self._num_samples, np.uint32), np.arange(self._num_samples)
@@ -255,7 +224,10 @@ class _Table:
         return Index((shard,), schema, *numbers, self._columns, self._spans, self._infos)
 
     def _names(self) -> dict[tuple[int, ...], str]:
-        """Numbers of suffixes -> the field that they are. Image files of any ending are one field, when no sample has two."""
+        """Return numbers of suffixes -> name of their field.
+
+        Image files of all endings are one field, unless a sample has two.
+        """
         suffixes = self._members.suffixes
         images = tuple(number for number, suffix in enumerate(suffixes) if suffix in IMAGE_ENDINGS)
         rows = self._members.samples[np.isin(self._members.suffix_numbers, images)]
@@ -276,20 +248,20 @@ class _Table:
         return names
 
     def _own_name(self, suffix: str) -> str:
-        """The field of members with this ending: not what samples call something else."""
-        if suffix not in _TAKEN:
+        """Return the name of the field with this ending, which must not be that of another."""
+        if suffix not in USUAL_NAMES:
             return suffix
         name = f"{suffix}_column"
         while name in self._members.suffixes:
             name += "_column"
         self._notes += (
-            f"the files ending in .{suffix} are kept as {name!r}, since {suffix!r} is what samples call something else",
+            f"files ending in .{suffix} are kept as {name!r}, as {suffix!r} names another field",
         )
         return name
 
     def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
-        """Samples whose image is an empty blob."""
-        keys = FirstNames.of(
+        """Note samples without an image, whose blob is empty."""
+        keys = NameSummary.of(
             [self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()]
         )
         if keys.count:
@@ -301,18 +273,10 @@ class _Table:
         twice = np.flatnonzero(np.diff(self._members.samples[chosen]) == 0)
         if len(twice):
             sample = int(self._members.samples[chosen[twice[0]]])
-            location = Location(
-                self._path,
-                sample,
-                int(self._members.offsets[chosen[twice[0] + 1]]),
-                self._keys[sample],
-            )
-            raise FormatError(
-                with_location(
-                    f"a sample has two files for {name}; make the archive again with one of each",
-                    location,
-                )
-            )
+            offset = int(self._members.offsets[chosen[twice[0] + 1]])
+            message = f"a sample has two files for {name}; rebuild the archive with one of each"
+            location = Location(self._path, sample, offset, self._keys[sample])
+            raise FormatError(with_location(message, location))
 
     def _kind_of(self, name: str, chosen: npt.NDArray[np.int64]) -> Kind:
         if name == "image":
@@ -324,17 +288,15 @@ class _Table:
         return "text" if ending in _TEXTS + _NUMBERS and is_short else "bytes"
 
     def _add_blobs(self, field: Field, chosen: npt.NDArray[np.int64], *, is_given: bool) -> None:
-        self._place_blobs(field, chosen)
+        self._add_spans(field, chosen)
         if field.kind == "image" and not is_given:
             field = replace(field, kind=guess_kind(field.name, self._infos[field.name]))
         self._fields.append(field)
 
-    def _place_blobs(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
+    def _add_spans(self, field: Field, chosen: npt.NDArray[np.int64]) -> None:
         rows = self._members.samples[chosen]
         spans = np.zeros(self._num_samples, SPAN)
-        spans["offset"] = (
-            self._first_offsets
-        )  # where the file is missing, the blob is the empty one there
+        spans["offset"] = self._first_offsets  # of the empty blob, if the file is missing
         spans["offset"][rows], spans["length"][rows] = (
             self._members.offsets[chosen],
             self._members.sizes[chosen],
@@ -384,7 +346,7 @@ class _Table:
         self._columns[name] = values if shape == () else Ragged(values, offsets_of(counts))
 
     def _read(self, chosen: npt.NDArray[np.int64]) -> Text:
-        """The contents of some members."""
+        """Return the contents of these members."""
         spans = np.zeros(len(chosen), SPAN)
         spans["offset"], spans["length"] = (
             self._members.offsets[chosen],
@@ -402,12 +364,14 @@ class _Table:
     def _numbers_in(
         self, texts: Text, name: str, rows: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64] | None:
-        """What the texts say, when all of them are plain integers; lines may end. Else what looks like a number is noted."""
+        """Return the integers, if all texts are plain ones; else note those like numbers."""
         plain = [text.strip(_SPACE) for text in texts]
-        odd = next((location for location, text in enumerate(plain) if not is_integer(text)), None)
+        odd = next((number for number, text in enumerate(plain) if not is_integer(text)), None)
         if odd is None:
             return np.fromiter(map(int, plain), np.int64, len(plain))
         if looks_like_number(plain[odd]):
-            said = f"{name!r} is kept as text, since {plain[odd][:40]!r} of sample {self._keys[int(rows[odd])]!r} is not a plain integer"
-            self._notes = (*self._notes, said)
+            self._notes += (
+                f"{name!r} is kept as text, since {plain[odd][:40]!r} of sample "
+                f"{self._keys[int(rows[odd])]!r} is not a plain integer",
+            )
         return None

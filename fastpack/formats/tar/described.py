@@ -1,4 +1,4 @@
-"""Reads the fields of a tar that says itself what it holds: see schema.py."""
+"""Reads the fields of a tar whose header describes them: see schema.py."""
 
 import json
 from collections.abc import Callable
@@ -15,10 +15,14 @@ from fastpack.formats.tar.schema import TarSchema
 
 
 class DescribedMembers:
-    """The members of an archive, sorted into the fields that its schema has.
+    """The members of an archive, by the fields of its schema.
 
-    - members: see `Members`; keys (n,): the names of the samples up to their first dot.
-    - read: gives the contents of some members.
+    Args:
+        described: The archive's header.
+        members: As in `Members`.
+        keys: Names of the samples up to their first dot, (n,).
+        read: Returns the contents of members, by their numbers.
+        location: The archive, for messages.
     """
 
     def __init__(
@@ -47,46 +51,35 @@ class DescribedMembers:
         return self._described.schema
 
     def of(self, field: Field) -> Rows:
-        """The numbers of a field's members, in the order of the samples."""
+        """Return the numbers of a field's members, in the order of the samples."""
         chosen: Rows = np.flatnonzero(
             np.isin(self._members.suffix_numbers, self._numbers[field.name])
         )
         samples = self._members.samples[chosen]
         if len(samples) and (np.diff(samples) == 0).any():
-            raise FormatError(
-                with_location(
-                    f"a sample has two members for {field.name!r}; restore the archive from its source",
-                    self._location,
-                )
-            )
+            message = f"a sample has two members for {field.name!r}; restore the archive"
+            raise FormatError(with_location(message, self._location))
         return chosen
 
     def column(self, field: Field) -> Column:
-        """The values of a field that is no blob. Raises FormatError when a sample has none."""
+        """Return the values of a column. Raises FormatError if a sample has no value."""
         if field.name == "key":
             return self._all_keys(field)
         chosen = self.of(field)
         if len(chosen) != len(self._keys):
-            raise FormatError(
-                with_location(
-                    f"some samples have no {field.name!r}; restore the archive from its source",
-                    self._location,
-                )
-            )
+            message = f"some samples have no {field.name!r}; restore the archive from its source"
+            raise FormatError(with_location(message, self._location))
         texts = self._read(chosen)
         if field.kind == "text" and not field.is_list:
             return texts
         try:
             return _parsed(field, [json.loads(text) for text in texts])
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise FormatError(
-                with_location(
-                    f"{field.name!r} holds what is no {field.kind} ({error})", self._location
-                )
-            ) from error
+            message = f"{field.name!r} has a value that is not of kind {field.kind} ({error})"
+            raise FormatError(with_location(message, self._location)) from error
 
     def _all_keys(self, field: Field) -> Text:
-        """Members of their own have those keys that are not the names of the samples."""
+        """Return all keys. Keys that are not the names of samples have members of their own."""
         chosen, main = self.of(field), self._described.main
         keys = list(self._keys)
         if self._described.keys_end and main is not None:

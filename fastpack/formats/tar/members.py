@@ -1,4 +1,4 @@
-"""What is made of the members of a tar before they are fields: junk goes, keys are UTF-8, folders may be classes."""
+"""Prepares the members of a tar: drops junk, escapes keys, finds photographs and classes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,14 +13,15 @@ from fastpack.core.ragged import Text, factorize, offsets_of
 from fastpack.errors import FormatError, SourceError
 from fastpack.files.classes import Classes, ClassFolder, classes_of
 from fastpack.files.escapes import escaped_names
-from fastpack.files.image_folder import FirstNames, is_junk
+from fastpack.files.image_tree import is_junk
+from fastpack.files.name_summary import NameSummary
 
 IMAGE_ENDINGS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """The members of an archive that belong to samples, as `Members` has them, and the key of each sample."""
+    """The members of an archive that belong to samples, as in `Members`, and the samples' keys."""
 
     offsets: npt.NDArray[np.uint64]
     sizes: npt.NDArray[np.uint64]
@@ -31,7 +32,7 @@ class Listed:
 
 
 def without_junk(members: Members) -> tuple[Listed, tuple[str, ...]]:
-    """All members but those that systems leave behind; and a note on these."""
+    """Return the members without hidden and system files, and a note on these."""
     found = every_member(members)
     if not len(members.offsets):
         return found, ()
@@ -42,7 +43,7 @@ def without_junk(members: Members) -> tuple[Listed, tuple[str, ...]]:
 
 
 def every_member(members: Members) -> Listed:
-    """All members as they are: of an archive that says itself what they are."""
+    """Return all members as they are, for archives whose header describes them."""
     if not len(members.offsets):
         return _listed(members, Text.of([]))
     is_first = np.diff(members.samples, prepend=-1) > 0
@@ -51,12 +52,10 @@ def every_member(members: Members) -> Listed:
 
 
 def _passed_over(members: Members) -> tuple[str, ...]:
-    count = FirstNames(members.num_passed_over).counted("file")
-    return (
-        (f"left out {count} of the archive, hidden or without an ending",)
-        if members.num_passed_over
-        else ()
-    )
+    if not members.num_passed_over:
+        return ()
+    count = NameSummary(members.num_passed_over).counted("file")
+    return (f"left out {count} of the archive, hidden or without an ending",)
 
 
 def _listed(members: Members, keys: Text) -> Listed:
@@ -71,7 +70,7 @@ def _listed(members: Members, keys: Text) -> Listed:
 
 
 def _junk(found: Listed) -> Rows:
-    """Which members are: in a folder of that kind, or called so themselves."""
+    """Return the numbers of hidden and system files, and of members in such folders."""
     numbers, folders = factorize(key.rpartition("/")[0] for key in found.keys)
     is_bad = np.array(
         [
@@ -92,7 +91,7 @@ def _name(found: Listed, row: int) -> str:
 
 
 def _note(found: Listed, junk: Rows) -> str:
-    names = FirstNames.of([_name(found, row) for row in junk.tolist()])
+    names = NameSummary.of([_name(found, row) for row in junk.tolist()])
     return f"left out {names.counted('hidden or system file')}: {names}"
 
 
@@ -112,54 +111,62 @@ def _without(found: Listed, junk: Rows) -> Listed:
 
 
 def by_whole_names(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[str, ...]]:
-    """Of an archive whose samples with an image hold nothing but images, and not the same ones each: every image as a sample of its
-    own, called by its name up to the last dot. Any other archive as it is.
+    """Make each image of an archive of photographs a sample, named up to its last dot.
 
-    People's names have dots, such as `Shot 10.01.11.jpg`. To join what is equal up to the first dot would mix their photographs.
+    Names of photographs have dots, as in `Shot 10.01.11.jpg`. Samples named up to the first dot
+    would mix them. Such an archive has images as the only files of samples with an image, and not
+    the same ones in each. Other archives are returned as they are.
     """
     endings = [suffix.rpartition(".")[2] for suffix in found.suffixes]
-    is_image = np.isin(
-        found.suffix_numbers,
-        [number for number, ending in enumerate(endings) if ending in IMAGE_ENDINGS],
-    )
-    num_files = np.bincount(found.samples) if len(found.samples) else np.zeros(0, np.int64)
-    num_images = np.bincount(found.samples[is_image], minlength=len(num_files))
-    holds = num_images > 0
-    dotted = [number for number, suffix in enumerate(found.suffixes) if "." in suffix]
-    odd = is_image & (np.isin(found.suffix_numbers, dotted) | (num_images > 1)[found.samples])
-    if (
-        not odd.any()
-        or (num_images < num_files)[holds].any()
-        or 2 * holds.sum() < len(holds)
-        or _are_alike(found)
-    ):
+    images = [number for number, ending in enumerate(endings) if ending in IMAGE_ENDINGS]
+    is_image = np.isin(found.suffix_numbers, images)
+    odd = _odd_names(found, is_image)
+    if not len(odd):
         return found, notes
-    names = FirstNames.of([_name(found, row) for row in np.flatnonzero(odd).tolist()])
-    note = f"each image of the archive is a sample of its own, called by its whole name, also {names}; where images belong together"
-    suffixes = list(
-        dict.fromkeys(
-            ending if ending in IMAGE_ENDINGS else found.suffixes[i]
-            for i, ending in enumerate(endings)
-        )
+    names = NameSummary.of([_name(found, row) for row in odd.tolist()])
+    note = (
+        f"each image of the archive is a sample, named by its whole name, also {names}; "
+        "if images belong together, give all samples the same endings"
     )
-    numbers = [
-        suffixes.index(ending if ending in IMAGE_ENDINGS else found.suffixes[i])
-        for i, ending in enumerate(endings)
+    new_suffixes = [
+        ending if ending in IMAGE_ENDINGS else suffix
+        for ending, suffix in zip(endings, found.suffixes, strict=True)
     ]
+    suffixes = list(dict.fromkeys(new_suffixes))
+    numbers = np.array([suffixes.index(suffix) for suffix in new_suffixes], np.int32)
     samples = np.cumsum(is_image | (np.diff(found.samples, prepend=-1) > 0)) - 1
     apart = replace(
         found,
-        suffix_numbers=np.array(numbers, np.int32)[found.suffix_numbers],
+        suffix_numbers=numbers[found.suffix_numbers],
         suffixes=suffixes,
         samples=samples.astype(np.int64),
         keys=Text.of(_whole_keys(found, is_image)),
     )
-    return apart, (*notes, f"{note}, give all samples the same endings")
+    return apart, (*notes, note)
+
+
+def _odd_names(found: Listed, is_image: npt.NDArray[np.bool_]) -> Rows:
+    """Return the photographs that the first dot would name wrongly; none for other archives."""
+    num_files = np.bincount(found.samples) if len(found.samples) else np.zeros(0, np.int64)
+    num_images = np.bincount(found.samples[is_image], minlength=len(num_files))
+    has_images = num_images > 0
+    dotted = [number for number, suffix in enumerate(found.suffixes) if "." in suffix]
+    odd = is_image & (np.isin(found.suffix_numbers, dotted) | (num_images > 1)[found.samples])
+    if (
+        not odd.any()
+        or (num_images < num_files)[has_images].any()
+        or 2 * has_images.sum() < len(has_images)
+        or _are_alike(found)
+    ):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(odd)
 
 
 def _are_alike(found: Listed) -> bool:
-    """Whether the most samples have the same files, several each: then these belong together. One sample alone shows that only by a
-    plain ending among its files."""
+    """Return True if most samples have the same several files, which belong together then.
+
+    The files of a single sample belong together if one of them has a plain ending.
+    """
     begins = np.flatnonzero(np.diff(found.samples, prepend=-1) > 0)
     ends = np.append(begins[1:], len(found.samples))
     numbers = found.suffix_numbers.tolist()
@@ -174,7 +181,10 @@ def _are_alike(found: Listed) -> bool:
 
 
 def _whole_keys(found: Listed, is_image: npt.NDArray[np.bool_]) -> list[str]:
-    """The key of each image, its name up to the last dot, or its whole name where two would have one key; and of other samples."""
+    """Return the keys of all images and of samples without an image.
+
+    An image's key is its name up to the last dot, or its whole name if two images share that key.
+    """
     begins = np.diff(found.samples, prepend=-1) > 0
     names = [
         _name(found, row) if is_image[row] else found.keys[int(found.samples[row])]
@@ -197,14 +207,16 @@ def _whole_keys(found: Listed, is_image: npt.NDArray[np.bool_]) -> list[str]:
 def _refuse_twice(keys: Sequence[str]) -> None:
     if len(set(keys)) < len(keys):
         twice = next(key for key, count in Counter(keys).items() if count > 1)
-        raise FormatError(
-            f"two files of the archive are called {twice!r}; make the archive again with a name for each"
-        )
+        message = f"two files of the archive are named {twice!r}; rebuild it with different names"
+        raise FormatError(message)
 
 
 def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[str, ...]]:
-    """Of an archive of photographs in class folders, the photographs in them; any other archive as it is. One is known by this: a
-    sample with an image has no other file, and the most have one, in at least two folders."""
+    """Keep only the photographs of an archive of photographs in class folders.
+
+    In such an archive, a sample with an image has no other file, and most samples have an image,
+    in at least two folders. Other archives are returned as they are.
+    """
     is_image = np.isin(
         found.suffix_numbers,
         [number for number, suffix in enumerate(found.suffixes) if suffix in IMAGE_ENDINGS],
@@ -213,7 +225,7 @@ def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[st
     images = np.zeros(len(num_files), np.bool_)
     images[found.samples[is_image]] = True
     tops = {key.partition("/")[0] for row, key in enumerate(found.keys) if images[row]}
-    depth = 1 if len(tops) == 1 else 0  # an archive is mostly made of one folder
+    depth = 1 if len(tops) == 1 else 0  # most archives are made of one folder
     in_folders = images & np.fromiter(
         (key.count("/") > depth for key in found.keys), np.bool_, len(images)
     )
@@ -226,7 +238,7 @@ def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[st
     ):
         return found, notes
     left_out = np.flatnonzero(~in_folders[found.samples])
-    names = FirstNames.of([_name(found, row) for row in left_out.tolist()])
+    names = NameSummary.of([_name(found, row) for row in left_out.tolist()])
     return _without(found, left_out), (
         *notes,
         f"left out {names.counted('file')} beside the images in class folders: {names}",
@@ -234,21 +246,22 @@ def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[st
 
 
 def _below_here(keys: Text) -> Text:
-    """`tar --create .` begins all names with ./, which names nothing."""
+    """Remove the ./ with which `tar --create .` begins all names."""
     if not len(keys) or not keys[0].startswith("./"):
         return keys
     return Text.of(key.removeprefix("./") for key in keys)
 
 
 def archived_classes(keys: Text, which: ClassFolder | None) -> Classes:
-    """As `classes_of`; where nothing is asked for, one folder is no class, and what is in doubt has none."""
+    """Return the classes of folders; without a request, only if they are beyond doubt."""
     if which is not None:
         found = classes_of(keys, which)
         if found.strays.count:
             count = found.strays.counted("sample")
-            raise SourceError(
-                f"{count} beside the folders of the archive ({found.strays}) would have no class; leave class_folder out"
+            message = (
+                f"{count} beside the folders of the archive ({found.strays}) would have no class"
             )
+            raise SourceError(f"{message}; leave class_folder out")
         return found
     if any(
         {"", ".", ".."} & set(folder.split("/"))
@@ -261,12 +274,13 @@ def archived_classes(keys: Text, which: ClassFolder | None) -> Classes:
     except SourceError as doubt:
         return Classes(notes=(f"no labels are made of folders: {doubt}",))
     if found.strays.count:
-        return Classes(
-            notes=(
-                f"no labels are made of folders, for {found.strays.counted('image')} beside them: {found.strays}",
-            )
-        )
+        count = found.strays.counted("image")
+        note = f"no labels are made of folders, because of {count} beside them: {found.strays}"
+        return Classes(notes=(note,))
     if len(found.names) < 2:
         return Classes(notes=found.notes)
-    said = f'the folders of the archive are classes, {len(found.names):,} of them; give class_folder="none" to have no labels'
-    return replace(found, notes=(said, *found.notes))
+    note = (
+        f"the {len(found.names):,} folders of the archive are classes; "
+        'give class_folder="none" to have no labels'
+    )
+    return replace(found, notes=(note, *found.notes))

@@ -1,4 +1,4 @@
-"""What a tar of ours says of its samples: in a pax header before its first member, as a comment. See docs/formats.md."""
+"""The header of a tar that fastpack writes: a comment in a pax header. See docs/formats.md."""
 
 import json
 import os
@@ -13,23 +13,25 @@ from fastpack.errors import FormatError, SchemaError
 from fastpack.formats.tar.members import IMAGE_ENDINGS
 
 FORMAT_VERSION = 1
-_UNKNOWN_ENDING = "bin"  # of image files whose format is not known, and of other files
+_UNKNOWN_ENDING = "bin"  # of image files of unknown format, and of other files
 _FILE_ENDINGS = frozenset({*IMAGE_ENDINGS, _UNKNOWN_ENDING})  # of image files
 _BLOCK = 512
 _SIZE, _TYPE = slice(124, 136), slice(156, 157)
 _COMMENT = b" comment="
-_MAX_BYTES = 1_000_000  # readers take a header of up to 1 MiB
+_MAX_BYTES = 1_000_000  # readers accept headers of at most 1 MiB
 _MAX_SUFFIX_BYTES = 200
-_FLOAT_BYTES = 8  # of a number in JSON, as programs read it
+_FLOAT_BYTES = 8  # programs read numbers of JSON as 64-bit floats
 
 
 @dataclass(frozen=True)
 class TarSchema:
     """The fields of a tar.
 
-    - schema: each field's `stored_as` is the ending of its members; of image files, what stands before their own ending.
-    - keys_end: a key is the whole name of the main image's member; else the name up to its first dot. A sample whose key is
-      another has it in a member of its own.
+    Args:
+        schema: Each field's `stored_as` is the ending of its members. Image files have the ending
+            of their format after it.
+        keys_end: A key is the whole name of the main image's member, else the name up to its first
+            dot. Other keys have members of their own.
     """
 
     schema: Schema
@@ -37,13 +39,13 @@ class TarSchema:
 
     @classmethod
     def of(cls, schema: Schema, *, keys_end: bool) -> Self:
-        """Raises SchemaError for what a tar of samples cannot hold."""
-        taken = set(_FILE_ENDINGS)  # the main image's members have nothing before these
-        fields = tuple(_placed(field, schema, taken) for field in schema.fields)
+        """Assign endings to all fields. Raises SchemaError for a field that a tar cannot hold."""
+        taken = set(_FILE_ENDINGS)  # the main image's members have no other ending
+        fields = tuple(_with_ending(field, schema, taken) for field in schema.fields)
         return cls(replace(schema, fields=fields), keys_end)
 
     def header(self) -> bytes:
-        """The blocks with which the archive begins. Raises SchemaError where they would be too many."""
+        """Return the first blocks of the archive. Raises SchemaError if they are too many."""
         schema = json.loads(self.schema.to_json())
         about = {
             "format": "fastpack",
@@ -53,16 +55,15 @@ class TarSchema:
         }
         text = json.dumps(about)
         if len(text) > _MAX_BYTES:
-            raise SchemaError(
-                f"a tar has {_MAX_BYTES:,} bytes for the names of fields and classes, and these take {len(text):,}"
-            )
+            message = f"the names of fields and classes take {len(text):,} bytes in a tar's header"
+            raise SchemaError(f"{message}, at most {_MAX_BYTES:,}; choose HDF5 or TFRecord")
         return tarfile.TarInfo.create_pax_global_header({"comment": text})
 
     @classmethod
     def read(cls, descriptor: int) -> Self | None:
-        """What an open archive says of itself; None when it is another's.
+        """Read the header of an open archive; return None for archives of other programs.
 
-        Raises FormatError when it says what nobody can use.
+        Raises FormatError if the header is damaged or of a newer version.
         """
         head = os.pread(descriptor, _BLOCK, 0)
         if head[_TYPE] != b"g":
@@ -71,13 +72,13 @@ class TarSchema:
             _, found, text = os.pread(
                 descriptor, min(int(head[_SIZE].strip(b"\0 "), 8), 2 * _MAX_BYTES), _BLOCK
             ).partition(_COMMENT)
-            if not found or b'"fastpack"' not in text[:_BLOCK]:  # git's, say
+            if not found or b'"fastpack"' not in text[:_BLOCK]:  # such as git's
                 return None
             about = json.loads(text)
             if about["format_version"] != FORMAT_VERSION:
-                raise FormatError(
-                    f"a newer fastpack wrote this archive (version {about['format_version']}); install that"
-                )
+                version = about["format_version"]
+                message = f"a newer fastpack wrote this archive (version {version})"
+                raise FormatError(f"{message}; install that fastpack")
             return cls(Schema.from_json(json.dumps(about["schema"])), bool(about["keys_end"]))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             raise FormatError(
@@ -85,7 +86,7 @@ class TarSchema:
             ) from error
 
     def field_of(self, suffix: str) -> Field | None:
-        """The field that members of this ending are values of."""
+        """Return the field whose members have this ending."""
         stem, _, ending = suffix.rpartition(".")
         for field in self.schema.fields:
             own = "" if field == self.main else field.stored_as
@@ -97,29 +98,28 @@ class TarSchema:
 
     @property
     def main(self) -> Field | None:
-        """The field whose members have only their format for an ending."""
+        """The field whose members have no ending but that of their format."""
         files = [field for field in self.schema.fields if field.is_image_file]
         return next(
             (field for field in files if field.kind == "image"), files[0] if files else None
         )
 
     def suffix_of(self, field: Field, format: str) -> str:
-        """The ending of a member with an image file of this format."""
+        """Return the ending of a member with an image file of this format."""
         ending = {"jpeg": "jpg", "unknown": _UNKNOWN_ENDING}.get(format, format)
         return ending if field == self.main else f"{field.stored_as}.{ending}"
 
 
 def refuse_fields(schema: Schema) -> None:
-    """Raises SchemaError for what a tar of samples cannot hold, before anything is written."""
+    """Raise SchemaError for a field that a tar cannot hold."""
     TarSchema.of(schema, keys_end=False).header()
 
 
-def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
+def _with_ending(field: Field, schema: Schema, taken: set[str]) -> Field:
     if field.kind == "pixels" or (field.is_list and field.is_blob):
         what = "arrays" if field.kind == "pixels" else "lists of files"
-        raise SchemaError(
-            f"a tar cannot hold {field.name!r}, {what}; choose HDF5, or leave it out with fields=..."
-        )
+        message = f"a tar cannot hold {field.name!r}, which has {what}"
+        raise SchemaError(f"{message}; choose HDF5, or leave it out with fields=...")
     if field.kind == "float" and field.dtype and np.dtype(field.dtype).itemsize > _FLOAT_BYTES:
         message = f"a tar holds floats of 64 bits at most, and {field.name!r} is {field.dtype}"
         raise SchemaError(f"{message}; choose HDF5, or leave it out with fields=...")
@@ -141,18 +141,17 @@ def _placed(field: Field, schema: Schema, taken: set[str]) -> Field:
         or len(stem.encode("utf-8", "surrogatepass")) > _MAX_SUFFIX_BYTES
         or not _is_text(stem)
     ):
-        raise SchemaError(
-            f"the field {field.name!r} cannot be the ending of a name; choose another name with names=..."
-        )
+        message = f"the field {field.name!r} cannot be the ending of a name"
+        raise SchemaError(f"{message}; choose another name with names=...")
     taken |= _endings(field, stem)
     return replace(field, stored_as=stem)
 
 
 def _endings(field: Field, stem: str) -> set[str]:
     """Return the endings that no other field may have: an image file adds that of its format."""
-    return (
-        {stem, *(f"{stem}.{ending}" for ending in _FILE_ENDINGS)} if field.is_image_file else {stem}
-    )
+    if not field.is_image_file:
+        return {stem}
+    return {stem, *(f"{stem}.{ending}" for ending in _FILE_ENDINGS)}
 
 
 def _is_text(name: str) -> bool:
@@ -163,5 +162,5 @@ def _is_text(name: str) -> bool:
 
 
 def json_of(value: Any) -> bytes:
-    """A number, or a list of numbers or texts, as a member has it."""
+    """Return the JSON of a number, or of a list of numbers or texts."""
     return json.dumps(value).encode()

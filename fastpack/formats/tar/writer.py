@@ -1,4 +1,4 @@
-"""Writes tar files as WebDataset reads them: a member for each field of each sample, neighbours of one key."""
+"""Writes tar files as WebDataset reads them: adjacent members for the fields of each sample."""
 
 import itertools
 import tarfile
@@ -22,11 +22,12 @@ _END_BLOCKS = 2
 
 @dataclass(frozen=True)
 class Members:
-    """A batch as members, each of them its ending and its bytes.
+    """A batch as members: pairs of ending and bytes.
 
-    - keys: of the samples; None where they have none.
-    - images: the main one of each sample; None where it is missing.
-    - others: all other members of each sample.
+    Args:
+        keys: Keys of the samples; None if the samples have no keys.
+        images: The main image of each sample, or None if it is missing.
+        others: All other members of each sample.
     """
 
     keys: list[str] | None
@@ -35,7 +36,7 @@ class Members:
 
 
 class TarWriter(Writer[Members]):
-    """Members belong to nobody and are of the beginning of 1970, so the same samples give the same bytes."""
+    """Writes members without owner and time, so that the same samples give the same bytes."""
 
     def __init__(self, path: Path, plan: ShardPlan) -> None:
         self._path, self._plan = path, plan
@@ -43,7 +44,8 @@ class TarWriter(Writer[Members]):
         self._has_begun = False
         self._num_samples = 0
         self._seen: dict[str, str] = {}  # names of samples -> their keys
-        self._file = open(path, "xb", buffering=2**20)  # noqa: SIM115  # closed by `close` and `abandon`
+        # `close` and `abandon` close it.
+        self._file = open(path, "xb", buffering=2**20)  # noqa: SIM115
 
     def encode(self, batch: Batch) -> Members:
         keys = list(batch["key"]) if "key" in batch and isinstance(batch["key"], Text) else None
@@ -59,7 +61,7 @@ class TarWriter(Writer[Members]):
         return Members(keys, [image_of(i) for i in rows], others)
 
     def _members_of(self, field: Field, values: Any) -> Callable[[int], tuple[str, bytes] | None]:
-        """Gives the ending and the bytes of sample i; None for an image that is missing."""
+        """Return a function of i: ending and bytes of sample i, None for a missing image."""
         if field.is_image_file:
             files = ProbedFiles.of(values)
             suffixes = [
@@ -95,7 +97,7 @@ class TarWriter(Writer[Members]):
         self._has_begun = True
 
     def _key_as_read(self, name: str, members: list[tuple[str, bytes]]) -> str:
-        """What readers take for the key of a sample with these members, the main image first."""
+        """Return the key that readers find for these members, the main image first."""
         return f"{name}.{members[0][0].lower()}" if self._described.keys_end and members else name
 
     @property
@@ -103,34 +105,31 @@ class TarWriter(Writer[Members]):
         return self._described.schema["key"].stored_as
 
     def _name_of(self, key: str) -> tuple[str, str | None]:
-        """What the members of a sample are called before their ending; and the ending that its key has, if it has one.
+        """Return the name of a sample's members up to the ending, and the ending of its key if any.
 
-        Raises FormatError.
+        Raises FormatError for a key that a tar cannot have.
         """
         location = Location(self._path, self._num_samples, key=key)
         ending = _ending_of(key)
         name = key[: -len(ending) - 1] if ending else key
         if "\0" in name or {"", ".", ".."} & set(name.split("/")):
-            raise FormatError(
-                with_location(
-                    f"the key {key!r} is no path below a folder; nothing was written", location
-                )
-            )
+            message = f"the key {key!r} is not a path below a folder; nothing was written"
+            raise FormatError(with_location(message, location))
         if "." in name.rpartition("/")[2]:
-            message = f"a tar's readers take {key!r} for another key, as they end it at its first dot; extract to a folder"
-            raise FormatError(with_location(f"{message}; nothing was written", location))
+            message = f"a tar's readers end the key {key!r} at its first dot"
+            remedy = "extract to a folder; nothing was written"
+            raise FormatError(with_location(f"{message}; {remedy}", location))
         is_new = name not in self._seen
         if self._seen.setdefault(name, key) != key:
-            raise FormatError(
-                with_location(
-                    f"two samples would have the key {name!r} in a tar; extract to a folder",
-                    location,
-                )
-            )
+            message = f"two samples would have the key {name!r} in a tar; extract to a folder"
+            raise FormatError(with_location(message, location))
         return (name if is_new else self._other_name(name, key)), ending
 
     def _other_name(self, name: str, key: str) -> str:
-        """For a sample whose key an earlier one has: readers of tars would take neighbours of one name for one sample."""
+        """Return a free name for a sample whose key an earlier one has.
+
+        Readers would take adjacent members of one name for one sample.
+        """
         other = next(
             each for number in itertools.count(2) if (each := f"{name}_{number}") not in self._seen
         )
@@ -154,10 +153,7 @@ class TarWriter(Writer[Members]):
 
 
 def _ending_of(key: str) -> str | None:
-    """The ending of an image file that a key has, as it stands there."""
+    """Return the ending of an image file that a key has, in its own case, or None."""
     stem, dot, ending = key.rpartition(".")
-    return (
-        ending
-        if dot and stem and not stem.endswith("/") and ending.lower() in IMAGE_ENDINGS
-        else None
-    )
+    is_ending = dot and stem and not stem.endswith("/") and ending.lower() in IMAGE_ENDINGS
+    return ending if is_ending else None

@@ -1,4 +1,4 @@
-"""Collects the features of a TFRecord, one by one, and decides what those of bytes are. The rule is in docs/formats.md."""
+"""Collects the features of a TFRecord and decides their kinds, by the rule in docs/formats.md."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ from fastpack.formats.index.arrays import Column
 from fastpack.formats.tfrecord.scan import Window
 from fastpack.images.headers import guess_kind
 
-# Texts are kept in memory. Longer ones, on average, are read from the file as bytes.
+# Texts are kept in memory. If their mean length is larger, they are read from the file as bytes.
 _MAX_MEAN_TEXT_BYTES = 2**16
 _FEW_BYTES = 2**26
-_CONTINUES = 0x80  # the highest two bits of a byte of UTF-8 that does not begin a letter
-_HIGHEST_TWO = 0xC0
+# A byte of UTF-8 that continues a character has these highest two bits.
+_CONTINUES, _HIGHEST_TWO = 0x80, 0xC0
 
 Array = npt.NDArray[Any]
 
@@ -33,7 +33,7 @@ class NumberColumn:
         self._values: list[Array] = []
 
     def skip(self, num_records: int) -> None:
-        """Counts the records before the first that has this feature."""
+        """Count the records before the first one with this feature."""
         self._counts.append(np.zeros(num_records, np.int64))
 
     def add(self, features: Features, number: int, window: Window) -> None:
@@ -57,10 +57,12 @@ class NumberColumn:
 
 
 class BytesColumn:
-    """A feature of bytes over all records: where its values lie and, while it may be text, the values.
+    """A feature of bytes over all records: spans of its values and, while it may be text, values.
 
-    - kind: what it is, where that is known; None lets the values decide.
-    - is_list: a sample has a list of values, even where each has one.
+    Args:
+        name: Name of the feature in the file.
+        kind: Its kind, or None to let the values decide.
+        is_list: Samples have lists of values, even if each list has one value.
     """
 
     def __init__(self, name: str, kind: Kind | None, *, is_list: bool = False) -> None:
@@ -72,7 +74,7 @@ class BytesColumn:
         self._num_values = self._num_filled = self._num_images = self._num_bytes = 0
 
     def skip(self, num_records: int) -> None:
-        """Counts the records before the first that has this feature."""
+        """Count the records before the first one with this feature."""
         self._counts.append(np.zeros(num_records, np.int64))
         if self._spans is not None:
             self._spans.append(np.zeros(num_records, SPAN))
@@ -84,7 +86,7 @@ class BytesColumn:
         if self._texts is not None:
             self._add_texts(Text(*features.copy_bytes(number)))
         if self._spans is not None:
-            self._add_places(counts, *features.places(number), window)
+            self._add_spans(counts, *features.places(number), window)
 
     def _add_texts(self, texts: Text) -> None:
         assert self._texts is not None
@@ -96,8 +98,11 @@ class BytesColumn:
             return
         self._texts.append(texts)
 
-    def _add_places(self, counts: Array, offsets: Array, lengths: Array, window: Window) -> None:
-        """A span a record where none has several values, the empty blob at its beginning where it has none; else a span a value."""
+    def _add_spans(self, counts: Array, offsets: Array, lengths: Array, window: Window) -> None:
+        """Add a span for each record or, if one has several values, for each value.
+
+        A record without a value gets the empty blob at its beginning.
+        """
         assert self._spans is not None
         rows = np.repeat(np.arange(len(counts)), counts)
         if (counts <= 1).all():
@@ -124,7 +129,7 @@ class BytesColumn:
 
     @property
     def kind(self) -> Kind:
-        """Text, if all values are; else images, if more than half are, as a few may be damaged; else bytes."""
+        """Text if all values are; else images if more than half are, as a few may be damaged."""
         if self._given is not None:
             return self._given
         if self._texts is not None:
@@ -135,7 +140,7 @@ class BytesColumn:
 
     def field(self, name: str) -> Field:
         kind = self.kind
-        fewest = 1 if kind == "text" else 0  # a blob that is missing is an empty one
+        fewest = 1 if kind == "text" else 0  # a missing blob is an empty one
         is_scalar = not self._is_list and all(
             ((counts >= fewest) & (counts <= 1)).all() for counts in self._counts
         )
@@ -159,7 +164,7 @@ class BytesColumn:
         return self._joined(self._infos, field)
 
     def _joined(self, pieces: list[Array], field: Field) -> Any:
-        """A record for each sample or, of lists, for each value of each."""
+        """Return a row for each sample or, for lists, for each value of each sample."""
         if not field.is_list:
             return np.concatenate(pieces)
         flat = [
@@ -170,7 +175,10 @@ class BytesColumn:
 
 
 def _are_text(texts: Text) -> bool:
-    """True when each is UTF-8 without a NUL. All are decoded together, so none may begin in the middle of a letter."""
+    """Return True if each text is UTF-8 without a NUL.
+
+    All texts are decoded as one, so none may begin inside a character.
+    """
     begins = texts.values[texts.offsets[:-1][texts.lengths > 0]]
     if ((begins & _HIGHEST_TWO) == _CONTINUES).any():
         return False

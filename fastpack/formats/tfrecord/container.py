@@ -19,6 +19,7 @@ from fastpack.errors import (
     LimitError,
     Location,
     NoRecordsError,
+    Status,
     raise_status,
     with_location,
 )
@@ -26,6 +27,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import GUESSED, Kinds, given_kind
 from fastpack.formats.protocols import ShardPlan
+from fastpack.formats.salvage import Damage, FindUnreadable, Survey
 from fastpack.formats.span_container import SpanContainer
 from fastpack.formats.tfrecord.columns import BytesColumn, NumberColumn
 from fastpack.formats.tfrecord.damaged import UndamagedRecords
@@ -36,20 +38,19 @@ from fastpack.formats.tfrecord.feature_names import (
     public_names,
     with_escapes,
 )
-from fastpack.formats.tfrecord.scan import Window, windows
+from fastpack.formats.tfrecord.scan import Window, windows_of
 from fastpack.formats.tfrecord.writer import TfRecordWriter, refuse_fields
 
 _KINDS_OF_BYTES = ("image", "mask", "bytes", "text")
-# The kernels' statuses: see src_cython/kernels/status.h.
-_TOO_MANY, _WRONG_KIND = 6, 16
 
 
 class TfRecordContainer(SpanContainer):
     name = "tfrecord"
+    title = "TFRecord"
     suffixes: tuple[str, ...] = (".tfrecord", ".tfrecords", ".tfrec", ".record")
 
-    def recognises(self, head: bytes) -> bool:
-        """A good first header: a length whose checksum holds."""
+    def recognizes(self, head: bytes) -> bool:
+        """Return True for a first header whose checksum holds."""
         if len(head) < 12:
             return False
         failure = scan(head[:12], 2**63, record_limit=2**63)[-1]
@@ -90,37 +91,56 @@ class TfRecordContainer(SpanContainer):
         kinds: Kinds,
         fields: Collection[str] | None = None,
     ) -> Index:
-        shard = self.shard(path)  # before it is read: what replaces the file is another one
         table = _Table(path, limits, kinds, fields)
-        for window in windows(path, check, limits):
-            if progress:
-                progress(window.base)
-            table.add(window)
+        with self.opened(path) as (file, shard):
+            for window in windows_of(file, shard.size, path, check, limits):
+                if progress:
+                    progress(window.base)
+                table.add(window)
         return table.index(shard)
 
     def index_damaged(
         self, path: Path, limits: Limits = DEFAULT_LIMITS, kinds: Kinds = GUESSED
     ) -> Index:
-        shard, records, table = (
-            self.shard(path),
-            UndamagedRecords(path, limits),
-            _Table(path, limits, kinds),
-        )
+        shard = self.shard(path)
+        records, table = UndamagedRecords(path, limits), _Table(path, limits, kinds)
         for window in records.whole():
             table.add(window)
         return records.with_lost(table.index(shard))
+
+    def write_offsets(self, path: Path, output: Path) -> int:
+        from fastpack.formats.tfrecord.idx import write_offsets  # late: few files need it
+
+        return write_offsets(path, output)
+
+    def survey(
+        self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
+    ) -> Survey:
+        from fastpack.formats.tfrecord.salvage import survey  # late: few files are damaged
+
+        return survey(self, path, saved, limits)
+
+    def copy_whole(
+        self,
+        path: Path,
+        output: Path,
+        saved: Index | None,
+        limits: Limits,
+        progress: BytesDone | None = None,
+    ) -> tuple[int, tuple[Damage, ...]]:
+        from fastpack.formats.tfrecord.repair import copy_whole
+
+        return copy_whole(path, output, saved, limits, progress)
 
 
 TFRECORD = TfRecordContainer()
 
 
-# Indexing: the file goes by in windows of whole records.
-
-
 class _Table:
-    """Collects what the windows of one file hold, feature by feature.
+    """Collects the features of one file, window by window.
 
-    - fields: those that are wanted. A feature that is not may hold lists of several kinds, and is left out then.
+    - fields: the wanted fields; None stands for all. Another feature is left out if its lists have
+      several kinds.
     """
 
     def __init__(
@@ -137,13 +157,12 @@ class _Table:
 
     def add(self, window: Window) -> None:
         while failure := self._features.add(window.data, window.offsets, window.lengths):
-            if failure[0] != _WRONG_KIND or not self._leaves_out_odd_one():
+            if failure[0] != Status.WRONG_KIND or not self._leaves_out_odd_one():
                 self._raise(failure, window)
         for number in range(len(self._features)):
             kind = self._features.kind(number)
-            if kind != self._wire_kinds.get(
-                number, "absent"
-            ):  # new, or its lists were empty and of another kind
+            # The feature is new, or its lists were empty and of another kind.
+            if kind != self._wire_kinds.get(number, "absent"):
                 column = self._column(self._features.name(number), kind)
                 column.skip(self._num_records)
                 self._columns[number], self._wire_kinds[number] = column, kind
@@ -152,7 +171,7 @@ class _Table:
         self._num_records += len(window.offsets)
 
     def _leaves_out_odd_one(self) -> bool:
-        """Leaves out the feature that has lists of several kinds, if it is not wanted."""
+        """Leave out the feature that has lists of several kinds, if it is not wanted."""
         number = self._features.odd_one
         if number is None or self._fields is None:
             return False
@@ -165,9 +184,9 @@ class _Table:
         return True
 
     def _column(self, name: str, wire_kind: str) -> NumberColumn | BytesColumn:
-        given, is_list = (
-            given_kind(self._kinds, name, self._field_name(name)) if self._kinds else (None, False)
-        )
+        given, is_list = None, False
+        if self._kinds:
+            given, is_list = given_kind(self._kinds, name, self._field_name(name))
         if wire_kind != "bytes":
             return NumberColumn(name, wire_kind, is_list=is_list)
         if given is None and public_name(name) in ("key", CLASS_NAME):
@@ -186,27 +205,23 @@ class _Table:
     def _raise(self, failure: Any, window: Window) -> NoReturn:
         status, _, row, offset, message = failure
         location = Location(self._path, int(window.record_numbers[row]), window.base + offset)
-        if status == _TOO_MANY:
-            raise LimitError(
-                with_location(
-                    f"{message}, {self._limits.max_features}; raise max_features if they are real",
-                    location,
-                )
-            )
-        odd = self._features.odd_one
-        raise_status(
-            status, message if odd is None else f"{self._features.name(odd)}: {message}", location
-        )
+        if status == Status.RECORD_LIMIT:
+            message = f"{message}, {self._limits.max_features}"
+            remedy = "raise max_features if they are real"
+            raise LimitError(with_location(f"{message}; {remedy}", location))
+        if (odd := self._features.odd_one) is not None:
+            message = f"{self._features.name(odd)}: {message}"
+        raise_status(status, message, location)
 
     def index(self, shard: Shard) -> Index:
         if not self._num_records:
-            raise NoRecordsError(
-                with_location("the file has no records; pack it again", Location(self._path))
-            )
+            message = "the file has no records; pack it again"
+            raise NoRecordsError(with_location(message, Location(self._path)))
         features = {column.name: column for column in self._columns.values()}
         if len(features) < len(self._columns):
-            message = "two names of features are the same once bytes that are not UTF-8 are escaped; write the file with other names"
-            raise FormatError(with_location(message, Location(self._path)))
+            message = "two names of features are equal after bytes that are not UTF-8 are escaped"
+            remedy = "write the file with other names"
+            raise FormatError(with_location(f"{message}; {remedy}", Location(self._path)))
         named = {public: features[name] for name, public in public_names(features).items()}
         fields = [column.field(public) for public, column in named.items()]
         columns = {f.name: named[f.name].column(f) for f in fields if not f.is_blob}

@@ -1,6 +1,7 @@
-"""Sifted: the records of a TFRecord, of which those are lost that differ from their checksums or are not Examples.
+"""Indexes a TFRecord with damaged records, which are marked as lost.
 
-The checksum covers all of a record, so nothing is known of a lost one but where it is.
+A record is lost if it differs from its checksum or is not an Example. The checksum covers all of a
+record, so only the offset of a lost one is known.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class UndamagedRecords:
-    """The records of one file."""
+    """The records of one file, whole and lost."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self._path, self._limits = path, limits
@@ -30,7 +31,10 @@ class UndamagedRecords:
         self._lost: list[npt.NDArray[Any]] = []
 
     def whole(self) -> Iterator[Window]:
-        """The whole ones; the others are noted. Raises for damaged frames, as behind these nobody knows where a record begins."""
+        """Yield the whole records and note the others.
+
+        Raises an error for a damaged frame, since no record can be found after it.
+        """
         self._statuses, self._lost = [], []
         for window in windows(self._path, False, self._limits):
             statuses = window.statuses()
@@ -39,7 +43,10 @@ class UndamagedRecords:
             yield window.take(statuses == 0)
 
     def with_lost(self, index: Index) -> Index:
-        """The index of all records, from that of the whole ones. Those that are lost have 0 for a number, and empty texts and blobs."""
+        """Return the index of all records, from that of the whole ones.
+
+        Lost records have 0 as numbers, and empty texts and blobs.
+        """
         statuses = np.concatenate(self._statuses)
         are_whole = statuses == 0
         spans = {name: _spread(found, are_whole) for name, found in index.spans.items()}
@@ -58,7 +65,7 @@ class UndamagedRecords:
 
 
 def _spans_of(window: Window) -> npt.NDArray[Any]:
-    """The empty blob at the beginning of each record."""
+    """Return the empty blob at the beginning of each record, SPAN (n,)."""
     spans = np.zeros(len(window.offsets), SPAN)
     spans["offset"] = spans["record_offset"] = window.offsets + np.uint64(window.base)
     spans["record_length"], spans["crc32c"] = window.lengths, window.crcs
@@ -66,7 +73,7 @@ def _spans_of(window: Window) -> npt.NDArray[Any]:
 
 
 def _spread(column: Column, are_whole: Mask) -> Any:
-    """The values of the whole records in their places, and nothing in those of the others."""
+    """Insert 0 or an empty value for each lost record."""
     if isinstance(column, Ragged):
         return type(column)(column.values, offsets_of(_spread(column.lengths, are_whole)))
     spread = np.zeros(len(are_whole), column.dtype)

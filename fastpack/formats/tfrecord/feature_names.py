@@ -1,19 +1,19 @@
-"""What features of TFRecord files are called: in the file, and by users; and class names, for which TFRecord has no place."""
+"""Names of a TFRecord's features, for users and in the file; and class names in records."""
 
 from collections.abc import Collection
 
 import numpy as np
 
 from fastpack.core.ragged import Ragged, Text, flat_values
-from fastpack.core.schema import Schema, free_name
+from fastpack.core.schema import Schema, free_name, usual_rank
 from fastpack.files.escapes import escaped_bytes
 from fastpack.formats.index.arrays import Column
 
-# TFRecord has no place for facts about the whole file, so each record names its class.
+# TFRecord has no header for the whole file, so each record names its class.
 CLASS_NAME = "class_name"
-# Labels from here on are no numbers of classes.
+# Larger labels are not numbers of classes.
 MAX_CLASSES = 2**20
-# What other writers call our fields.
+# Names that other writers give to the usual fields.
 _ALIASES = {
     "image/encoded": "image",
     "image_raw": "image",
@@ -24,44 +24,36 @@ _ALIASES = {
     "filename": "key",
     "": "unnamed",
 }
-_USUAL = ("image", "label", "key")
-# Rows whose class names are compared at one time.
+# Rows whose class names are compared at once.
 _COMPARED = 2**14
 
 
 def public_name(name: str) -> str:
-    """What users call a feature that has its usual name, or one of another writer's."""
+    """Return the usual name of a feature that has it, or that has an alias for it."""
     return _ALIASES.get(name, name)
 
 
 def public_names(names: Collection[str]) -> dict[str, str]:
-    """What users call each feature of a file, no two of them alike; the usual ones first."""
+    """Return feature -> unique name for users, the usual names first."""
     public: dict[str, str] = {}
     for name in sorted(names):
         alias = public_name(name)
         is_taken = alias in names or alias in public.values()
         public[name] = free_name(alias, names) if not name else name if is_taken else alias
-    return dict(
-        sorted(
-            public.items(),
-            key=lambda item: (_USUAL.index(item[1]) if item[1] in _USUAL else len(_USUAL), item[1]),
-        )
-    )
+    return dict(sorted(public.items(), key=lambda item: (usual_rank(item[1]), item[1])))
 
 
 def with_escapes(column: Column) -> Column:
-    """Texts as keys and class names are in all formats: bytes that are not UTF-8 are escaped."""
+    """Escape bytes that are not UTF-8, as keys and class names of all formats are."""
     if isinstance(column, Text):
         return escaped_bytes(column)
-    return (
-        Ragged(with_escapes(column.values), column.offsets)
-        if isinstance(column, Ragged)
-        else column
-    )
+    if isinstance(column, Ragged):
+        return Ragged(with_escapes(column.values), column.offsets)
+    return column
 
 
 def names_classes(schema: Schema) -> bool:
-    """Whether we write the name of its class into each record, or the names of a list of labels."""
+    """Return True if the writer adds class names to each record, next to its label or labels."""
     if not schema.class_names or "label" not in schema or CLASS_NAME in schema:
         return False
     return schema["label"].kind == "int" and (
@@ -70,16 +62,16 @@ def names_classes(schema: Schema) -> bool:
 
 
 def _are_parallel(labels: Ragged, names: Column | None) -> bool:
-    """Whether each list of labels has as many names; lists of one name are single names."""
+    """Return True if each list of labels has as many names; single names count as lists."""
     if isinstance(names, Text):
         return bool((labels.lengths == 1).all())
     return isinstance(names, Ragged) and np.array_equal(labels.offsets, names.offsets)
 
 
 def fold_class_names(columns: dict[str, Column]) -> tuple[str, ...]:
-    """Turns the column of class names into one list, when each label has one name; then drops the column.
+    """Replace the column of class names by one list, if each label has one name.
 
-    Negative labels are of no class, and have no name.
+    Negative labels have no class, and must have no name.
     """
     of_rows, names_of_rows = columns.get("label"), columns.get(CLASS_NAME)
     if type(of_rows) is Ragged and not _are_parallel(of_rows, names_of_rows):

@@ -1,4 +1,4 @@
-"""The text that DALI's tfrecord2idx and vahidk/tfrecord keep beside a TFRecord: a line "offset size" for each record.
+"""The .idx text of DALI and vahidk/tfrecord: a line "offset size" for each record.
 
 https://docs.nvidia.com/deeplearning/dali/user-guide/docs/ (fn.readers.tfrecord, index_path);
 https://github.com/vahidk/tfrecord (tools/tfrecord2idx).
@@ -13,16 +13,15 @@ import numpy.typing as npt
 from fastpack.core.limits import DEFAULT_LIMITS
 from fastpack.errors import FormatError, Location, from_os_error, with_location
 from fastpack.files.atomic import atomic_write
-from fastpack.formats.tfrecord.scan import windows
+from fastpack.formats.tfrecord.scan import FRAME_BYTES, HEADER_BYTES, windows
 
-_FRAME_BYTES = 16  # around each record: its length, and two checksums
-_HEADER_BYTES = 12
+_NO_LIST = "this is not a list of records; each line must be an offset and a size"
 
 
 def write_offsets(tfrecord: str | os.PathLike[str], output: str | os.PathLike[str]) -> int:
-    """Writes where each record of a TFRecord begins and how long it is with its frame; gives the number of records.
+    """Write the offset and the size of each record of a TFRecord; return their number.
 
-    Raises what damaged files raise, and UnreadableFileError.
+    Sizes include the frame. Raises what damaged files raise, and UnreadableFileError.
 
     >>> write_offsets(getfixture("digits"), getfixture("tmp_path") / "digits.idx")
     10
@@ -36,9 +35,9 @@ def write_offsets(tfrecord: str | os.PathLike[str], output: str | os.PathLike[st
 def read_offsets(
     tfrecord: str | os.PathLike[str], text: str | os.PathLike[str]
 ) -> npt.NDArray[np.int64]:
-    """The numbers of the records that such a text lists, in its order, (n,): what `Reader.take` takes.
+    """Return the numbers (n,) of the records that a text lists, in its order, for `Reader.take`.
 
-    Raises FormatError when a line is no record of the file.
+    Raises FormatError if a line is not a record of the file.
     """
     offsets, sizes = _frames(Path(tfrecord))
     listed = _parse(Path(text))
@@ -49,8 +48,9 @@ def read_offsets(
     )
     if not found.all():
         line = int(np.argmin(found))
-        message = f"line {line + 1} is no record of {tfrecord}; write the text again with `fastpack index --offsets`"
-        raise FormatError(with_location(message, Location(text)))
+        message = f"line {line + 1} is not a record of {tfrecord}"
+        remedy = "rebuild the text with `fastpack index --offsets`"
+        raise FormatError(with_location(f"{message}; {remedy}", Location(text)))
     return numbers.astype(np.int64)
 
 
@@ -62,22 +62,14 @@ def _parse(text: Path) -> npt.NDArray[np.int64]:
     except OSError as error:
         raise from_os_error(error, "read", text) from error
     except (ValueError, OverflowError) as error:
-        raise FormatError(
-            with_location(
-                "this is no list of records: each line must be an offset and a size", Location(text)
-            )
-        ) from error
+        raise FormatError(with_location(_NO_LIST, Location(text))) from error
     if len(listed) != len(pairs):
-        raise FormatError(
-            with_location(
-                "this is no list of records: each line must be an offset and a size", Location(text)
-            )
-        )
+        raise FormatError(with_location(_NO_LIST, Location(text)))
     return listed
 
 
 def _frames(tfrecord: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Where each record's frame begins, and how long it is."""
+    """Return the offset and the size of each record's frame."""
     pieces = [
         (window.offsets + np.uint64(window.base), window.lengths)
         for window in windows(tfrecord, False, DEFAULT_LIMITS)
@@ -87,4 +79,4 @@ def _frames(tfrecord: Path) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64
     offsets, lengths = (
         np.concatenate(arrays).astype(np.int64) for arrays in zip(*pieces, strict=True)
     )
-    return offsets - _HEADER_BYTES, lengths + _FRAME_BYTES
+    return offsets - HEADER_BYTES, lengths + FRAME_BYTES

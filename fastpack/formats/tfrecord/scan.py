@@ -1,10 +1,10 @@
-"""Windows: a TFRecord goes by in pieces of whole records."""
+"""Windows: reads a TFRecord in pieces of whole records."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +13,17 @@ from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.features import Features
 from fastpack._native.tfrecord import scan
 from fastpack.core.limits import Limits
-from fastpack.errors import Location, Status, from_os_error, raise_status
+from fastpack.errors import Location, Status, os_errors_at, raise_status
 
-# The kernels' statuses: see src_cython/kernels/status.h.
-BAD_DATA_CRC, BAD_PROTO = 5, 7
+# Bytes of a record before its data, and around them.
+HEADER_BYTES, FRAME_BYTES = 12, 16
 _PARSED_RECORDS = 256
-_WINDOW_BYTES = 8 * 2**20  # as pack.py has its batches, and for the same reason
+_WINDOW_BYTES = 8 * 2**20  # large enough that Python's work for a window does not matter
 
 
 @dataclass
 class Window:
-    """Whole records that lie in `data`, which begins at byte `base` of the file."""
+    """Whole records in `data`, which begins at byte `base` of the file."""
 
     data: npt.NDArray[np.uint8]
     base: int
@@ -33,7 +33,7 @@ class Window:
     crcs: npt.NDArray[np.uint32]
 
     def take(self, rows: npt.NDArray[np.bool_]) -> "Window":
-        """Some of the records."""
+        """Return the window with these records only."""
         return Window(
             self.data,
             self.base,
@@ -44,55 +44,58 @@ class Window:
         )
 
     def statuses(self) -> npt.NDArray[np.uint8]:
-        """What is wrong with each record: 0, or the kernels' status of one that differs from its checksum or is not an Example."""
+        """Return a status for each record.
+
+        It is 0 for a whole record, BAD_DATA_CRC for one that differs from its checksum, and
+        BAD_PROTO for one that is not an Example.
+        """
         bounds = np.zeros(2 * len(self.offsets) + 1, np.int64)
         bounds[1::2], bounds[2::2] = self.offsets, self.offsets + self.lengths
-        statuses = np.where(
-            crc32c_rows(self.data, bounds)[1::2] == self.crcs, 0, BAD_DATA_CRC
-        ).astype(np.uint8)
-        whole = np.flatnonzero(statuses == 0)
-        statuses[whole[~are_examples(self.data, self.offsets[whole], self.lengths[whole])]] = (
-            BAD_PROTO
-        )
+        is_whole = crc32c_rows(self.data, bounds)[1::2] == self.crcs
+        statuses = np.where(is_whole, 0, Status.BAD_DATA_CRC).astype(np.uint8)
+        whole = np.flatnonzero(is_whole)
+        is_example = are_examples(self.data, self.offsets[whole], self.lengths[whole])
+        statuses[whole[~is_example]] = Status.BAD_PROTO
         return statuses
 
 
 def are_examples(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.uint64], lengths: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.bool_]:
-    """Which of these records of `data` are a tf.train.Example, (n,)."""
+    """Return which of these records of `data` are a tf.train.Example, (n,)."""
     sound = np.ones(len(offsets), np.bool_)
-    # A pass ends at the first bad record and costs as much as the rest is long, so it takes a few records.
+    # A pass ends at the first bad record, and its cost grows with the rest: so it is short.
     for first in range(0, len(offsets), _PARSED_RECORDS):
         end = first + _PARSED_RECORDS
         while failure := Features(len(data)).add(data, offsets[first:end], lengths[first:end]):
             first += failure[2] + 1
-            sound[first - 1] = failure[0] != BAD_PROTO
+            sound[first - 1] = failure[0] != Status.BAD_PROTO
     return sound
 
 
 def windows(path: Path, check: bool, limits: Limits) -> Iterator[Window]:
-    """All records of a file. With `check`, the first that differs from its checksum is an error; a damaged frame always is."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            yield from _scan_windows(file, size, path, check, limits)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise from_os_error(error, "read", path) from error
+    """Yield all records of a file, as `windows_of` does."""
+    with os_errors_at(path, "read"), open(path, "rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        yield from windows_of(file, size, path, check, limits)
 
 
-def _scan_windows(
-    file: Any, size: int, path: Path, check: bool, limits: Limits
+def windows_of(
+    file: FileIO, size: int, path: Path, check: bool, limits: Limits
 ) -> Iterator[Window]:
+    """Yield all records of an open file.
+
+    Raises an error for a damaged frame and, with `check`, for the first record that differs from
+    its checksum.
+    """
     base, num_records, window_bytes = 0, 0, min(_WINDOW_BYTES, size)
-    memory = np.empty(0, np.uint8)  # of all windows: what is kept of one is copied from it
+    memory = np.empty(0, np.uint8)  # all windows share it: columns copy what they keep
     while base < size:
         if len(memory) < window_bytes:
             memory = np.empty(window_bytes, np.uint8)
         data = memory[: min(window_bytes, size - base)]
-        _read_into(file, data, base, path)
+        with os_errors_at(path, "read"):
+            _read_into(file, data, base, path)
         offsets, lengths, crcs, consumed, wanted, failure = scan(
             data, size - base, record_limit=limits.max_record_bytes, check=check
         )
@@ -104,7 +107,7 @@ def _scan_windows(
         window_bytes = max(_WINDOW_BYTES, wanted)
 
 
-def _read_into(file: Any, data: npt.NDArray[np.uint8], offset: int, path: Path) -> None:
+def _read_into(file: FileIO, data: npt.NDArray[np.uint8], offset: int, path: Path) -> None:
     file.seek(offset)
     left = data.data
     while left:

@@ -1,4 +1,4 @@
-"""Writes TFRecord: batches serialised as tf.train.Example records, framed, each in its place.
+"""Writes TFRecord: batches serialized as framed tf.train.Example records.
 
 Framing: https://www.tensorflow.org/tutorials/load_data/tfrecord (TFRecords format details).
 """
@@ -37,10 +37,10 @@ from fastpack.formats.tfrecord.feature_names import (
     names_classes,
     public_names,
 )
+from fastpack.formats.tfrecord.scan import FRAME_BYTES, HEADER_BYTES
 from fastpack.images.batch import Batch
 from fastpack.images.headers import ProbedFiles
 
-_FRAME_HEADER, _FRAME_BYTES = 12, 16
 _DTYPES = {"int": "int64", "float": "float32"}
 _WIRE_KINDS = {
     "image": "bytes",
@@ -53,21 +53,16 @@ _WIRE_KINDS = {
 
 
 class TfRecordWriter(Writer["Records"]):
-    """Serialises batches side by side, and writes one behind the other.
+    """Serializes batches in any thread, and writes them one after the other.
 
-    Images are not copied: their record is written around them, from where they lie.
+    Images are not copied: the OS gathers records from the images and the bytes around them.
     """
 
     def __init__(self, path: Path, plan: ShardPlan, num_workers: int | None) -> None:
-        if plan.layout == "pixels":
-            raise SchemaError(
-                "TFRecord holds encoded images; choose HDF5 for pixels, or leave the layout out"
-            )
         self._path, self._schema, self._num_workers = path, plan.schema, num_workers
-        self._rounds_floats = plan.float64 == "round"
-        self._class_names = Text.of(
-            [*self._schema.class_names, ""]
-        )  # the last for labels without a name
+        self._rounds_floats = plan.options.float64 == "round"
+        # The last name is that of labels without one.
+        self._class_names = Text.of([*self._schema.class_names, ""])
         self._facts = _Facts(path.parent, plan.schema)
         self._end = self._num_records = 0
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -100,7 +95,7 @@ class TfRecordWriter(Writer["Records"]):
         return Records(frames, columns)
 
     def _held(self, field: Field, values: Any) -> Any:
-        """As TFRecord holds them: 64-bit integers and 32-bit floats."""
+        """Return values as TFRecord holds them: 64-bit integers and 32-bit floats."""
         if field.is_blob or field.kind == "text":
             return values
         flat = flat_values(values) if isinstance(values, Ragged) else np.asarray(values)
@@ -127,16 +122,14 @@ class TfRecordWriter(Writer["Records"]):
 
     def close(self) -> Index | None:
         if not self._num_records:
-            raise EmptySourceError(
-                with_location(
-                    "no records were written; a TFRecord needs one at least", Location(self._path)
-                )
-            )
+            message = "no records were written; a TFRecord needs at least one"
+            raise EmptySourceError(with_location(message, Location(self._path)))
         self._close_file()
         shard = Shard.of(self._path, "tfrecord")
         if shard.size != self._end:
-            message = f"the file has {shard.size} bytes, and {self._end} were written; has another program written to it?"
-            raise CorruptRecordError(with_location(message, Location(self._path)))
+            message = f"the file has {shard.size} bytes, and {self._end} were written"
+            remedy = "stop another program that writes to it, or check the disk"
+            raise CorruptRecordError(with_location(f"{message}; {remedy}", Location(self._path)))
         return self._facts.index(shard)
 
     def abandon(self) -> None:
@@ -151,41 +144,40 @@ class TfRecordWriter(Writer["Records"]):
 
 @dataclass(frozen=True)
 class Records:
-    """A batch as records, and what they hold, by the names in the file."""
+    """A batch as records, and the columns in them, by their names in the file."""
 
     frames: ExampleFrames
     columns: dict[str, Any]
 
 
 def refuse_fields(schema: Schema) -> None:
-    """Raises SchemaError for what a TFRecord cannot hold, before anything is written."""
+    """Raise SchemaError for a field that a TFRecord cannot hold."""
     for field in schema.fields:
         if field.kind not in _WIRE_KINDS:
             message = f"TFRecord cannot hold {field.name!r}, arrays of {field.shape}; choose HDF5"
-            raise SchemaError(
-                f"{message}, or leave it out with fields=..."
-                if field != schema.image_field
-                else message
-            )
+            is_main = field == schema.image_field
+            raise SchemaError(message if is_main else f"{message}, or leave it out with fields=...")
     _refuse_taken_names(schema)
 
 
 def _refuse_taken_names(schema: Schema) -> None:
-    """Raises SchemaError where readers of the file would take a field for another one, by its name in the file."""
+    """Raise SchemaError if a field's name in the file makes readers take it for another field."""
     written = {field.source_name: field.name for field in schema.fields} | (
         {CLASS_NAME: CLASS_NAME} if names_classes(schema) else {}
     )
     fields = {field.name for field in schema.fields} | {"image", "label", "key", CLASS_NAME}
     for stored, read in public_names(written).items():
         if read != written[stored] and read in fields:
-            message = f"a TFRecord's feature {stored!r} is read as {read!r}, and it would hold the field {written[stored]!r}"
-            raise SchemaError(
-                f"{message}; choose another name for it with names=..., or leave it out with fields=..."
+            message = (
+                f"a TFRecord's feature {stored!r} is read as {read!r}, "
+                f"and it would hold the field {written[stored]!r}"
             )
+            remedy = "choose another name with names=..., or leave it out with fields=..."
+            raise SchemaError(f"{message}; {remedy}")
 
 
 def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
-    """(name, kind, values, offsets of bytes values, offsets of rows), as ExampleFrames takes them."""
+    """Return a column for ExampleFrames: name, kind, values, offsets of values and of rows."""
     if kind not in _WIRE_KINDS:
         raise SchemaError(f"TFRecord cannot hold {name!r}, of the kind {kind!r}; choose HDF5")
     wire_kind = _WIRE_KINDS[kind]
@@ -196,18 +188,16 @@ def _wire_column(name: str, kind: str, values: Any) -> tuple[Any, ...]:
     if isinstance(values, Ragged):
         return name, wire_kind, values.values, None, values.offsets
     flat = np.asarray(values)
-    rows = (
-        None
-        if flat.ndim == 1
-        else np.arange(len(flat) + 1, dtype=np.int64) * int(np.prod(flat.shape[1:]))
-    )
+    if flat.ndim == 1:
+        return name, wire_kind, flat, None, None
+    rows = np.arange(len(flat) + 1, dtype=np.int64) * int(np.prod(flat.shape[1:]))
     return name, wire_kind, flat.reshape(-1), None, rows
 
 
 class _Facts:
-    """What the index shall know of the records, kept as they are written, so that the file need not be read again.
+    """The contents of an index, collected while records are written.
 
-    Nothing is kept of records with lists, which are indexed once the file is complete.
+    So the complete file need not be indexed. Nothing is collected for records with lists.
     """
 
     def __init__(self, folder: Path, schema: Schema) -> None:
@@ -216,13 +206,13 @@ class _Facts:
         if names_classes(schema):
             self._kinds[CLASS_NAME] = "text"
         self._public = public_names(self._kinds)
-        self._labels: set[int] = set()  # those that occur, where we name their classes
+        self._labels: set[int] = set()  # those that occur, if records name their classes
         self._columns, self._spans, self._infos = Spools(folder), Spools(folder), Spools(folder)
         self._record_numbers = Spool(folder, np.int64)
         self._are_enough = not any(field.is_list for field in schema.fields)
 
     def add(self, piece: Records, begin: int) -> None:
-        """Records that were written from byte `begin` on."""
+        """Add records that begin at byte `begin` of the file."""
         self._are_enough = self._are_enough and self._are_plain(piece)
         if not self._are_enough:
             self.close()
@@ -240,26 +230,21 @@ class _Facts:
         )
         self._infos.append({self._public[name]: columns[name].probed[0] for name in images})
         for i, name in enumerate(blobs):
-            self._spans.append(
-                {
-                    self._public[name]: _spans(
-                        frames, frames.places[:, i], columns[name].lengths, begin
-                    )
-                }
-            )
+            spans = _spans(frames, frames.places[:, i], columns[name].lengths, begin)
+            self._spans.append({self._public[name]: spans})
         first = len(self._record_numbers)
         self._record_numbers.append(np.arange(first, first + len(frames.crcs)))
 
     @property
     def _folded(self) -> set[str]:
-        """The names of classes stand in each record, and once in the index."""
+        """Columns of records that the index stores in its schema: the class names."""
         return {CLASS_NAME} if names_classes(self._schema) else set()
 
     def _are_plain(self, piece: Records) -> bool:
         return all(self._is_plain(name, values) for name, values in piece.columns.items())
 
     def _is_plain(self, name: str, values: Any) -> bool:
-        """One value in each record; and labels whose classes' names the indexer would fold."""
+        """Return True for one value a record, and labels whose class names the indexer folds."""
         if isinstance(values, Ragged):
             return isinstance(values.values, np.ndarray) and self._kinds[name] not in _DTYPES
         if self._folded and name == self._schema["label"].source_name:
@@ -268,7 +253,7 @@ class _Facts:
         return bool(values.ndim == 1)
 
     def index(self, shard: Shard) -> Index | None:
-        """What the indexer would find in the file; None where that depends on more than we know here."""
+        """Return the index that the indexer would build, or None if the records do not suffice."""
         if not self._are_enough:
             return None
         columns = self._columns.whole()
@@ -279,13 +264,9 @@ class _Facts:
             for name, public in self._public.items()
             if public in columns or public in spans
         )
-        schema, shard_numbers = (
-            Schema(fields, class_names),
-            np.zeros(len(record_numbers), np.uint32),
-        )
-        return Index(
-            (shard,), schema, shard_numbers, record_numbers, columns, spans, self._infos.whole()
-        )
+        numbers = np.zeros(len(record_numbers), np.uint32), record_numbers
+        schema, infos = Schema(fields, class_names), self._infos.whole()
+        return Index((shard,), schema, *numbers, columns, spans, infos)
 
     def _field(self, name: str, public: str) -> Field:
         kind = self._kinds[name]
@@ -294,7 +275,7 @@ class _Facts:
         )
 
     def _class_names(self) -> tuple[str, ...]:
-        """Of the labels that occur, as the records tell."""
+        """Return the names of labels that occur in records, "" for others."""
         names = self._schema.class_names
         return tuple(
             names[label] if label in self._labels and label < len(names) else ""
@@ -307,19 +288,22 @@ class _Facts:
 
 
 def _as_read(values: Column) -> Column:
-    """TFRecord knows 64-bit integers and 32-bit floats."""
+    """Return values as a reader gets them: 64-bit integers and 32-bit floats."""
     if isinstance(values, Ragged):
         return values
     return values.astype(np.float32 if values.dtype.kind == "f" else np.int64)
 
 
 def _spans(
-    frames: ExampleFrames, places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], begin: int
+    frames: ExampleFrames,
+    offsets: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    begin: int,
 ) -> npt.NDArray[Any]:
-    """Of blobs at `places` in records that begin at byte `begin`."""
-    spans = np.zeros(len(places), SPAN)
-    spans["offset"], spans["length"] = places + begin, lengths
-    spans["record_offset"] = frames.offsets[:-1] + (begin + _FRAME_HEADER)
-    spans["record_length"] = np.diff(frames.offsets) - _FRAME_BYTES
+    """Return SPAN (n,) of blobs at these offsets in records that begin at byte `begin`."""
+    spans = np.zeros(len(offsets), SPAN)
+    spans["offset"], spans["length"] = offsets + begin, lengths
+    spans["record_offset"] = frames.offsets[:-1] + (begin + HEADER_BYTES)
+    spans["record_length"] = np.diff(frames.offsets) - FRAME_BYTES
     spans["crc32c"] = frames.crcs
     return spans

@@ -1,4 +1,4 @@
-"""`check=True` compares uncompressed pixels with their checksums when they are read; reading alone does not."""
+"""`check=True` compares uncompressed pixels with their checksums on reading."""
 
 import os
 
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.errors import CorruptRecordError, OptionError
+from fastpack.sources import ImageFiles
 from tests.support.images import photo
 
 

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, Text
+from fastpack import PackOptions
 from fastpack._native.crc32c import crc32c
+from fastpack.core import Text
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import SchemaError
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, photo, read_pillow, read_upright, resized, save
 
 FILES = [
@@ -25,7 +27,7 @@ FILES += ["owl/a.JPG", "owl/b.bmp", "owl/c.tiff", "owl/d.jpg"]
 LABELS = [0] * 4 + [1] * 4 + [2] * 4
 
 
-# What fastpack writes
+# Files of fastpack, read by h5py
 
 
 def test_h5py_reads_the_encoded_layout(photo_folder, tmp_path):
@@ -98,7 +100,7 @@ def test_further_columns_are_datasets(photo_folder, tmp_path):
         assert f["caption"].asstr()[:].tolist() == list(columns["caption"])
 
 
-# What plain h5py writes
+# Files of h5py, read by fastpack
 
 
 IMAGES = np.stack([photo(24, 18, seed=seed) for seed in range(7)])
@@ -264,7 +266,9 @@ def test_the_snippets_reader_reads_what_create_hdf5_writes(tmp_path):
     paths = [tmp_path / f"{i}.jpg" for i in range(6)]
     for seed, path in enumerate(paths):
         path.write_bytes(jpeg(50 + seed, 70, seed=seed))
-    fastpack.create_hdf5(paths, [5, 4, 3, 2, 1, 0], tmp_path / "x.h5", size=(32, 48))
+    fastpack.packing.snippets.create_hdf5(
+        paths, [5, 4, 3, 2, 1, 0], tmp_path / "x.h5", size=(32, 48)
+    )
     with h5py.File(tmp_path / "x.h5", "r") as f:
         images, labels = f["images"][:], f["labels"][:]
     assert labels.tolist() == [5, 4, 3, 2, 1, 0]
@@ -272,17 +276,19 @@ def test_the_snippets_reader_reads_what_create_hdf5_writes(tmp_path):
         np.abs(i.astype(int) - resized(read_pillow(p.read_bytes()), 32, 48)).max() <= 1
         for i, p in zip(images, paths, strict=True)
     )
-    read_images, read_labels = fastpack.read_hdf5(tmp_path / "x.h5")
+    read_images, read_labels = fastpack.packing.snippets.read_hdf5(tmp_path / "x.h5")
     assert (read_images == images).all()
     assert (read_labels == labels).all()
 
 
 def test_read_hdf5_reads_the_snippets_file(tmp_path):
-    images, labels = fastpack.read_hdf5(write_with_h5py(tmp_path / "x.h5", IMAGES, np.arange(7)))
+    images, labels = fastpack.packing.snippets.read_hdf5(
+        write_with_h5py(tmp_path / "x.h5", IMAGES, np.arange(7))
+    )
     assert (images == IMAGES).all()
     assert labels.tolist() == list(range(7))
 
 
 def test_read_hdf5_says_what_is_missing(tmp_path):
     with pytest.raises(SchemaError, match=r"labels.*x\.h5"):
-        fastpack.read_hdf5(write_with_h5py(tmp_path / "x.h5", IMAGES))
+        fastpack.packing.snippets.read_hdf5(write_with_h5py(tmp_path / "x.h5", IMAGES))

@@ -1,4 +1,4 @@
-"""Rows of variable length, found in the file's heap by ourselves, are what HDF5's library reads; and no damage sends us astray."""
+"""Rows of variable length that fastpack finds in the file's heap, compared with HDF5's library."""
 
 import h5py
 import numpy as np
@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
+from fastpack.sources import ImageFiles
 from tests.support.damage import in_place
+from tests.support.extent import num_examples
 from tests.support.images import jpeg
 from tests.support.subprocesses import run_python
 
@@ -20,7 +22,7 @@ TEXT = h5py.string_dtype()
 
 @st.composite
 def files(draw):
-    """What create_dataset takes, lengths of the rows, and which of them are written, in which order."""
+    """Draws arguments of create_dataset, lengths of rows, and the rows to write, in order."""
     num_rows = draw(st.integers(1, 40))
     lengths = draw(
         st.lists(
@@ -49,7 +51,7 @@ def files(draw):
     }
 
 
-@settings(max_examples=100)
+@settings(max_examples=num_examples(100))
 @given(layout=files())
 def test_rows_are_what_h5py_reads(tmp_path_factory, layout):
     path, num_rows = tmp_path_factory.mktemp("rows") / "x.h5", len(layout["lengths"])
@@ -104,7 +106,7 @@ HEAP, OBJECT = 0, 16  # the bytes of a collection where its head and that of its
         "object, too small",
     ],
 )
-def test_a_damaged_heap_is_told(tmp_path, at_byte, written):
+def test_a_damaged_heap_is_reported(tmp_path, at_byte, written):
     data = bytearray(write_rows(tmp_path / "x.h5").read_bytes())
     heap = data.index(b"GCOL")
     data[heap + at_byte : heap + at_byte + len(written)] = written
@@ -133,7 +135,7 @@ def test_an_address_that_is_no_heap(tmp_path, address):
 
 
 def test_text_that_claims_more_than_the_file(tmp_path):
-    """All rows are the same piece of the file, which HDF5 allows: a small file may stand for any amount of text."""
+    """All rows refer to the same bytes, as HDF5 allows: a small file has any amount of text."""
     with h5py.File(tmp_path / "x.h5", "w") as f:
         f["images"] = np.zeros((400, 4, 4, 3), np.uint8)
         f.create_dataset("names", (400,), TEXT)[0] = "x" * 3000

@@ -1,4 +1,4 @@
-"""Whatever the layout, chunks, filters, type and byte order, what is read around HDF5's library is what the library reads."""
+"""Any layout, chunks, filters, dtype and byte order: native reads equal those of HDF5's library."""
 
 import h5py
 import numpy as np
@@ -11,6 +11,7 @@ from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Text
 from fastpack.formats.hdf5.values import text_of
 from fastpack.formats.hdf5.vectors import _fixed_strings
+from tests.support.extent import num_examples
 
 hdf5plugin = pytest.importorskip("hdf5plugin")
 
@@ -38,7 +39,7 @@ BY_THE_LIBRARY = {"bitshuffle"}
 
 @st.composite
 def layouts(draw):
-    """What create_dataset takes, the written part, and which samples to read."""
+    """Draws arguments of create_dataset, the written part, and which samples to read."""
     rank = draw(st.sampled_from([3, 4, 4, 4, 5]))
     shape = tuple(draw(st.integers(1, 9 if axis == 0 else 8)) for axis in range(rank))
     samples = st.integers(0, shape[0])
@@ -100,7 +101,7 @@ def write(path, layout):
         return f["images"][:]
 
 
-@settings(max_examples=250)
+@settings(max_examples=num_examples(250))
 @given(layout=layouts())
 def test_what_is_read_is_what_h5py_reads(tmp_path_factory, layout):
     path = tmp_path_factory.mktemp("layouts") / "x.h5"

@@ -1,4 +1,4 @@
-"""HDF5 files with a damaged header: an error at once, or what is in the file; never a library that reads for ever."""
+"""HDF5 files with a damaged header: an error at once or correct samples, and no endless reads."""
 
 import contextlib
 import time
@@ -10,6 +10,7 @@ import pytest
 import fastpack
 from fastpack.errors import FastpackError, FormatError
 from fastpack.formats.hdf5.container import HDF5
+from tests.support.extent import every
 from tests.support.images import photo
 from tests.support.subprocesses import run_python
 
@@ -20,7 +21,9 @@ MAX_SECONDS = 10
 WRITE_AND_DIE = """
 import os, sys, h5py, numpy as np
 file = h5py.File(sys.argv[1], "w", libver="latest")
-images = file.create_dataset("images", (0, 8, 8, 3), np.uint8, maxshape=(None, 8, 8, 3), chunks=(2, 8, 8, 3))
+images = file.create_dataset(
+    "images", (0, 8, 8, 3), np.uint8, maxshape=(None, 8, 8, 3), chunks=(2, 8, 8, 3)
+)
 labels = file.create_dataset("labels", (4,), np.int64, chunks=(2,))
 file.swmr_mode = True
 images.resize(4, 0)
@@ -59,14 +62,11 @@ def test_a_file_whose_writer_died_is_read(tmp_path):
 
 @pytest.mark.isolated  # HDF5's library may crash
 @pytest.mark.parametrize("kind", ["earliest", "latest", "followed"])
-@pytest.mark.parametrize("change", [0x01, 0xFF])
-def test_any_damaged_byte_of_the_header(tmp_path, kind, change):
+def test_any_damaged_byte_of_the_header(tmp_path, kind):
     data = write(tmp_path / "sound.h5", kind)
     path = tmp_path / "x.h5"
-    for position in (
-        *range(128),
-        *range(128, min(len(data), 900), 7),
-    ):  # the superblock, and some of what it leads to
+    header = [*range(128), *range(128, min(len(data), 900), 7)]  # superblock, some later headers
+    for position, change in every(5, [(at, bits) for at in header for bits in (0x01, 0xFF)]):
         data[position] ^= change
         path.write_bytes(data)
         assert open_file(path) < MAX_SECONDS, position
@@ -81,7 +81,7 @@ def test_damaged_metadata_of_a_followed_file(tmp_path, signature):
     assert open_file(tmp_path / "x.h5") < MAX_SECONDS
 
 
-def test_a_damaged_superblock_is_told(tmp_path):
+def test_a_damaged_superblock_is_reported(tmp_path):
     data = write(tmp_path / "x.h5", "latest")
     data[44] ^= 1  # its checksum
     (tmp_path / "x.h5").write_bytes(data)

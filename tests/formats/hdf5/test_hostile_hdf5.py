@@ -1,4 +1,4 @@
-"""HDF5 files that are cut short, lie about themselves, or point at other files: an error that names the file, and nothing worse."""
+"""HDF5 files that are truncated, inconsistent, or point at other files: an error names the file."""
 
 import zlib
 from dataclasses import replace
@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.core.limits import Limits
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index
+from fastpack.sources import ImageFiles
 from tests.support.failures import IMAGES, failure_of
 from tests.support.images import photo
 
 
 def write_encoded(path, **members):
-    """An `encoded` file of four images; `members` of its group replace the right ones, None leaves one out."""
+    """Writes an `encoded` file of four images; `members` replaces or (None) omits members."""
     data = np.frombuffer(b"".join(IMAGES), np.uint8)
     right = {"bytes": data, "offsets": np.cumsum([0, *map(len, IMAGES)]).astype(np.uint64)}
     with h5py.File(path, "w") as f:
@@ -134,7 +135,7 @@ SECRET = photo(8, 8, seed=99)[None].repeat(4, axis=0)
 
 @pytest.fixture
 def secret(tmp_path):
-    """A file that nobody named, in a folder of its own: plain bytes and, in HDF5, everything that a dataset consists of."""
+    """A file in a folder of its own that no argument names: plain bytes, or a dataset in HDF5."""
     (tmp_path / "private").mkdir()
     (tmp_path / "private" / "secret.bin").write_bytes(SECRET.tobytes() + b"".join(IMAGES))
     with h5py.File(tmp_path / "private" / "secret.h5", "w") as f:
@@ -236,7 +237,7 @@ def write_chunked(path, **options):
 
 
 def replaced(data, old, new, width, *, behind=b""):
-    """The bytes with a number replaced, which must stand there once with `behind` behind it."""
+    """Replaces a number that occurs once before the bytes `behind`."""
     assert data.count(old.to_bytes(width, "little") + behind) == 1
     return data.replace(
         old.to_bytes(width, "little") + behind, new.to_bytes(width, "little") + behind
@@ -257,7 +258,7 @@ def test_a_chunk_past_the_end(tmp_path, options, offset):
 
 
 @each_way_of_chunks
-def test_chunks_in_the_same_place(tmp_path, options):
+def test_chunks_at_the_same_offset(tmp_path, options):
     data, offsets, _ = write_chunked(tmp_path / "x.h5", **options)
     (tmp_path / "x.h5").write_bytes(replaced(data, offsets[1], offsets[2], 8))
     assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)
@@ -276,7 +277,7 @@ def test_a_chunk_of_another_size(tmp_path, change):
 @each_way_of_chunks
 def test_a_chunk_whose_bytes_changed(tmp_path, options):
     if "shuffle" in options or not options:
-        return  # nothing tells
+        return  # nothing shows it
     data, offsets, _ = write_chunked(tmp_path / "x.h5", **options)
     data[offsets[1] + 20] ^= 16
     (tmp_path / "x.h5").write_bytes(data)
@@ -336,7 +337,7 @@ def test_chunks_that_would_fill_the_memory(tmp_path):
     ],
 )
 def test_saved_tables_that_lie(tmp_path, change):
-    """An index is checked when it is loaded, whoever wrote it; a bad one is built again."""
+    """Every index is checked when it is loaded; a bad one is rebuilt."""
     write_chunked(tmp_path / "x.h5", compression="gzip")
     index = fastpack.open(tmp_path / "x.h5").index
     replace(index, chunks={"image": {0: change(index.chunks["image"][0])}}).save(

@@ -1,5 +1,7 @@
-"""Saved indexes that lie. An index is derived, so whatever is wrong with it ends in a rebuilt one or in an error that names the file;
-never in bytes of something else."""
+"""Saved indexes that lie: the index is rebuilt, or an error names the file.
+
+A batch never has bytes of something else.
+"""
 
 import io
 import json
@@ -50,7 +52,7 @@ def read_some(path):
 
 
 def assert_sound(path):
-    """What is read is what the file holds, or there is an error that names the file."""
+    """Asserts that reads return the content of the file, or raise an error that names it."""
     batch = read_some(path)
     if batch is None:
         return
@@ -197,7 +199,8 @@ def test_index_that_lies(tmp_path, make, change):
     assert_sound(path)
 
 
-# What an index says of its own file is believed, as long as it can be: these give other pixels of the file, or an error.
+# The reader trusts a plausible index about its own file. These give other pixels of the file, or
+# an error.
 MISREADINGS = {
     "width smaller": set_info(width=19),
     "orientation 6": set_info(orientation=6),
@@ -264,7 +267,7 @@ def test_index_with_a_changed_byte(tmp_path, position):
 
 @pytest.mark.parametrize("kind", ["external link", "external storage", "virtual dataset"])
 def test_index_that_names_a_dataset_elsewhere(tmp_path, kind):
-    """The file is sound and has a way out that indexing passes over; the index says that the images are there."""
+    """A sound file has an external link that indexing skips; the index places the images there."""
     (tmp_path / "private").mkdir()
     with h5py.File(tmp_path / "private" / "secret.h5", "w") as f:
         f["secret"] = SECRET[None].repeat(4, axis=0)
@@ -291,6 +294,6 @@ def test_index_that_names_a_dataset_elsewhere(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["=,", "i4(", "V-1", "(9999999999,)i8"])
 def test_a_type_that_is_none_is_an_error_of_the_file(kind):
-    """Where the seal holds, since somebody made it so."""
+    """With a valid digest over forged values."""
     with pytest.raises(NPZ_ERRORS):
         _read_header(f"{{'descr': '{kind}', 'fortran_order': False, 'shape': (3,), }}".encode())

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack import Ragged, Text, build_indexes
+from fastpack import build_indexes
+from fastpack.core import Ragged, Text
 from fastpack.core.dtypes import SPAN
 from fastpack.errors import (
     CorruptRecordError,
@@ -22,9 +23,9 @@ from fastpack.errors import (
 )
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats import saved_index
+from fastpack.formats.dataset_indexes import indexes_of
+from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index
-from fastpack.formats.indexing import indexes_of
 from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
 from tests.support.images import jpeg
 from tests.support.tars import samples, write_tar
@@ -144,7 +145,7 @@ def test_index_of_older_files_is_read(tmp_path):
     np.savez(index_path(path), **load_npz(index_path(path)))
     with zipfile.ZipFile(index_path(path)) as archive:
         assert archive.comment == b""
-    loaded = saved_index.saved_index(path)
+    loaded = FileIndex(path).saved()
     assert (loaded.spans["image"] == dataset.index.spans["image"]).all()
 
 
@@ -174,8 +175,8 @@ def test_open_keeps_indexes_in_the_index_dir(tmp_path):
     path = write_shards(tmp_path)[3]
     (tmp_path / "kept").mkdir()
     assert len(fastpack.open(path, index_dir=str(tmp_path / "kept"))) == 4
-    assert saved_index.saved_index(path, tmp_path / "kept") is not None
-    assert saved_index.saved_index(path) is None
+    assert FileIndex(path, tmp_path / "kept").saved() is not None
+    assert FileIndex(path).saved() is None
 
 
 def test_index_dir_by_another_way_to_the_file(tmp_path, monkeypatch):
@@ -183,7 +184,7 @@ def test_index_dir_by_another_way_to_the_file(tmp_path, monkeypatch):
     (tmp_path / "kept").mkdir()
     build_indexes(path, index_dir=tmp_path / "kept")
     monkeypatch.chdir(tmp_path)
-    assert saved_index.saved_index(path.relative_to(tmp_path), tmp_path / "kept") is not None
+    assert FileIndex(path.relative_to(tmp_path), tmp_path / "kept").saved() is not None
 
 
 def test_a_folder_for_indexes_is_made(tmp_path):
@@ -272,7 +273,7 @@ def test_rebuild(tmp_path):
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 7, None])
-def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
+def test_shards_in_order_for_any_num_workers(tmp_path, num_workers):
     paths = write_shards(tmp_path, 5)
     seen = []
     built = build_indexes(
@@ -314,12 +315,12 @@ def test_the_first_damaged_shard_is_named(tmp_path, num_workers):
 def test_of_failures_at_once_the_first_is_raised(tmp_path, monkeypatch):
     both = threading.Barrier(2)
 
-    def failing(path, **options):
+    def failing(file, *options, **changes):
         both.wait(60)
-        raise FormatError(path.name)
+        raise FormatError(file.path.name)
 
-    monkeypatch.setattr("fastpack.formats.saved_index.index_of", failing)
-    monkeypatch.setattr("fastpack.formats.indexing.num_cores", lambda: 2)
+    monkeypatch.setattr(FileIndex, "index", failing)
+    monkeypatch.setattr("fastpack.formats.dataset_indexes.num_cores", lambda: 2)
     with pytest.raises(FormatError, match="^a$"):
         indexes_of([tmp_path / "a", tmp_path / "b"])
 

@@ -36,11 +36,11 @@ def of_type(kind):
     [
         (link(tarfile.SYMTYPE, "/etc/passwd"), "link"),
         (link(tarfile.LNKTYPE, "0.jpg"), "link"),
-        (of_type(tarfile.FIFOTYPE), "no plain file"),
-        (of_type(tarfile.CHRTYPE), "no plain file"),
-        (of_type(tarfile.BLKTYPE), "no plain file"),
+        (of_type(tarfile.FIFOTYPE), "not a plain file"),
+        (of_type(tarfile.CHRTYPE), "not a plain file"),
+        (of_type(tarfile.BLKTYPE), "not a plain file"),
         (of_type(b"M"), "volume"),
-        (of_type(b"?"), "no plain file"),
+        (of_type(b"?"), "not a plain file"),
         (of_type(tarfile.GNUTYPE_SPARSE), "sparse"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -142,7 +142,9 @@ def test_keys_that_a_tar_cannot_hold(tmp_path, names):
     for name in names:
         (tmp_path / "photos" / name).write_bytes(IMAGES[0])
     fastpack.pack(
-        fastpack.ImageFiles([tmp_path / "photos" / name for name in names], keys=list(names)),
+        fastpack.sources.ImageFiles(
+            [tmp_path / "photos" / name for name in names], keys=list(names)
+        ),
         tmp_path / "x.tfrecord",
     )
     with pytest.raises(FormatError, match=r"in a tar|first dot"):
@@ -182,7 +184,8 @@ def test_flipped_bit_in_a_header(tmp_path, bit):
     try:
         batch = undecoded(path)
     except CorruptRecordError as error:
-        assert "record 2" in str(error)  # noqa: PT017 - some bits, such as blanks in the checksum's own field, change nothing
+        # Some bits, such as blanks in the checksum's own field, change nothing.
+        assert "record 2" in str(error)  # noqa: PT017
         return
     assert 148 <= bit // 8 < 156
     assert batch["label"].tolist() == [0, 1, 2, 3]

@@ -16,7 +16,7 @@ def archive_of(path, names, prefix=""):
 @pytest.mark.parametrize("prefix", ["", "./", "photos/", "./a/b/"])
 def test_folders_of_images_are_classes(tmp_path, prefix):
     path = archive_of(tmp_path / "x.tar", ["cat/1.jpg", "cat/2.jpg", "dog/1.jpg"], prefix)
-    with pytest.warns(FastpackWarning, match="the folders of the archive are classes, 2 of them"):
+    with pytest.warns(FastpackWarning, match="the 2 folders of the archive are classes"):
         dataset = opened(path)
     assert (dataset.class_names, dataset.columns["label"].tolist()) == (("cat", "dog"), [0, 0, 1])
     assert list(dataset.columns["key"]) == [
@@ -32,7 +32,10 @@ def test_folders_of_images_are_classes(tmp_path, prefix):
     ("names", "said"),
     [
         (["cat/1.jpg", "cat/2.jpg"], ()),  # one folder is no class
-        (["1.jpg", "cat/2.jpg"], ("no labels are made of folders, for 1 image beside them: 1",)),
+        (
+            ["1.jpg", "cat/2.jpg"],
+            ("no labels are made of folders, because of 1 image beside them: 1",),
+        ),
         (["cat/1.jpg", "cat/1.txt", "dog/1.jpg"], ()),  # WebDataset's
         (["train/1.jpg", "val/1.jpg"], None),
         (["../a/1.jpg", "b/1.jpg"], ()),
@@ -41,7 +44,7 @@ def test_folders_of_images_are_classes(tmp_path, prefix):
 def test_folders_that_are_no_classes_or_in_doubt(tmp_path, names, said):
     dataset = opened(archive_of(tmp_path / "x.tar", names))
     assert "label" not in dataset.schema
-    assert dataset.notes == said or (said is None and "called like splits" in dataset.notes[0])
+    assert dataset.notes == said or (said is None and "the names of splits" in dataset.notes[0])
 
 
 @pytest.mark.parametrize("prefix", ["", "flowers/"])
@@ -118,8 +121,8 @@ def test_what_systems_leave_in_archives(tmp_path):
     assert list(dataset.columns["key"]) == ["cat/1", "dog/1"]
     assert dataset.class_names == ("cat", "dog")
     assert (
-        dataset.notes[0]
-        == "left out 5 hidden or system files: .git/1.jpg, __MACOSX/cat/x.jpg, cat/@eaDir/1.jpg and 2 more"
+        dataset.notes[0] == "left out 5 hidden or system files: .git/1.jpg, __MACOSX/cat/x.jpg, "
+        "cat/@eaDir/1.jpg and 2 more"
     )
     assert [bytes(sample["image"]) for sample in dataset] == [IMAGES[1], IMAGES[0]]
     with pytest.raises(EmptySourceError):

@@ -1,4 +1,4 @@
-"""TFRecords that are cut short, damaged, or made to do harm: an error that names the file, and nothing worse."""
+"""TFRecords that are truncated, damaged or malicious: an error names the file."""
 
 import os
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions
+from fastpack import PackOptions
 from fastpack.core.limits import Limits
 from fastpack.errors import (
     ChangedFileError,
@@ -17,6 +17,7 @@ from fastpack.errors import (
     TruncatedFileError,
 )
 from fastpack.files.companions import index_path
+from fastpack.sources import ImageFiles
 from tests.support.damage import in_place
 from tests.support.failures import IMAGES, failure_of
 from tests.support.images import jpeg, photo, save, with_more_scans
@@ -147,8 +148,8 @@ def test_a_fifo_is_not_waited_for(tmp_path, suffix):
     assert run_python(OPEN, tmp_path / f"x.{suffix}") == "True\n"
 
 
-# Lists that change their kind half-way: what is dropped must not be copied to where only the rest has room. Each would write
-# megabytes past its array, so a child does it.
+# Lists that change their kind half-way: dropped values must not be copied into an array for the
+# rest. Each would write megabytes past its array, so a child does it.
 WIDE_THEN_NARROW = int_list(*[7] * 2**20) + float_list(*[1.5] * 2**20)
 LONG_THEN_SHORT = bytes_list(b"x" * 2**26, b"y" * 2**20) + int_list(1) + bytes_list(b"a", b"b")
 COUNT = """
@@ -218,7 +219,7 @@ def test_packing_to_pixels_names_the_damaged_file(tmp_path, damage):
         (tmp_path / name).write_bytes(IMAGES[0])
     (tmp_path / "b.jpg").write_bytes(damage(IMAGES[0]))
     with pytest.raises(FastpackError, match=r"b\.jpg"):
-        fastpack.create_hdf5(
+        fastpack.packing.snippets.create_hdf5(
             [tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg")],
             [0, 1, 2],
             tmp_path / "x.h5",

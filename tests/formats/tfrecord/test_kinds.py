@@ -1,4 +1,4 @@
-"""What the features of a TFRecord are: the rule that looks at all values, kinds that are given, and files that agree."""
+"""Kinds of the features of a TFRecord: inferred from all values, or given as an option."""
 
 import json
 import os
@@ -172,7 +172,7 @@ def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
         arrays | {"info/x/offsets": np.array([0, 1]), "info/x/values": arrays["info/x/values"][:1]},
     )
     with pytest.raises(FormatError, match="another type or length"):
-        fastpack.Index.load(index)
+        fastpack.formats.Index.load(index)
 
 
 def test_lists_of_images_are_not_extracted_but_converted(tmp_path):
@@ -180,7 +180,7 @@ def test_lists_of_images_are_not_extracted_but_converted(tmp_path):
     frames = fastpack.open(path, fields=["x"])
     with pytest.raises(SchemaError, match="a list of files in 'x'"):
         fastpack.extract(frames, tmp_path / "files")
-    with pytest.raises(SchemaError, match="a tar cannot hold 'x', lists of files"):
+    with pytest.raises(SchemaError, match="a tar cannot hold 'x', which has lists of files"):
         fastpack.convert(path, tmp_path / "x.tar")
     fastpack.pack(frames.with_options(decode=False), tmp_path / "x.h5")
     assert fastpack.open(tmp_path / "x.h5", decode=False)[0]["x"] == JPEGS
@@ -224,7 +224,8 @@ def test_kinds_of_other_records_are_guessed_again_with_a_note(tmp_path):
     fastpack.build_indexes(tfrecord(path, [b"a"]), kinds={"x": "bytes"})
     built = fastpack.build_indexes(tfrecord(path, [b"b"], [b"c"]), rebuild=True)
     assert built.notes == (
-        "'x' is read as text, since the file has other records than when it was indexed as bytes; give kinds if it is that still",
+        "'x' is read as text, since the file has other records than when it was indexed as bytes; "
+        "give kinds if it is still bytes",
     )
     assert fastpack.verify(path).is_sound
 
@@ -248,7 +249,7 @@ def test_a_feature_of_two_kinds_can_be_left_out(tmp_path):
         tmp_path / "x.tfrecord", *([each, entry(b"n", int_list(row))] for row, each in enumerate(x))
     )
     for fields in (None, ["image", "x"]):
-        with pytest.raises(SchemaError, match="x: the feature holds another kind of list"):
+        with pytest.raises(SchemaError, match="x: the feature has another kind of list"):
             fastpack.open(path, fields=fields)
     dataset = fastpack.open(path, fields=["image", "n"], decode=False)
     assert [field.name for field in dataset.schema.fields] == ["image", "n"]
@@ -288,7 +289,7 @@ def test_repair_says_that_a_file_cannot_be_opened(tmp_path):
         tmp_path / "x.tfrecord", [entry(b"x", int_list(1))], [entry(b"x", float_list(1.0))]
     )
     repaired = fastpack.repair(path, tmp_path / "y.tfrecord")
-    assert "cannot be opened as it is: x: the feature holds another kind" in repaired.notes[0]
+    assert "cannot be opened as it is: x: the feature has another kind" in repaired.notes[0]
     assert len(fastpack.open(tmp_path / "y.tfrecord", fields=["image"])) == 2
     again = run("repair", path, "-o", tmp_path / "z.tfrecord")
     assert (again.exit_code, "note: the new file cannot be opened" in again.stdout) == (1, True)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import fastpack
-from fastpack import ImageFiles, PackOptions, Ragged, Text
+from fastpack import PackOptions
+from fastpack.core import Ragged, Text
 from fastpack.errors import SchemaError, UnsupportedImageError
 from fastpack.files.companions import index_path
+from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, photo, read_pillow, save
 
 tf = pytest.importorskip("tensorflow")
@@ -64,7 +66,7 @@ def read_with_tensorflow(paths, features):
     )
 
 
-# What fastpack writes
+# Files of fastpack, read by TensorFlow
 
 FEATURES = {
     "image": tf.io.FixedLenFeature([], tf.string),
@@ -110,7 +112,7 @@ def test_tensorflow_reads_further_columns(photo_folder, tmp_path):
     assert [sample["caption"].decode() for sample in samples] == list(columns["caption"])
 
 
-# What TensorFlow writes
+# Files of TensorFlow, read by fastpack
 
 IMAGES = [jpeg(30 + i, 40 - i, seed=i) for i in range(5)]
 
@@ -198,7 +200,7 @@ def test_images_that_only_some_records_have(tmp_path):
         reader.read([1, 4])
 
 
-def test_the_first_record_with_a_value_tells_the_kind(tmp_path):
+def test_the_first_record_with_a_value_decides_the_kind(tmp_path):
     samples = [{"image": data, "mask": data} for data in IMAGES]
     samples[0]["mask"] = texts([])
     reader = fastpack.open(write_with_tensorflow(tmp_path / "x.tfrecord", samples), decode=False)
@@ -271,7 +273,7 @@ def classic(tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(4)]
     for seed, path in enumerate(paths):
         path.write_bytes(save(photo(20, 30, seed=seed), "PNG"))
-    fastpack.write_tfrecord(paths, [3, 1, 4, 1], tmp_path / "classic.tfrecord")
+    fastpack.packing.snippets.write_tfrecord(paths, [3, 1, 4, 1], tmp_path / "classic.tfrecord")
     return paths, [3, 1, 4, 1], tmp_path / "classic.tfrecord"
 
 
@@ -301,7 +303,7 @@ def test_the_snippets_reader_reads_what_write_tfrecord_writes(classic):
 
 def test_read_tfrecord_is_open(classic):
     paths, labels, output = classic
-    by_tensorflow = list(fastpack.read_tfrecord(output).as_numpy_iterator())
+    by_tensorflow = list(fastpack.packing.snippets.read_tfrecord(output).as_numpy_iterator())
     by_fastpack = fastpack.open(output, decode=False)
     assert [sample["image"] for sample in by_tensorflow] == [path.read_bytes() for path in paths]
     assert [sample["image"] for sample in by_fastpack] == [
@@ -319,5 +321,6 @@ def test_read_tfrecord_reads_the_snippets_file(tmp_path):
         tmp_path / "x.tfrecord", [{"image": data, "label": i} for i, data in enumerate(IMAGES)]
     )
     assert [
-        sample["image"] for sample in fastpack.read_tfrecord(path).as_numpy_iterator()
+        sample["image"]
+        for sample in fastpack.packing.snippets.read_tfrecord(path).as_numpy_iterator()
     ] == IMAGES

@@ -1,0 +1,253 @@
+"""FileIndex: the index of one file, saved or built."""
+
+import contextlib
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.progress import BytesDone
+from fastpack.errors import (
+    CorruptRecordError,
+    EmptySourceError,
+    FastpackError,
+    FormatError,
+    Location,
+    OptionError,
+    SchemaError,
+    TruncatedFileError,
+    with_location,
+)
+from fastpack.files.companions import exists, index_path
+from fastpack.files.shard import Shard
+from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
+from fastpack.formats.index_options import RESTRICTED, IndexOptions
+from fastpack.formats.protocols import (
+    Container,
+    DamageTolerantContainer,
+    FieldSelectingContainer,
+    SelectingContainer,
+)
+from fastpack.formats.registry import named, of_file
+
+# At most so many bytes of a saved index are loaded, and so many more for each byte of its file.
+# An index has 60 to 100 bytes for a record; a record has at least 40.
+_SMALL_INDEX_BYTES = 2**26
+_INDEX_BYTES_A_BYTE = 64
+_BY_DEFAULT = IndexOptions()
+
+
+class FileIndex:
+    """The index of one file: the saved one while it is fresh, else one that is built.
+
+    The file is recognized once.
+
+    Args:
+        path: A file, or a folder of images.
+        index_dir: The folder of the indexes; None stands for the file's own.
+        limits: Limits for what the file claims.
+    """
+
+    def __init__(
+        self, path: Path, index_dir: Path | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
+        self.path, self._limits = path, limits
+        self.index_path = index_path(path, index_dir)
+        self.is_saved = False  # a fresh index was found or saved
+        self._has_index_dir = index_dir is not None
+
+    @cached_property
+    def container(self) -> Container:
+        """The file's container. Raises FormatError if no container recognizes it."""
+        return of_file(self.path)
+
+    @property
+    def saves_index(self) -> bool:
+        """Whether reading may save the index: always in `index_dir`, never beside image folders."""
+        return self._has_index_dir or self.container.saves_index
+
+    def index(self, options: IndexOptions = _BY_DEFAULT, *, save: bool = True) -> Index:
+        """Return the saved index while it is fresh, else build it and, with `save`, save it.
+
+        An index with options is not saved. The index of an untrusted file is not loaded.
+        """
+        container = self.container
+        self._refuse_options(options)
+        if isinstance(container, SelectingContainer):
+            return self._selected(container, options, save)
+        try:
+            if options.untrusted:  # an index that came with the data may name other bytes of it
+                return container.index(self.path, limits=self._limits, kinds=options.kinds)
+            return self._by_default(options.kinds, save)
+        except SchemaError:
+            if options.fields is not None and isinstance(container, FieldSelectingContainer):
+                return container.index_fields(
+                    self.path, options.fields, self._limits, options.kinds
+                )
+            raise
+        except (CorruptRecordError, FormatError):
+            if options.keep_damaged and isinstance(container, DamageTolerantContainer):
+                with contextlib.suppress(EmptySourceError):
+                    return container.index_damaged(self.path, self._limits, options.kinds)
+            raise
+
+    def _refuse_options(self, options: IndexOptions) -> None:
+        for name in options.restricted - self.container.index_options:
+            message = f"{RESTRICTED[name]}; leave this option out"
+            raise OptionError(with_location(message, Location(self.path)))
+
+    def _selected(self, container: SelectingContainer, options: IndexOptions, save: bool) -> Index:
+        if options.allow_external or options.untrusted or options.restricted:
+            return container.index_with(self.path, options, self._limits)
+        if options == _BY_DEFAULT:
+            return self._by_default(GUESSED, save)
+        with contextlib.suppress(FastpackError):
+            index = self._by_default(options.kinds, save)
+            if index.has_fields(options.fields or ()):
+                return index
+        return container.index_with(self.path, options, self._limits)
+
+    def _by_default(self, kinds: Kinds, save: bool) -> Index:
+        earlier = self.earlier()
+        fresh = self.fresh(earlier)
+        if fresh is not None and has_kinds(fresh, kinds):
+            return fresh
+        if kinds:
+            index = self.container.index(self.path, limits=self._limits, kinds=kinds)
+            return self._noting_loss(index, earlier)
+        index = self.build(earlier)
+        if save and self.saves_index:
+            # The folder may be read-only. An index is derived, so nothing is lost.
+            with contextlib.suppress(FastpackError):
+                self.save(index.remembering(earlier))
+        return index
+
+    def build(
+        self,
+        earlier: Index | None,
+        *,
+        progress: BytesDone | None = None,
+        kinds: Kinds = GUESSED,
+    ) -> Index:
+        """Index the file.
+
+        If an earlier index has the same records, the kinds of its fields are kept. Else kinds are
+        guessed, and a note names each field whose kind changed. Another note reports the loss of
+        records at the file's end.
+        """
+        index = self.container.index(self.path, limits=self._limits, progress=progress, kinds=kinds)
+        index = self._noting_loss(index, earlier)
+        known = {**kinds_of(earlier), **kinds}
+        if earlier is None or has_kinds(index, known):
+            return index
+        if earlier.record_digest is not None and earlier.record_digest == index.record_digest:
+            return self.container.index(self.path, limits=self._limits, kinds=known)
+        return replace(index, notes=(*index.notes, *changed_kinds(earlier, index)))
+
+    def _noting_loss(self, index: Index, earlier: Index | None) -> Index:
+        if earlier is None or not self._is_beginning(index, earlier):
+            return index
+        num_lost = len(earlier) - len(index)
+        message = (
+            f"the file has {len(index):,} records, and its saved index {len(earlier):,}: "
+            f"the last {num_lost:,} are lost; "
+            "restore the file, or accept it with `fastpack index --rebuild`"
+        )
+        return replace(index, notes=(*index.notes, with_location(message, Location(self.path))))
+
+    def _is_beginning(self, index: Index, earlier: Index) -> bool:
+        """Return True if the file has only the first records of its earlier index.
+
+        A file cut between two records is still valid. Only the earlier index shows the loss.
+        """
+        if len(index) >= len(earlier) or not isinstance(self.container, DamageTolerantContainer):
+            return False
+        spans = earlier.record_spans
+        return (
+            spans is not None
+            and len(earlier.shards) == 1
+            and RecordDigest.of(spans[: len(index)]) == index.record_digest
+        )
+
+    def save(self, index: Index) -> None:
+        """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""
+        index.save(self.index_path)
+        self.is_saved = True
+
+    def saved(self) -> Index | None:
+        """Return the saved index, or None if it is missing, stale or damaged."""
+        return self.fresh(self.earlier())
+
+    def earlier(self) -> Index | None:
+        """Return the saved index, stale or not, or None if it is missing or damaged."""
+        with contextlib.suppress(FastpackError):
+            return self._load() if exists(self.index_path) else None
+        return None
+
+    def load_whole(self) -> Index | None:
+        """Return the saved index, stale or not, or None if it is missing.
+
+        That of a virtual dataset is not returned: the shards have their own. Raises FormatError if
+        the index is damaged.
+        """
+        if not exists(self.index_path):
+            return None
+        index = self._load()
+        if len(index.shards) > 1:
+            return None
+        if not np.array_equal(index.record_numbers, np.arange(len(index))):
+            message = "the index is not one of a whole file; delete it, and it is rebuilt"
+            raise FormatError(with_location(message, Location(self.index_path)))
+        return index
+
+    def refuse_emptied(self) -> None:
+        """Raise TruncatedFileError for a file without records if its saved index has some."""
+        if (earlier := self.earlier()) is not None and len(earlier):
+            message = (
+                f"the file has no records, and its saved index has {len(earlier)}; "
+                "restore the file, or delete the index"
+            )
+            raise TruncatedFileError(with_location(message, Location(self.path)))
+
+    def fresh(self, saved: Index | None) -> Index | None:
+        """Return the index if it is that of the file as it is now, else None."""
+        if saved is None:
+            return None
+        with contextlib.suppress(FastpackError):
+            if (shards := self._shards_now(saved)) == saved.shards:
+                self.is_saved = True
+                return replace(saved, shards=shards)
+        return None
+
+    def _load(self) -> Index:
+        """Load the saved index. Raises FormatError if it is damaged or too large."""
+        folder = self.path.parent
+        if self.index_path.stat().st_size <= _SMALL_INDEX_BYTES:
+            return Index.load(self.index_path, folder)
+        is_file = self.path.is_file()
+        size = self.path.stat().st_size if is_file else self.container.shard(self.path).size
+        max_bytes = _SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * size
+        return Index.load(self.index_path, folder, max_bytes=max_bytes)
+
+    def _shards_now(self, index: Index) -> tuple[Shard, ...] | None:
+        """Return the index's files as they are now; None if it is not one of the whole file.
+
+        Other files must lie in the file's own folder: a foreign index must not make the reader
+        read any file of the machine.
+        """
+        path = self.path
+        first, folder = self.container.shard(path), path.parent.resolve()
+        if index.shards[:1] != (first,):
+            return None
+        if len(index.shards) == 1:
+            is_whole = np.array_equal(index.record_numbers, np.arange(len(index)))
+            return (first,) if is_whole else None
+        if any(shard.path.resolve().parent != folder for shard in index.shards[1:]):
+            return None
+        with contextlib.suppress(FastpackError):
+            return first, *(named(shard.container).shard(shard.path) for shard in index.shards[1:])
+        return None

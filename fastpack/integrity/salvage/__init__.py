@@ -1,1 +1,0 @@
-"""What of a damaged file is still whole."""
