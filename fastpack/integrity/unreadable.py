@@ -1,4 +1,4 @@
-"""Find samples that cannot be read, where only a try can tell."""
+"""Finds samples that cannot be read, by reading them."""
 
 from collections.abc import Iterator
 

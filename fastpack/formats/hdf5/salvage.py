@@ -102,7 +102,7 @@ def _is_missed(index: Index, name: str) -> bool:
 def _is_unsafe(field: Field) -> bool:
     """Return True for fields without checksums of their own.
 
-    For a list, only a table tells which blobs belong to one sample.
+    For a list, only a table has the blobs of each sample.
     """
     return field.is_list or not field.is_blob
 
