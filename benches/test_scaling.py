@@ -24,9 +24,9 @@ def curves_of(subject, photos, *options):
     written = photos.parent / "curves.json"
     small = ["--rounds", "2", "--images", "6", "--max-samples", "1000", "--max-megapixels", "0.1"]
     scaling.main([subject, "--photos", str(photos), "--json", str(written), *small, *options])
-    told = json.loads(written.read_text())
-    assert {"machine", "revision", "data", "command"} <= told.keys()
-    return {curve.name: curve for curve in map(Curve.from_json, told["curves"])}
+    result = json.loads(written.read_text())
+    assert {"machine", "revision", "data", "command"} <= result.keys()
+    return {curve.name: curve for curve in map(Curve.from_json, result["curves"])}
 
 
 @pytest.mark.parametrize(

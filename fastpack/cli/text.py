@@ -17,7 +17,7 @@ from fastpack.inspection.statistics import Bin, ImageStatistics
 from fastpack.integrity.repair import RepairResult
 from fastpack.integrity.verify import VerifyResult
 from fastpack.packing.extract import ExtractResult
-from fastpack.packing.pack import PackResult
+from fastpack.packing.results import PackResult
 from fastpack.packing.transcode import Transcodes
 
 # Longer lists are cut in text, never in facts.

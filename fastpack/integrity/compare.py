@@ -1,6 +1,5 @@
-"""comparison: a dataset held against what it was made from, and an index against what was noted before."""
+"""Comparison of a dataset with its source, and of an index with the saved one."""
 
-import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,126 +11,80 @@ import numpy.typing as npt
 
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import Rows
+from fastpack.core.plural import counted
 from fastpack.core.portions import portions
 from fastpack.core.progress import BytesDone
 from fastpack.core.ragged import Ragged, Text, concatenate_values, flat_values
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import (
-    EmptySourceError,
-    FastpackError,
-    Location,
-    OptionError,
-    SourceError,
-    with_location,
-)
+from fastpack.errors import FastpackError, Location, OptionError, with_location
 from fastpack.formats.index.index import Index
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.images.batch import Batch
 from fastpack.images.seek_points import SeekPoints
+from fastpack.integrity.values import differing_rows
+from fastpack.packing.open_source import open_source
 from fastpack.reading.reader import Reader
 from fastpack.reading.reader import open as open_dataset
-from fastpack.sources import Source, is_table, source_of
+from fastpack.sources import Source, is_table
 
 _BATCH_BYTES = 8 * 2**20
 
 
 def disagreement(saved: Index, built: Index) -> str | None:
-    """What the index that was saved says of a file and the one built of it now does not; None when they are the same."""
-    if saved.original_digest is not None and saved.original_digest != built.record_digest:
-        return f"the file has {len(built):,} records, and not the {saved.original_digest.num_records:,} that it was first indexed with"
+    """Describe how a file's new index differs from the saved one; None if equal."""
+    num_records = counted(len(built), "record")
+    original = saved.original_digest
+    if original is not None and original != built.record_digest:
+        return f"the file has {num_records}, but had {original.num_records:,} when first indexed"
     if len(saved) != len(built):
-        return f"the file has {len(built):,} records and its saved index {len(saved):,}"
-    if (
-        saved.schema != built.schema
-        or saved.columns.keys() != built.columns.keys()
-        or saved.spans.keys() != built.spans.keys()
-    ):
+        return f"the file has {num_records}, but its saved index has {len(saved):,}"
+    is_same = saved.schema == built.schema and saved.columns.keys() == built.columns.keys()
+    if not is_same or saved.spans.keys() != built.spans.keys():
         return "the file has other fields than its saved index"
-    changed = np.zeros(len(built), np.bool_)
-    for name, marks in saved.seek_points.items():
-        others = built.seek_points.get(name, SeekPoints.none(len(built)))
-        changed |= [
-            not np.array_equal(marks.table(row), others.table(row)) for row in range(len(built))
-        ]
-    for name, spans in built.spans.items():
-        changed |= _differing_rows(spans, saved.spans[name])
-    for name, column in built.columns.items():
-        changed |= _differing_rows(column, saved.columns[name])
-    if not changed.any():
+    rows = np.flatnonzero(_differing_records(saved, built))
+    if not len(rows):
         return None
-    rows = np.flatnonzero(changed)
-    return f"{_counted(len(rows))} of the file, record {rows[0]} first, differ from what the saved index says"
+    verb = "differs" if len(rows) == 1 else "differ"
+    which = f"{counted(len(rows), 'record')} of the file, record {rows[0]} first,"
+    return f"{which} {verb} from the saved index"
 
 
-def _counted(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
-
-
-def _differing_rows(a: Any, b: Any) -> npt.NDArray[np.bool_]:
-    """Which values differ; NaN is NaN. Where one side has lists, a value is a list of one."""
-    if (type(a) is Ragged) != (type(b) is Ragged):
-        a, b = _as_lists(a), _as_lists(b)
-    if isinstance(a, Ragged) and isinstance(b, Ragged):
-        if a == b:
-            return np.zeros(len(a), np.bool_)
-        return np.array([not _are_equal(x, y) for x, y in zip(a, b, strict=True)], np.bool_)
-    if isinstance(a, Text) != isinstance(b, Text):
-        return np.ones(len(a), np.bool_)
-    if np.shape(a) != np.shape(b):  # numpy would repeat the smaller one
-        return np.ones(len(a), np.bool_)
-    different = _differing_numbers(a, b)
-    return np.asarray(different.any(axis=tuple(range(1, different.ndim))))
-
-
-def _as_lists(rows: Any) -> Ragged:
-    """Each value, or each row of an array, as a list."""
-    if type(rows) is Ragged:
-        return rows
-    length = 1 if isinstance(rows, Text) else math.prod(rows.shape[1:])
-    return Ragged(
-        rows if isinstance(rows, Text) else rows.reshape(-1), np.arange(len(rows) + 1) * length
-    )
-
-
-def _differing_numbers(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Elementwise, for two of one shape; NaN is NaN. An integer equals a float only where both are the same number."""
-    if {a.dtype.kind, b.dtype.kind} in (
-        {"i", "f"},
-        {"u", "f"},
-    ):  # numpy would take 2**53 and 2**53 + 1 for one float64
-        a, b = a.astype(object), b.astype(object)
-    return np.asarray((a != b) & ~((a != a) & (b != b)), np.bool_)
-
-
-def _are_equal(a: Any, b: Any) -> bool:
-    if isinstance(a, (Ragged, str)):
-        return bool(a == b)
-    return a.shape == b.shape and not _differing_numbers(a, b).any()
+def _differing_records(saved: Index, built: Index) -> npt.NDArray[np.bool_]:
+    """Compare two indexes with equal fields, record by record (n,)."""
+    changed = np.zeros(len(built), np.bool_)
+    for name, points in saved.seek_points.items():
+        others = built.seek_points.get(name, SeekPoints.none(len(built)))
+        rows = range(len(built))
+        changed |= [not np.array_equal(points.table(row), others.table(row)) for row in rows]
+    for name, spans in built.spans.items():
+        changed |= differing_rows(spans, saved.spans[name])
+    for name, column in built.columns.items():
+        changed |= differing_rows(column, saved.columns[name])
+    return changed
 
 
 def compare_with_source(
     dataset: Reader, source: Source, advance: BytesDone | None = None
 ) -> Iterator[str]:
-    """Compares all fields with the source's of the same key, image files byte for byte; without keys, by number.
+    """Compare a dataset with its source, by key; without keys, by number.
 
-    Gives a line for each value that differs, and for each sample and field that is missing or is not of the source. Raises
-    OptionError when the dataset holds pixels of what were image files, which are no longer the files' bytes.
+    Image files are compared byte for byte. Yields a line for each value that differs, and for each
+    sample or field that only one side has. Raises OptionError if the dataset holds pixels of image
+    files.
     """
     pairs = _shared_fields(dataset.schema, source.schema)
     dataset = dataset.with_options(decode=False, on_error="raise", transform=None)
     ours, theirs, missing, extra = _pairs(dataset, source)
     for row in missing:
-        yield with_location(
-            "the dataset has no whole copy of this image; pack it again", source.location(row)
-        )
+        message = "the dataset has no whole copy of this image; pack it again"
+        yield with_location(message, source.location(row))
     for row in extra:
         yield with_location("the source has no such image", dataset.location(row))
     yield from _missing_fields(dataset, source)
     for field, other in (pair for pair in pairs if not _are_comparable(*pair)):
-        text = (
-            f"{field.name} is {_type_of(field)}, and {_type_of(other)} in its source; pack it again"
-        )
-        yield with_location(text, Location(dataset.index.shards[0].path))
+        types = f"{_type_of(field)}, but {_type_of(other)} in its source"
+        message = f"{field.name} is {types}; pack it again"
+        yield with_location(message, Location(dataset.index.shards[0].path))
     pairs = [pair for pair in pairs if _are_comparable(*pair)]
     blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
     done = 0
@@ -147,33 +100,28 @@ def compare_with_source(
 def _shared_fields(ours: Schema, theirs: Schema) -> list[tuple[Field, Field]]:
     """Pair the dataset's fields with the source's of the same name.
 
-    Main images that have no partner of their name are a pair too: `pack` may rename them.
+    The main images are a pair even if their names differ: `pack` may rename them.
     """
     mine, original = ours.image_field, theirs.image_field
     if mine is not None and original is not None and mine.kind == "pixels" != original.kind:
-        raise OptionError(
-            "only image files as they are can be compared with their source; this dataset holds pixels"
-        )
+        message = "the dataset holds pixels, which cannot be compared with image files"
+        raise OptionError(f"{message}; leave against out")
     pairs = [(field, theirs[field.name]) for field in ours.fields if field.name in theirs]
-    if (
-        mine is not None
-        and original is not None
-        and mine.name not in theirs
-        and original.name not in ours
-    ):
+    if mine and original and mine.name not in theirs and original.name not in ours:
         pairs.append((mine, original))
     return sorted(pairs, key=lambda pair: pair[0] != mine)
 
 
 def _are_comparable(ours: Field, theirs: Field) -> bool:
-    """True for fields of one type. Files and texts are bytes; integer labels may have been whole floats; 32 bits may hold what 64 did."""
+    """True for fields of one type.
+
+    Files and texts are both bytes. Numbers may have other widths. Labels may be integers on one
+    side and floats on the other.
+    """
     if "pixels" in (ours.kind, theirs.kind):
-        are_alike = (ours.kind, ours.shape, _machine_dtype(ours)) == (
-            theirs.kind,
-            theirs.shape,
-            _machine_dtype(theirs),
-        )
-        return are_alike and (ours.color == theirs.color or not (ours.color and theirs.color))
+        mine, original = ((each.kind, each.shape, _machine_dtype(each)) for each in (ours, theirs))
+        has_two_colors = ours.color and theirs.color and ours.color != theirs.color
+        return mine == original and not has_two_colors
     numbers = ("int", "float")
     if ours.kind in numbers and theirs.kind in numbers:
         return ours.kind == theirs.kind or ours.name == "label"
@@ -181,66 +129,58 @@ def _are_comparable(ours: Field, theirs: Field) -> bool:
 
 
 def _machine_dtype(field: Field) -> np.dtype[Any]:
-    """In the machine's byte order, in which arrays are read."""
+    """Return the dtype in the machine's byte order, in which arrays are read."""
     return np.dtype(field.dtype).newbyteorder("=")
 
 
 def _type_of(field: Field) -> str:
-    """For a message: the kind; of pixels all that makes two of them differ."""
+    """Describe a field's type for a message; for pixels, all that is compared."""
     if field.kind != "pixels":
         return field.kind
     return f"{field.kind} {_machine_dtype(field)} {field.shape} {field.color}".rstrip()
 
 
 def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
-    """What one side has and the other has not: a difference of all samples."""
+    """Yield a line for each field, and for class names, that only one side has."""
     shared = _shared_fields(dataset.schema, source.schema)
     location = Location(dataset.index.shards[0].path)
     for field in source.schema.fields:
         if field not in [theirs for _, theirs in shared]:
-            yield with_location(
-                f"the dataset has no field {field.name!r}, which its source has; pack it again",
-                location,
-            )
+            message = f"the dataset has no field {field.name!r}, which its source has"
+            yield with_location(f"{message}; pack it again", location)
     for field in dataset.schema.fields:
         if field.name != "key" and field not in [ours for ours, _ in shared]:
-            yield with_location(
-                f"the source has no field {field.name!r}, which the dataset has", location
-            )
-    if source.schema.class_names and not dataset.schema.class_names and "label" in dataset.schema:
-        yield with_location(
-            "the dataset has no names of classes, which its source has; pack it again", location
-        )
-    if dataset.schema.class_names and not source.schema.class_names and "label" in source.schema:
-        yield with_location("the source has no names of classes, which the dataset has", location)
+            message = f"the source has no field {field.name!r}, which the dataset has"
+            yield with_location(message, location)
+    ours, theirs = dataset.schema, source.schema
+    if theirs.class_names and not ours.class_names and "label" in ours:
+        message = "the dataset has no class names, but its source has some; pack it again"
+        yield with_location(message, location)
+    if ours.class_names and not theirs.class_names and "label" in theirs:
+        yield with_location("the source has no class names, but the dataset has some", location)
 
 
-def source_at(path: Source | DatasetPaths, index_dir: Path | None = None, **taking: Any) -> Source:
-    """The images of a folder or a table; else the dataset that is there, whose index may lie in `index_dir`. A Source as it is.
+def source_at(path: Source | DatasetPaths, index_dir: Path | None = None, **options: Any) -> Source:
+    """Open a source to compare with: images, a table of them, or a dataset.
 
-    - taking: how a folder or a table is taken, as `source_of` has it.
+    Returns a Source unchanged. `options` are those of `source_of`.
     """
     if not isinstance(path, (str, os.PathLike)):
-        return (
-            cast(Source, path)
-            if hasattr(path, "schema")
-            else open_dataset(path, decode=False, index_dir=index_dir, **taking)
-        )
-    path = Path(path)
-    if is_table(path):  # what it names elsewhere is only compared, never shown
-        return source_of(path, **{**taking, "allow_external": True})
-    try:
-        return source_of(path, **taking)
-    except (EmptySourceError, SourceError):
-        return open_dataset(path, decode=False, index_dir=index_dir, **taking)
+        if hasattr(path, "schema"):
+            return cast(Source, path)
+        return open_dataset(path, decode=False, index_dir=index_dir, **options)
+    if is_table(Path(path)):  # files that it names elsewhere are compared, but never shown
+        options["allow_external"] = True
+    return open_source(path, index_dir=index_dir, save_index=True, **options)
 
 
 def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list[int]]:
-    """Rows of the dataset and of the source that belong together, then those of the source and of the dataset that are alone."""
-    our_keys, their_keys = (
-        dataset.columns.get("key"),
-        _columns(source, [n for n in ["key"] if n in source.schema]).get("key"),
-    )
+    """Pair rows of the dataset and of the source.
+
+    Returns the rows of both, in pairs; then single rows of the source, and of the dataset.
+    """
+    our_keys = dataset.columns.get("key")
+    their_keys = _columns(source, ["key"] if "key" in source.schema else []).get("key")
     if not isinstance(our_keys, Text) or not isinstance(their_keys, Text):
         common = min(len(dataset), len(source))
         both = np.arange(common)
@@ -252,24 +192,22 @@ def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list
 
 
 def _partners(ours: list[str], theirs: list[str], dataset: Reader, source: Source) -> Rows:
-    """The source's row of each of ours, or -1. Of rows of one key, such as the captions of an image, those that say the same belong
-    together, in whatever order they are; then those that are left, first with first."""
+    """Find the source's row for each key of the dataset, or -1.
+
+    Rows of one key, such as captions of an image, are paired by equal texts first, then in order.
+    """
     partners = np.full(len(ours), -1, np.int64)
     if len(set(theirs)) < len(theirs):
-        names = [
-            name
-            for name in dataset.columns
-            if name != "key" and name in source.schema and name != "label"
-        ]
-        columns = _columns(source, names)
-        told = [
-            name
-            for name in names
-            if isinstance(dataset.columns[name], Text) and isinstance(columns.get(name), Text)
+        names = [name for name in dataset.columns if name in source.schema]
+        columns = _columns(source, [name for name in names if name not in ("key", "label")])
+        texts = [
+            (dataset.columns[name], column)
+            for name, column in columns.items()
+            if isinstance(dataset.columns[name], Text) and isinstance(column, Text)
         ]
         _match(
-            list(zip(ours, *(dataset.columns[name] for name in told), strict=True)),
-            list(zip(theirs, *(columns[name] for name in told), strict=True)),
+            list(zip(ours, *(mine for mine, _ in texts), strict=True)),
+            list(zip(theirs, *(original for _, original in texts), strict=True)),
             partners,
         )
     _match(ours, theirs, partners)
@@ -277,7 +215,7 @@ def _partners(ours: list[str], theirs: list[str], dataset: Reader, source: Sourc
 
 
 def _match(ours: Sequence[Any], theirs: Sequence[Any], partners: Rows) -> None:
-    """Gives rows without a partner one of the same value that has none."""
+    """Pair rows that have no partner yet and equal values, in order."""
     taken = set(partners.tolist())
     waiting: defaultdict[Any, list[int]] = defaultdict(list)
     for row in range(len(theirs) - 1, -1, -1):
@@ -289,7 +227,7 @@ def _match(ours: Sequence[Any], theirs: Sequence[Any], partners: Rows) -> None:
 
 
 def _columns(source: Source, names: Sequence[str]) -> dict[str, Any]:
-    """Columns of all samples, from a source that has them at hand; else they are read, with the images."""
+    """Return columns of all samples; a source without columns in memory is read."""
     columns = getattr(source, "columns", None)
     if columns is not None:
         return {name: columns[name] for name in names if name in columns}
@@ -324,7 +262,7 @@ def _differences(
     original: Batch,
 ) -> Iterator[str]:
     for field, other in pairs:
-        differing = _differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
+        differing = differing_rows(_as_bytes(mine[field.name]), _as_bytes(original[other.name]))
         for row in np.flatnonzero(differing).tolist():
             yield _difference(
                 dataset,
@@ -336,17 +274,15 @@ def _differences(
 
 
 def _as_bytes(values: Any) -> Any:
-    """What a sample's blob is compared by: a text that one side has as bytes is the same text."""
-    return (
-        Ragged(values.values, values.offsets) if isinstance(values, Ragged) else np.asarray(values)
-    )
+    """Convert texts to bytes, since one side may have texts and the other bytes."""
+    if isinstance(values, Ragged):
+        return Ragged(values.values, values.offsets)
+    return np.asarray(values)
 
 
 def _difference(dataset: Reader, source: Source, row: int, partner: int, name: str) -> str:
-    return with_location(
-        f"{name} differs from its source, {source.location(partner)}; pack it again",
-        dataset.location(row),
-    )
+    message = f"{name} differs from its source, {source.location(partner)}; pack it again"
+    return with_location(message, dataset.location(row))
 
 
 def _compare_columns(
@@ -354,14 +290,12 @@ def _compare_columns(
 ) -> Iterator[str]:
     columns = _columns(source, [other.name for _, other in pairs])
     for field, other in pairs:
-        mine, original = (
-            _taken(dataset.columns[field.name], ours),
-            _taken(columns[other.name], theirs),
-        )
+        mine = _taken(dataset.columns[field.name], ours)
+        original = _taken(columns[other.name], theirs)
         if field.name == "label" and dataset.schema.class_names and source.schema.class_names:
             yield from _compare_labels(dataset, source, ours, theirs, mine, original)
             continue
-        for row in np.flatnonzero(_differing_rows(*_alike(mine, original))).tolist():
+        for row in np.flatnonzero(differing_rows(*_alike(mine, original))).tolist():
             yield _difference(dataset, source, int(ours[row]), int(theirs[row]), field.name)
 
 
@@ -370,14 +304,11 @@ def _taken(column: Any, rows: Rows) -> Any:
 
 
 def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
-    """Floats of 32 bits hold what they can of others: see `float64` of PackOptions."""
+    """Round the source's floats if the dataset has 32 bits; see PackOptions."""
     ours, theirs = flat_values(mine), flat_values(original)
-    if (
-        not isinstance(ours, np.ndarray)
-        or not isinstance(theirs, np.ndarray)
-        or ours.dtype != np.float32
-        or theirs.dtype.kind != "f"
-    ):
+    if not isinstance(ours, np.ndarray) or not isinstance(theirs, np.ndarray):
+        return mine, original
+    if ours.dtype != np.float32 or theirs.dtype.kind != "f":
         return mine, original
     with np.errstate(over="ignore"):
         rounded = theirs.astype(np.float32)
@@ -387,34 +318,32 @@ def _alike(mine: Any, original: Any) -> tuple[Any, Any]:
 def _compare_labels(
     dataset: Reader, source: Source, ours: Rows, theirs: Rows, mine: Any, original: Any
 ) -> Iterator[str]:
-    """By the classes, whose numbers may be others where they stand in another order."""
-    classes, wanted_classes = _classes(dataset.schema.class_names, source.schema.class_names)
+    """Compare labels by class names, since their numbers may differ."""
+    classes, source_classes = _classes(dataset.schema.class_names, source.schema.class_names)
     for row, (label, wanted) in enumerate(zip(mine, original, strict=True)):
-        if [_class_of(classes, each) for each in _labels(label)] == [
-            _class_of(wanted_classes, each) for each in _labels(wanted)
-        ]:
+        found = [_class_of(classes, each) for each in _labels(label)]
+        if found == [_class_of(source_classes, each) for each in _labels(wanted)]:
             continue
-        label_text, wanted_text = _named(dataset.schema, label), _named(source.schema, wanted)
-        if label_text == wanted_text:
-            label_text, wanted_text = (
-                f"{label_text} (class {label})",
-                f"{wanted_text} (class {wanted})",
-            )
-        text = f"the label is {label_text}, and {wanted_text} in its source, {source.location(int(theirs[row]))}; pack it again"
-        yield with_location(text, dataset.location(int(ours[row])))
+        name, wanted_name = _named(dataset.schema, label), _named(source.schema, wanted)
+        if name == wanted_name:
+            name, wanted_name = f"{name} (class {label})", f"{wanted_name} (class {wanted})"
+        location = source.location(int(theirs[row]))
+        message = f"the label is {name}, but {wanted_name} in its source, {location}"
+        yield with_location(f"{message}; pack it again", dataset.location(int(ours[row])))
 
 
-# A class: its name, and its number or, where the numbers differ, how many before it have that name.
+# A class: its name, and its number. If numbers differ: how many classes before it have the name.
 _Class = tuple[str, int]
 
 
 def _classes(ours: Sequence[str], theirs: Sequence[str]) -> tuple[list[_Class], list[_Class]]:
-    """The classes of both sides by number, told apart by what both have in common. Two classes may have one name."""
-    if all(mine == other for mine, other in zip(ours, theirs, strict=False) if mine and other):
-        return [(name, number) for number, name in enumerate(ours)], [
-            (name, number) for number, name in enumerate(theirs)
-        ]
-    return _occurrences(ours), _occurrences(theirs)
+    """Identify the classes of both sides, by number. Two classes may have one name."""
+    if any(mine != other for mine, other in zip(ours, theirs, strict=False) if mine and other):
+        return _occurrences(ours), _occurrences(theirs)
+    mine, original = (
+        [(name, number) for number, name in enumerate(names)] for names in (ours, theirs)
+    )
+    return mine, original
 
 
 def _occurrences(names: Sequence[str]) -> list[_Class]:
@@ -431,14 +360,11 @@ def _labels(label: Any) -> list[Any]:
 
 
 def _class_of(classes: Sequence[_Class], label: Any) -> Any:
-    """The class, or the label itself where it has no name."""
-    has_name = (
-        not isinstance(label, str)
-        and 0 <= label < len(classes)
-        and label == int(label)
-        and classes[int(label)][0]
-    )
-    return classes[int(label)] if has_name else label
+    """Return the class of a label, or the label itself if its class has no name."""
+    if isinstance(label, str) or not 0 <= label < len(classes) or label != int(label):
+        return label
+    found = classes[int(label)]
+    return found if found[0] else label
 
 
 def _named(schema: Schema, label: Any) -> str:

@@ -1,4 +1,4 @@
-"""repair: what is whole in a damaged file, written to a new one. The damaged file is only read."""
+"""repair: copies the whole samples of a damaged file to a new one."""
 
 import contextlib
 import dataclasses
@@ -37,9 +37,19 @@ from fastpack.reading.reader import Reader
 
 @dataclass(frozen=True)
 class RepairResult:
-    """What a repair came to: the new file, the samples in it, and what was wrong with the old one, record by record.
+    """The result of `repair`.
 
-    A damage that `is_lost` is not in the new file. `notes`: why the new file, whole as it is, cannot be opened.
+    Args:
+        path: the damaged file.
+        output: the new file.
+        num_samples: samples in the new file.
+        output_bytes: bytes of the new file.
+        damages: damages of the old file, in order. Those with `is_lost` are not in the new file.
+        notes: why the new file cannot be opened, if so.
+
+    Example:
+        >>> RepairResult(Path("a.h5"), Path("b.h5"), 10, 5000, ()).num_lost
+        0
     """
 
     path: Path
@@ -51,7 +61,7 @@ class RepairResult:
 
     @property
     def num_lost(self) -> int:
-        """Damages that took something away: one a record where records can be told apart, else one a stretch of bytes."""
+        """Number of losses: of records, or of byte ranges if their records are unknown."""
         return sum(damage.is_lost for damage in self.damages)
 
     def to_json(self) -> str:
@@ -67,40 +77,46 @@ def repair(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> RepairResult:
-    """Writes what is whole in a damaged TFRecord or HDF5 file to a new file of the same kind; nothing is made up.
+    """Copy the whole samples of a damaged TFRecord or HDF5 file to a new one.
 
-    - path: the damaged file. It is only read. Its saved index, where there is one, helps: it knows where records were, their
-      keys and, for HDF5, the labels.
-    - output: the new file, which appears whole or not at all, with an index of its own.
-    - index_dir: where the saved index is, when it is not beside the file.
-    - progress: called with (bytes done, bytes in all).
+    After a damage in a TFRecord, the search continues at the next length and data whose CRC-32C
+    match. Records keep their bytes. In an HDF5 file, samples are kept if their images match their
+    CRC-32C. If its own tables are damaged, those of the saved index replace them.
 
-    In a TFRecord the search goes on, after a damaged place, at the next length whose CRC-32C holds with data whose CRC-32C
-    holds; records keep their bytes. Of an HDF5 file those samples are kept whose images agree with their CRC-32C; when its
-    own tables are damaged, those of the index stand in.
+    Args:
+        path: the damaged file; only read. A saved index helps: it has the records' places and
+            keys, and the labels of an HDF5 file.
+        output: the new file, written completely or not at all, with its own index.
+        overwrite: replace an existing output.
+        index_dir: folder of the saved index, if it is not beside the file.
+        limits: bounds for records and images; see Limits.
+        progress: called with (bytes done, bytes in all, bytes done).
 
-    Raises OutputExistsError, OptionError (`output` is `path`), FormatError (another kind of file), or CorruptRecordError
-    when nothing is whole.
+    Returns:
+        Counts, and the damages of the old file.
 
-    >>> packed = getfixture("digits")
-    >>> repair(packed, packed.with_name("whole.tfrecord")).num_lost
-    0
+    Raises:
+        OutputExistsError: the output exists, without `overwrite`.
+        OptionError: `output` is `path`.
+        FormatError: files of this format cannot be repaired.
+        CorruptRecordError: no sample is whole.
+
+    Example:
+        >>> packed = getfixture("digits")
+        >>> repair(packed, packed.with_name("whole.tfrecord")).num_lost
+        0
     """
     check_arguments(overwrite=overwrite, index_dir=index_dir, limits=limits, progress=progress)
     path, output = path_of("path", path), path_of("output", output)
     if output.exists() and output.samefile(path):
-        raise OptionError(
-            with_location(
-                "the output is the damaged file, which is never changed; choose another name",
-                Location(output),
-            )
-        )
+        message = "the output is the damaged file, which is never changed; choose another name"
+        raise OptionError(with_location(message, Location(output)))
     check_absent([output], overwrite)
     remove_leftovers(output.parent)
     file = FileIndex(path, None if index_dir is None else Path(index_dir))
-    told = _saved(file)
-    container = _container_of(file, told)
-    job = _Job(path, output, told, limits, progress)
+    saved = _saved_index(file)
+    container = _container_of(file, saved)
+    job = _Job(path, output, saved, limits, progress)
     if isinstance(container, CopyableContainer):
         return _copy(container, job)
     if isinstance(container, SalvageableContainer):
@@ -111,7 +127,7 @@ def repair(
 
 @dataclass(frozen=True)
 class _Job:
-    """One file to repair; `saved` is its saved index, which may be of an earlier state."""
+    """One file to repair; `saved` is its saved index, which may be older."""
 
     path: Path
     output: Path
@@ -120,26 +136,25 @@ class _Job:
     progress: Progress | None
 
 
-def _saved(file: FileIndex) -> Index | None:
+def _saved_index(file: FileIndex) -> Index | None:
     with contextlib.suppress(FormatError):
         return file.load_whole()
     return None
 
 
-def _container_of(file: FileIndex, told: Index | None) -> Container:
-    """Return the container by the first bytes or, if they are damaged, by the saved index."""
+def _container_of(file: FileIndex, saved: Index | None) -> Container:
+    """Return the container by the first bytes; if damaged, by the saved index."""
     try:
         return file.container
     except FormatError:
-        if told is None:
+        if saved is None:
             raise
-        return registry.named(told.shards[0].container)
+        return registry.named(saved.shards[0].container)
 
 
 def _nothing_whole(path: Path) -> CorruptRecordError:
-    return CorruptRecordError(
-        with_location("nothing in the file is whole; restore it from its source", Location(path))
-    )
+    message = "no sample of the file is whole; restore it from its source"
+    return CorruptRecordError(with_location(message, Location(path)))
 
 
 def _copy(container: CopyableContainer, job: _Job) -> RepairResult:

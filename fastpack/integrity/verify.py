@@ -1,4 +1,4 @@
-"""verify: every checksum, every span and, if asked, every decode of a dataset, and whether it is what was packed."""
+"""verify: checks all checksums and spans of a dataset, and compares it with its source."""
 
 import dataclasses
 import json
@@ -47,13 +47,20 @@ _MAX_KEYS = 100  # of those that come again are listed
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What a verification found.
+    """The result of `verify`.
 
-    - num_files, num_samples: what was looked at, whole or damaged.
-    - num_unchecked: samples whose images have no checksum in their file; they could be read, no more is known.
-    - problems: what is wrong, a line each, with its place.
-    - num_repeated_keys, repeated_keys: how many samples have the key of an earlier one, and the first of these keys. Nothing
-      is damaged, but samples may be there twice.
+    Args:
+        num_files: files that were read.
+        num_samples: samples in them, whole or damaged.
+        num_unchecked: samples without a checksum in their file; they were only read.
+        problems: problems with their locations, one line each.
+        num_repeated_keys: samples with the key of an earlier one. They are not damaged, but may be
+            in the dataset twice.
+        repeated_keys: the first 100 of these keys.
+
+    Example:
+        >>> VerifyResult(1, 10, 0, ()).is_sound
+        True
     """
 
     num_files: int
@@ -65,6 +72,7 @@ class VerifyResult:
 
     @property
     def is_sound(self) -> bool:
+        """True without problems."""
         return not self.problems
 
     def to_json(self) -> str:
@@ -81,22 +89,34 @@ def verify(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> VerifyResult:
-    """Reads everything and compares it with its checksums; nothing is modified.
+    """Read a dataset and compare it with its checksums; no file is modified.
 
-    A saved index that disagrees with its file is a problem too: so a file that lost its last records, or had two of them
-    swapped, is noticed. Of files named like train-00000-of-00010.tfrecord, all must be there, but where `path` is one of them.
+    A difference between a file and its saved index is a problem too. It shows a file that lost its
+    last records, or had two records swapped. All files of a numbered set must exist, unless `path`
+    is one of these files.
 
-    - decode: decode each image too.
-    - against: the folder, the table, the files or the Source that was packed: each image is compared with its file byte for byte,
-      by key; images that are missing and images that are too many are problems.
-    - index_dir: where the saved indexes are, when they are not beside the files.
-    - num_workers: files that are looked at side by side; None is one a core.
-    - progress: called with (bytes done, bytes in all), from any thread.
+    Args:
+        path: a file, a set, a folder, a glob, or a list of these.
+        decode: also decode each image.
+        against: the source that was packed: a folder, a table, files or a Source. Each image is
+            compared with its source byte for byte, by key. Missing and additional images are
+            problems.
+        index_dir: folder of the saved indexes, if they are not beside the files.
+        num_workers: files that are read at the same time; None: one for each core.
+        limits: bounds for records and images; see Limits.
+        progress: called with (bytes done, bytes in all, bytes done), from any thread.
 
-    Raises MissingFileError, EmptySourceError, or OptionError (`against` for a dataset of pixels).
+    Returns:
+        Counts and problems. A damaged dataset raises no error.
 
-    >>> verify(getfixture("digits")).is_sound
-    True
+    Raises:
+        MissingFileError: there is no such file.
+        EmptySourceError: the folder has no dataset.
+        OptionError: `against` is given for a dataset of pixels.
+
+    Example:
+        >>> verify(getfixture("digits")).is_sound
+        True
     """
     check_arguments(
         decode=decode,
@@ -117,15 +137,11 @@ def verify(
     if source is not None:
         problems += _compare(findings, source, work)
     work.finish()
-    num_samples, num_unchecked = (
-        sum(f.num_samples for f in findings),
-        sum(f.num_unchecked for f in findings),
-    )
     repeated = _repeated_keys(findings)
     return VerifyResult(
         len(shards),
-        num_samples,
-        num_unchecked,
+        sum(finding.num_samples for finding in findings),
+        sum(finding.num_unchecked for finding in findings),
         tuple(problems),
         len(repeated),
         tuple(repeated[:_MAX_KEYS]),
@@ -137,15 +153,14 @@ def _source_of(against: Any) -> Source | None:
         return source_at(path_of("against", against))
     is_source = hasattr(against, "read") and hasattr(against, "schema")
     if not (against is None or is_source or isinstance(against, (list, tuple))):
-        raise OptionError(
-            f"against must be a path, a list of paths or a Source, not {checks.shown(against)}"
-        )
+        message = "against must be a path, a list of paths or a Source"
+        raise OptionError(f"{message}, not {checks.shown(against)}")
     return None if against is None else source_at(against)
 
 
 @dataclass
 class _Finding:
-    """What was found in one file. `dataset`: its whole samples, when they could be told."""
+    """Findings about one file; `dataset` has its whole samples, if known."""
 
     problems: list[str]
     num_samples: int = 0
@@ -155,7 +170,7 @@ class _Finding:
 
 @dataclass(frozen=True)
 class _Job:
-    """What is done with each file."""
+    """Options for each file."""
 
     decode: bool = False
     limits: Limits = DEFAULT_LIMITS
@@ -163,15 +178,14 @@ class _Job:
 
 
 class _Work:
-    """The files, taken one after the other by any number of threads."""
+    """The files, which any number of threads take in turn."""
 
     def __init__(
         self, shards: list[Path], job: _Job, progress: Progress | None, num_passes: int
     ) -> None:
         self.findings: dict[int, _Finding] = {}
-        self._left: Iterator[tuple[int, Path]] = iter(
-            enumerate(shards)
-        )  # next() on one iterator is atomic: each file is taken once
+        # next() on one iterator is atomic, so each file is taken once.
+        self._left: Iterator[tuple[int, Path]] = iter(enumerate(shards))
         self._job, self._progress = job, progress
         self._total, self._done = sum(shard.stat().st_size for shard in shards) * num_passes, 0
         self._lock = threading.Lock()
@@ -181,7 +195,7 @@ class _Work:
             for number, shard in self._left:
                 self.findings[number] = _verify_shard(shard, self._job, self.advance)
         except BaseException:
-            self._left = iter(())  # others need not begin what nobody will see
+            self._left = iter(())  # stops the other threads
             raise
 
     def advance(self, num_bytes: int) -> None:
@@ -197,17 +211,18 @@ class _Work:
 def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
     size = path.stat().st_size
     file = FileIndex(path, job.index_dir, job.limits)
-    told, problems = _saved(file)
+    saved, problems = _saved_index(file)
     try:
-        # Compares everything with its checksums. What fields are is not a matter of the bytes, so the saved index says it.
-        index = file.container.index(path, limits=job.limits, kinds=kinds_of(told))
+        # Compares all checksums. The kinds of fields are not in the bytes but in the saved index.
+        index = file.container.index(path, limits=job.limits, kinds=kinds_of(saved))
     except FastpackError as error:
-        finding = _survey(file, told, error, job.limits)
+        finding = _survey(file, saved, error, job.limits)
     else:
         finding = _Finding([], len(index), _num_unchecked(index), index)
-        index = add_seek_points(index) if told is not None and told.seek_points else index
-        if told is not None and (difference := disagreement(told, index)):
-            remedy = f"restore the file; or, if it was changed on purpose, delete {file.index_path}"
+        index = add_seek_points(index) if saved is not None and saved.seek_points else index
+        if saved is not None and (difference := disagreement(saved, index)):
+            where = file.index_path
+            remedy = f"restore the file; or, if it was changed on purpose, delete {where}"
             problems.append(with_location(f"{difference}; {remedy}", Location(path)))
     advance(size)
     if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
@@ -217,19 +232,19 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     return finding
 
 
-def _saved(file: FileIndex) -> tuple[Index | None, list[str]]:
+def _saved_index(file: FileIndex) -> tuple[Index | None, list[str]]:
     try:
         return file.load_whole(), []
     except FastpackError as error:
         return None, [str(error)]
 
 
-def _survey(file: FileIndex, told: Index | None, error: FastpackError, limits: Limits) -> _Finding:
-    """Each damage of a file that does not hold what its checksums say; `error` is the first."""
+def _survey(file: FileIndex, saved: Index | None, error: FastpackError, limits: Limits) -> _Finding:
+    """List the damages of a file that failed with `error`."""
     try:
         container = file.container
         if isinstance(container, SalvageableContainer):
-            survey = container.survey(file.path, told, limits, find_unreadable)
+            survey = container.survey(file.path, saved, limits, find_unreadable)
             unchecked = 0 if survey.whole is None else _num_unchecked(survey.whole)
             lines = _lines(file.path, survey.damages, error)
             return _Finding(lines, survey.num_samples, unchecked, survey.whole)
@@ -258,14 +273,14 @@ def _num_unchecked(index: Index) -> int:
 
 
 def _must_be_read(index: Index) -> bool:
-    """True for samples without a checksum, and for those whose checksum is known only when they are decoded."""
+    """True if samples have no checksum, or only one of decoded pixels."""
     return _num_unchecked(index) > 0 or any(
         (flat_values(spans)["offset"] == NO_SPAN).any() for spans in index.spans.values()
     )
 
 
 def _read_all(reader: Reader, advance: Callable[[int], None], size: int) -> Iterator[str]:
-    """Read all samples, in batches that fit in memory once they are decoded. Yields the faults."""
+    """Read all samples, in batches that fit in memory when decoded; yield faults."""
     rows = np.arange(len(reader))
     for part in portions(_decoded_bytes(reader), _BATCH_BYTES, _BATCH_SAMPLES):
         for read, result in bisect(reader.read, rows[part]):
@@ -286,7 +301,7 @@ def _decoded_bytes(reader: Reader) -> Rows:
 
 
 def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
-    """Compares pixels that had to be decoded with the checksums of the samples, where the file has these."""
+    """Compare decoded pixels with the checksums of the samples, if the file has them."""
     for field in reader.schema.blobs:
         if field.kind != "pixels":
             continue
@@ -297,14 +312,13 @@ def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
         pixels = np.ascontiguousarray(batch[field.name], field.dtype).reshape(-1).view(np.uint8)
         crcs = crc32c_rows(pixels, np.arange(len(rows) + 1) * (len(pixels) // len(rows)))
         for row in rows[decoded & (crcs != spans["crc32c"])].tolist():
-            yield with_location(
-                f"{field.name}: the pixels differ from their CRC32C; restore the file from its source",
-                reader.location(row),
-            )
+            message = f"{field.name}: the pixels differ from their CRC32C"
+            remedy = "restore the file from its source"
+            yield with_location(f"{message}; {remedy}", reader.location(row))
 
 
 def _set_problems(shards: list[Path]) -> Iterator[str]:
-    """What is wrong with the files as a set."""
+    """Yield the problems of the files as a set."""
     yield from strangers(shards)
     yield from missing(shards)
     try:
@@ -314,7 +328,7 @@ def _set_problems(shards: list[Path]) -> Iterator[str]:
 
 
 def _repeated_keys(findings: list[_Finding]) -> list[str]:
-    """The key of each sample that has the key of an earlier one."""
+    """Return the key of each sample that has the key of an earlier one."""
     columns = [
         finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None
     ]

@@ -7,15 +7,15 @@ from fastpack.core.lazy import lazy_names
 if TYPE_CHECKING:
     from fastpack.packing import snippets as snippets
     from fastpack.packing.extract import ExtractResult
-    from fastpack.packing.pack import PackResult
     from fastpack.packing.rejects import Reject
+    from fastpack.packing.results import PackResult
     from fastpack.packing.virtual_dataset import write_virtual_dataset
 else:
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
             "extract": "ExtractResult",
-            "pack": "PackResult",
+            "results": "PackResult",
             "rejects": "Reject",
             "virtual_dataset": "write_virtual_dataset",
         },

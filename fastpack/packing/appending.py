@@ -1,4 +1,4 @@
-"""Appending: what new shards must agree with, so that the set they join still opens as one."""
+"""Appending: checks that new shards fit the set that they join."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from fastpack.formats.index.index import Index
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
 from fastpack.sources import Source
 
-_MAX_TOLD = 5
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
 class Joined:
-    """The sets that a pack appends to, as one.
+    """The sets that a pack appends to, taken together.
 
     Args:
         path: their first file.
-        schema: what all hold, and all their class names.
-        receipts: of each file, see Index.
-        keys: of their samples, file by file; of those that have some.
+        schema: the common fields and all class names.
+        receipts: receipt of each file; see Index.
+        keys: keys of the samples, one Text for each file that has keys.
     """
 
     path: Path
@@ -36,9 +36,10 @@ class Joined:
 
     @classmethod
     def of(cls, outputs: Iterable[Path], new: Collection[str] = ()) -> "Joined | None":
-        """None where there is nothing yet. `new`: names of files that this very pack wrote before it was stopped.
+        """Read the indexes of existing sets; None if there are no files.
 
-        Raises MixedSetError for a set that cannot be opened as it is.
+        `new` are names of files that this pack itself wrote before it was interrupted. Raises
+        MixedSetError for a set that cannot be opened.
         """
         paths = [
             path for output in outputs for path in data_members(output) if path.name not in new
@@ -60,23 +61,23 @@ class Joined:
         )
 
     def known_keys(self, keys: Text) -> FirstNames:
-        """Those that samples of the set have already."""
+        """Return the given keys that the set has already."""
         new = set(keys)
         return FirstNames.of({key for some in self.keys for key in some if key in new})
 
     def written_by(self, receipt: str) -> list[Path]:
-        """The files that the pack of this receipt wrote."""
+        """Return the files that the pack with this receipt wrote."""
         return [path for path, found in self.receipts.items() if found == receipt]
 
     def refuse_fields(self, schema: Schema) -> None:
-        """Raises SchemaError when samples of this schema differ from those of the set, before anything is written."""
+        """Raise SchemaError if samples of this schema differ from those of the set."""
         theirs, ours = (
             sorted(each.fields, key=lambda field: field.name) for each in (self.schema, schema)
         )
         self._refuse_others(theirs, ours)
 
     def refuse_index(self, index: Index) -> None:
-        """Raises SchemaError when a shard, as it was written, could not be opened together with the set."""
+        """Raise SchemaError if a written shard could not be opened together with the set."""
         self._refuse_others(self.schema.fields, index.schema.fields)
         merge_class_names([self.schema.class_names, index.schema.class_names])
 
@@ -84,33 +85,23 @@ class Joined:
         if are_joinable(theirs, ours):
             return
         held, new = (", ".join(map(kind_of, fields)) for fields in (theirs, ours))
-        message = f"the set holds {held}, but what is to be appended holds {new}"
-        raise SchemaError(
-            with_location(
-                f"{message}; pack the same fields, or choose another output", Location(self.path)
-            )
-        )
+        message = f"the set holds {held}, but the source holds {new}"
+        remedy = "pack the same fields, or choose another output"
+        raise SchemaError(with_location(f"{message}; {remedy}", Location(self.path)))
 
     def classes_for(self, source: Source, given: tuple[str, ...]) -> tuple[str, ...]:
-        """The class names that labels of the source are to count in; () where they do so already.
+        """Return the class names to map labels of the source to; () if they fit already.
 
-        Args:
-            source: what is appended.
-            given: the names that the user asks for.
-
-        Raises SchemaError where the set has other names for these numbers, or none.
+        `given` are the names that the user asks for. Raises SchemaError if the set has other names
+        for these labels, or no names.
         """
         theirs, ours = self.schema.class_names, given or source.schema.class_names
         if "label" not in source.schema or source.schema["label"].kind != "int":
             return given
         if ours and not theirs:
-            message = f"the set has labels without class names, but the source names its classes, such as {ours[0]!r}"
-            raise SchemaError(
-                with_location(
-                    f"{message}; append samples with labels alone, or pack everything again",
-                    Location(self.path),
-                )
-            )
+            message = f"the source names its classes, such as {ours[0]!r}, and the set does not"
+            remedy = "append samples without class names, or pack everything again"
+            raise SchemaError(with_location(f"{message}; {remedy}", Location(self.path)))
         if given:
             self._refuse_classes(given)
             return given
@@ -124,56 +115,46 @@ class Joined:
             refuse_ambiguous(theirs if ours else ())
             refuse_ambiguous(ours)
         except SourceError as error:
-            raise SchemaError(
-                with_location(
-                    f"labels cannot be matched by name with those of the set: {error}",
-                    Location(self.path),
-                )
-            ) from error
+            message = f"labels cannot be matched by name with those of the set: {error}"
+            raise SchemaError(with_location(message, Location(self.path))) from error
 
     def _refuse_classes(self, given: tuple[str, ...]) -> None:
         try:
             merge_class_names([self.schema.class_names, given])
         except SchemaError as error:
+            message = f"the classes are not those of the set ({error})"
             remedy = "leave classes out, so that labels count in the class names of the set"
-            raise SchemaError(
-                with_location(
-                    f"the classes are not those of the set ({error}); {remedy}", Location(self.path)
-                )
-            ) from error
+            raise SchemaError(with_location(f"{message}; {remedy}", Location(self.path))) from error
 
     def notes_on(self, source: Source) -> tuple[str, ...]:
-        """What becomes of the classes of the source, a sentence each."""
+        """Describe the changes of the source's classes, one sentence each."""
         theirs, ours = self.schema.class_names, source.schema.class_names
         if not theirs or "label" not in source.schema:
             return ()
         if not ours:
-            return (
-                "the source names no classes: its labels are taken to be those of the set that is appended to",
-            )
-        places = {name: number for number, name in enumerate(_joined_names(theirs, ours)) if name}
-        added = [f"{name!r} is {number}" for name, number in places.items() if name not in theirs]
+            return ("the source names no classes; its labels count in the classes of the set",)
+        labels = {name: label for label, name in enumerate(_joined_names(theirs, ours)) if name}
+        added = [f"{name!r} is {label}" for name, label in labels.items() if name not in theirs]
         moved = [
-            f"{name!r} is {places[name]} instead of {old}"
+            f"{name!r} is {labels[name]} instead of {old}"
             for old, name in enumerate(ours)
-            if name and places[name] != old
+            if name and labels[name] != old
         ]
-        notes = [f"the set that is appended to gets new classes: {_few(added)}"] if added else []
-        return (
-            *notes,
-            *(
-                [f"labels count in the class names of the set that is appended to: {_few(moved)}"]
-                if moved
-                else []
-            ),
-        )
+        notes = []
+        if added:
+            notes.append(f"the set that is appended to gets new classes: {_few(added)}")
+        if moved:
+            notes.append(f"labels change to those of the set that is appended to: {_few(moved)}")
+        return tuple(notes)
 
 
 def _joined_names(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]:
-    """A file without samples of a class may have "" for its name, and the class keeps its number.
+    """Join class names; the name "" of a class without samples is replaced.
 
-    >>> _joined_names(["", "dog"], ["cat", "dog", "owl"]), _joined_names(["bee", "dog"], ["cat", "dog"])
-    (('cat', 'dog', 'owl'), ('bee', 'dog', 'cat'))
+    >>> _joined_names(["", "dog"], ["cat", "dog", "owl"])
+    ('cat', 'dog', 'owl')
+    >>> _joined_names(["bee", "dog"], ["cat", "dog"])
+    ('bee', 'dog', 'cat')
     """
     joined = list(theirs)
     for number, name in enumerate(ours):
@@ -186,5 +167,5 @@ def _joined_names(theirs: Sequence[str], ours: Sequence[str]) -> tuple[str, ...]
 
 
 def _few(texts: Sequence[str]) -> str:
-    more = len(texts) - _MAX_TOLD
-    return ", ".join(texts[:_MAX_TOLD]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(texts) - _MAX_NAMED
+    return ", ".join(texts[:_MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,12 +1,13 @@
-"""convert: a dataset of one format as files of another."""
+"""convert: writes a dataset in another format."""
 
 import contextlib
 import os
+import time
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Unpack
 
 from fastpack.core.progress import Progress
 from fastpack.errors import (
@@ -14,7 +15,6 @@ from fastpack.errors import (
     Location,
     OptionError,
     TruncatedFileError,
-    from_os_error,
     os_errors_at,
     with_location,
 )
@@ -24,14 +24,18 @@ from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.formats.registry import recognized
-from fastpack.packing.options import PackOptions, pack_options
-from fastpack.packing.pack import PackResult, pack
+from fastpack.packing.extract import extract
+from fastpack.packing.options import PackKwargs, PackOptions, pack_options
+from fastpack.packing.pack import pack
+from fastpack.packing.results import PackResult
+from fastpack.reading.reader import Reader
 from fastpack.reading.reader import open as open_dataset
 
 _PIECE_BYTES = 2**20
-_EITHER_HEADER = (
-    32 + zlib.MAX_WBITS
-)  # gzip's or zlib's, which TensorFlow writes as "GZIP" and "ZLIB"
+# zlib's flag for a header of gzip or of zlib; TensorFlow writes both.
+_EITHER_HEADER = 32 + zlib.MAX_WBITS
+# Options that a folder of files takes too.
+_FOLDER_OPTIONS = ("allow_external", "class_folder", "limits", "sidecars")
 
 
 def convert(
@@ -44,32 +48,52 @@ def convert(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
+    **keywords: Unpack[PackKwargs],
 ) -> PackResult:
-    """Writes the samples of a dataset, image files unmodified, in another format: TFRecord, HDF5 or tar. All fields go along;
-    one that the format cannot hold is refused before anything is written.
+    """Write a dataset in another format; all fields, and image files unchanged.
 
-    - path: TFRecord, HDF5 or tar files, or a folder of images; gzip'ed ones too, which are unpacked first, since they have
-      no random access: into the hidden folder `.OUTPUT.unpacked`, which is removed afterwards, or by the next conversion to
-      that output where this one was killed.
-    - index_dir: where the saved indexes are, when they are not beside the files.
-    - kinds: what fields are, where the files do not say it: see `open`.
-    - output, options, overwrite, resume, progress: as for `pack`.
+    Compressed files have no random access. They are first decompressed into the hidden folder
+    `.OUTPUT.unpacked`, which is removed at the end. If the process is killed, the next conversion
+    to this output removes it.
 
-    Raises what `open` and `pack` raise, and CorruptRecordError or TruncatedFileError for damaged compressed files.
+    Args:
+        path: TFRecord, HDF5 or tar files, also compressed with gzip; or a folder of images.
+        output: the file to write, such as "train.h5" or "train.tar"; or, without an ending, a
+            folder for the files. A field that it cannot hold is refused before anything is written.
+        options: how to pack. A folder takes only options about the source.
+        index_dir: folder of the saved indexes, if they are not beside the files.
+        kinds: field -> kind, if the files do not specify it; see `open`.
+        overwrite: replace existing files of the output.
+        resume: continue an interrupted conversion; not for a folder.
+        progress: called with (samples done, samples in all, bytes done).
+        **keywords: fields of PackOptions; they override those of `options`.
 
-    >>> convert(getfixture("digits"), getfixture("tmp_path") / "digits.h5").num_samples
-    10
+    Returns:
+        The files, or the folder, and counts.
+
+    Raises:
+        OptionError: an option is not valid for this output.
+        SchemaError: the output cannot hold a field.
+        CorruptRecordError: a record or a compressed file is damaged.
+        TruncatedFileError: a file is cut.
+        FastpackError: `open` or `pack` raised it.
+
+    Example:
+        >>> convert(getfixture("digits"), getfixture("tmp_path") / "digits.h5").num_samples
+        10
+        >>> convert(getfixture("digits"), getfixture("tmp_path") / "digits.tar").num_samples
+        10
     """
     check_arguments(
         index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress
     )
-    options, output = pack_options(options), path_of("output", output)
+    options, output = pack_options(options, keywords), path_of("output", output)
     if not output.parent.is_dir():
-        raise OptionError(
-            with_location(
-                "the output's folder is not there; make it first", Location(output.parent)
-            )
-        )
+        message = "the output's folder does not exist; make it first"
+        raise OptionError(with_location(message, Location(output.parent)))
+    is_folder = options.format is None and output.suffix == ""
+    if is_folder:
+        _refuse_options(options, resume)
     folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
     with _unpacked(find_shards(path), folder) as shards:
         dataset = open_dataset(
@@ -78,15 +102,43 @@ def convert(
             save_index=False,
             index_dir=index_dir,
             kinds=kinds,
-            **options.taking,
+            limits=options.limits,
+            **options.select.source_options,
         )
-        options = replace(options, class_folder=None, sidecars=None)  # they are obeyed
+        if is_folder:
+            return _to_folder(dataset, output, overwrite, progress)
+        options = replace(options, class_folder=None, sidecars=None)  # `open` has applied them
         return pack(dataset, output, options, overwrite=overwrite, resume=resume, progress=progress)
+
+
+def _refuse_options(options: PackOptions, resume: bool) -> None:
+    """Raise OptionError for an option that a folder of files does not take."""
+    default = PackOptions()
+    given = [
+        each.name
+        for each in fields(PackOptions)
+        if each.name not in _FOLDER_OPTIONS
+        and getattr(options, each.name) != getattr(default, each.name)
+    ]
+    if resume:
+        given.append("resume")
+    if given:
+        message = f"a folder of files takes no {given[0]}; leave it out"
+        raise OptionError(f"{message}, or name a file such as train.tfrecord")
+
+
+def _to_folder(
+    dataset: Reader, output: Path, overwrite: bool, progress: Progress | None
+) -> PackResult:
+    started = time.perf_counter()
+    files = extract(dataset, output, overwrite=overwrite, whole=True, progress=progress)
+    num_bytes, seconds = files.num_bytes, time.perf_counter() - started
+    return PackResult((output,), len(dataset), num_bytes, num_bytes, seconds)
 
 
 @contextlib.contextmanager
 def _unpacked(shards: list[Path], folder: LockedFolder) -> Iterator[list[Path]]:
-    """The same files, with those that are compressed replaced by open ones, which are gone afterwards."""
+    """Yield the files, with compressed ones replaced by decompressed temporary files."""
     compressed = {
         shard: folder.path / f"{number:05d}-{shard.name}"
         for number, shard in enumerate(shards)
@@ -103,7 +155,7 @@ def _unpacked(shards: list[Path], folder: LockedFolder) -> Iterator[list[Path]]:
 
 @contextlib.contextmanager
 def _emptied(folder: LockedFolder) -> Iterator[None]:
-    """The folder, locked and empty. It is removed afterwards."""
+    """Lock and empty the folder; remove it at the end."""
     try:
         _empty(folder)
         yield
@@ -124,48 +176,40 @@ def _empty(folder: LockedFolder) -> None:
 
 
 def _is_compressed(path: Path) -> bool:
-    """By its beginning: gzip's signature; or a zlib header whose checksum holds, unless it is a TFRecord's length."""
+    """Recognize gzip's signature, or a zlib header that is not a TFRecord's."""
     if not path.is_file():
         return False
-    try:
-        with open(path, "rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise from_os_error(error, "read", path) from error
+    with os_errors_at(path, "read"), open(path, "rb") as file:
+        head = file.read(4096)
     is_zlib = len(head) > 2 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0
     return head[:2] == b"\x1f\x8b" or (is_zlib and recognized(head) is None)
 
 
 def _unpack(path: Path, output: Path) -> None:
-    """In pieces, so that memory stays bounded whatever the file claims."""
+    """Decompress a file; raises for damaged or truncated data."""
     try:
-        with open(path, "rb") as file, open(output, "xb") as unpacked:
+        with (
+            os_errors_at(path, "unpack"),
+            open(path, "rb") as file,
+            open(output, "xb") as unpacked,
+        ):
             _inflate(file, unpacked)
     except zlib.error as error:
-        raise CorruptRecordError(
-            with_location(
-                f"the compressed data are damaged ({error}); restore the file from its source",
-                Location(path),
-            )
-        ) from error
+        message = f"the compressed data are damaged ({error}); restore the file from its source"
+        raise CorruptRecordError(with_location(message, Location(path))) from error
     except EOFError as error:
-        raise TruncatedFileError(
-            with_location(
-                "the file ends inside its compressed data; restore it from its source",
-                Location(path),
-            )
-        ) from error
-    except OSError as error:
-        raise from_os_error(error, "unpack", path) from error
+        message = "the file ends inside its compressed data; restore it from its source"
+        raise TruncatedFileError(with_location(message, Location(path))) from error
 
 
 def _inflate(file: BinaryIO, output: BinaryIO) -> None:
+    """Decompress in pieces, so that memory stays bounded for any file."""
     stream = zlib.decompressobj(_EITHER_HEADER)
     data = file.read(_PIECE_BYTES)
     while data:
         output.write(stream.decompress(data, _PIECE_BYTES))
         data = stream.unconsumed_tail
-        if stream.eof:  # gzip files may be joined, and padded with zeros
+        if stream.eof:  # gzip streams may follow one another, with zeros between
             data = _skip_zeros(stream.unused_data, file)
             stream = zlib.decompressobj(_EITHER_HEADER) if data else stream
         elif not data:

@@ -1,4 +1,4 @@
-"""extract: the files of a dataset, given back byte for byte."""
+"""extract: writes the files of a dataset, byte for byte."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ from fastpack.errors import (
     OutputExistsError,
     SchemaError,
     SourceError,
-    from_os_error,
+    os_errors_at,
     warn,
     with_location,
 )
@@ -33,11 +33,10 @@ from fastpack.files.file_names import path_of
 from fastpack.files.image_folder import IMAGE_SUFFIXES
 from fastpack.files.temporary import create_temporary, remove_leftovers
 from fastpack.images.headers import FORMATS
-from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.reader import Reader
 
-# Takes a file's name, with its folders, and its bytes.
+# Writes a file, given its path below the folder and its bytes.
 Write = Callable[[str, bytes], None]
 _BATCH_BYTES = 8 * 2**20
 _BATCH_FILES = 1024
@@ -47,7 +46,19 @@ _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class ExtractResult:
-    """What was written: files, their bytes, seconds; and the fields that were left out."""
+    """The result of `extract`.
+
+    Args:
+        folder: the folder, or the .tar.
+        num_files: files that were written; in a .tar, samples.
+        num_bytes: bytes of these files.
+        seconds: time that the call took.
+        left_out: names of the fields that a folder does not hold.
+
+    Example:
+        >>> ExtractResult(Path("files"), 10, 5000, 0.1).left_out
+        ()
+    """
 
     folder: Path
     num_files: int
@@ -65,25 +76,37 @@ def extract(
     whole: bool = False,
     progress: Progress | None = None,
 ) -> ExtractResult:
-    """Writes the files of a dataset below `from_folder`, byte for byte as they were packed; or into a tar, when it ends with .tar.
+    """Write the files of a dataset into a folder or a .tar, byte for byte.
 
-    Each is called by its sample's key, with the ending of its format when the key has none; or by its number, when
-    there are no keys. Samples of one key and the same bytes, such as the captions of an image, give one file. No file is
-    written outside the folder, whatever the keys say. A folder holds a file of each sample; what else the dataset has is left
-    out, and said. A tar holds all fields, as WebDataset reads them. The same dataset gives the same bytes.
+    A file is named by its sample's key, or by its number if there are no keys. A key without an
+    ending gets that of its format. Samples with equal keys and bytes, such as several captions of
+    an image, give one file. No key can lead outside the folder. The same dataset gives the same
+    bytes. A folder holds one field; a warning lists the others. A .tar holds all fields, as
+    WebDataset reads them.
 
-    - field: which, when it is not the main image.
-    - overwrite: replace files that are there already.
-    - whole: raise SchemaError where a folder would leave something out.
-    - progress: called with (files done, files in all, bytes done).
+    Args:
+        dataset: the dataset.
+        folder: the folder, made if it does not exist; or a file that ends with ".tar".
+        field: field of the files; None: the main image.
+        overwrite: replace existing files.
+        whole: raise SchemaError if a folder does not hold all fields.
+        progress: called with (files done, files in all, bytes done).
 
-    Raises SchemaError when there are no files in the dataset (pixels, say), FormatError for a key that is no path below
-    a folder, comes twice with other bytes or, in a tar, has a dot, OutputExistsError, UnreadableFileError, and what damaged
-    files raise. What a killed run left of a file is removed by the next one that writes there.
+    Returns:
+        Counts, and the fields that were left out.
 
-    >>> from fastpack.reading.reader import open
-    >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
-    10
+    Raises:
+        SchemaError: the dataset holds no files, such as one of pixels.
+        FormatError: a key is not a path below a folder, or two samples with different bytes share
+            it. For a .tar: a key has a dot.
+        OutputExistsError: a file exists, without `overwrite`.
+        UnreadableFileError: the OS refused to write a file.
+        CorruptRecordError: the dataset is damaged.
+
+    Example:
+        >>> from fastpack.reading.reader import open
+        >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
+        10
     """
     checks.instance("dataset", dataset, Reader, "a Reader, as fastpack.open gives it")
     check_arguments(field=field, overwrite=overwrite, whole=whole, progress=progress)
@@ -95,8 +118,9 @@ def extract(
     names = _names_of(dataset, chosen)
     left_out = _left_out(dataset, chosen, names)
     if left_out and whole:
-        message = f"a folder of files does not hold {', '.join(map(repr, left_out))}; `extract` leaves them out, a .tar holds all"
-        raise SchemaError(f"{message} - at {folder}")
+        message = f"a folder of files does not hold {', '.join(map(repr, left_out))}"
+        remedy = "`extract` leaves them out, a .tar holds all"
+        raise SchemaError(with_location(f"{message}; {remedy}", Location(folder)))
     kept = {chosen.name: chosen.name}
     reader = Reader(dataset.index.select(kept), dataset.options).with_options(
         decode=False, on_error="raise"
@@ -108,7 +132,7 @@ def extract(
         for name in left_out
     )
     done = num_bytes = 0
-    with _below(Path(folder), overwrite) as write:
+    with _below(folder, overwrite) as write:
         for batch in _batches(reader, rows, chosen.name):
             blobs = reader.read(batch)[chosen.name]
             for i, row in enumerate(batch.tolist()):
@@ -116,48 +140,41 @@ def extract(
             done, num_bytes = done + len(batch), num_bytes + len(blobs.values)
             if progress:
                 progress(done, len(rows), num_bytes)
-    return ExtractResult(
-        Path(folder), len(rows), num_bytes, time.perf_counter() - started, left_out
-    )
+    return ExtractResult(folder, len(rows), num_bytes, time.perf_counter() - started, left_out)
 
 
 def _extract_tar(
     dataset: Reader, output: Path, field: str | None, overwrite: bool, progress: Progress | None
 ) -> ExtractResult:
-    """All fields; or one, with key and label."""
+    """Write a .tar of all fields; or of one, with key and label."""
     started = time.perf_counter()
     chosen = _files_of(dataset, field)
     if field is not None:
-        kept = [
-            each.name
-            for each in dataset.schema.fields
-            if each.name in (chosen.name, "key", "label")
-        ]
-        dataset = Reader(dataset.index.select({name: name for name in kept}), dataset.options)
-    options = PackOptions(format="tar")
-    packed = pack(
-        dataset.with_options(decode=False, on_error="raise"),
-        output,
-        options,
-        overwrite=overwrite,
-        progress=progress,
-    )
+        names = [each.name for each in dataset.schema.fields]
+        kept = {name: name for name in names if name in (chosen.name, "key", "label")}
+        dataset = Reader(dataset.index.select(kept), dataset.options)
+    source = dataset.with_options(decode=False, on_error="raise")
+    packed = pack(source, output, format="tar", overwrite=overwrite, progress=progress)
     num_bytes = int(dataset.index.spans[chosen.name]["length"].sum())
     return ExtractResult(output, packed.num_samples, num_bytes, time.perf_counter() - started)
 
 
 def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str, ...]:
-    """The fields that the files below a folder do not hold: all but the files, their names, and labels that are their folders."""
+    """Return the fields that a folder does not hold.
+
+    It holds the files, keys that are their names, and labels that are their folders.
+    """
     keys = dataset.columns.get("key")
-    held = {chosen.name} | ({"label"} if _are_folders(dataset, names) else set())
-    held |= (
-        {"key"} if isinstance(keys, Text) and list(map(raw_name, keys)) == list(names) else set()
-    )
+    held = {chosen.name}
+    if _are_folders(dataset, names):
+        held.add("label")
+    if isinstance(keys, Text) and list(map(raw_name, keys)) == list(names):
+        held.add("key")
     return tuple(each.name for each in dataset.schema.fields if each.name not in held)
 
 
 def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
-    """True when each label is the class of the folder that the sample's file is in."""
+    """True if each label is the class of the folder of the sample's file."""
     labels = dataset.columns.get("label")
     try:
         found = classes_of(names)
@@ -165,30 +182,31 @@ def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
         return False
     if found.labels is None or not isinstance(labels, np.ndarray) or (found.labels < 0).any():
         return False
-    return [found.names[label] for label in found.labels.tolist()] == list(
-        map(dataset.schema.class_name, labels.tolist())
-    )
+    folders = [found.names[label] for label in found.labels.tolist()]
+    return folders == list(map(dataset.schema.class_name, labels.tolist()))
 
 
 def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
-    """Rows, in order, in batches of some megabytes."""
+    """Cut rows into batches of at most 8 MiB and 1024 files."""
     sizes = reader.index.spans[name]["length"][rows]
     return (rows[part] for part in portions(sizes, _BATCH_BYTES, _BATCH_FILES))
 
 
 def _rows_of_files(names: Sequence[str]) -> tuple[Rows, dict[int, int]]:
-    """The rows that are written; and of each other row the one that has its name."""
+    """Return the rows to write; and for each other row the first row of its name."""
     seen: dict[str, int] = {}
-    firsts = {
-        row: first for row, name in enumerate(names) if (first := seen.setdefault(name, row)) != row
-    }
+    firsts = {}
+    for row, name in enumerate(names):
+        first = seen.setdefault(name, row)
+        if first != row:
+            firsts[row] = first
     return np.fromiter(seen.values(), np.int64, len(seen)), firsts
 
 
 def _refuse_other_bytes(
     reader: Reader, names: Sequence[str], firsts: Mapping[int, int], name: str
 ) -> None:
-    """Two files of one name would overwrite one another."""
+    """Raise FormatError for two files with one name and different bytes."""
     for batch in _batches(reader, np.array([*firsts], np.int64), name):
         originals = np.array([firsts[row] for row in batch.tolist()], np.int64)
         mine, others = reader.read(batch)[name], reader.read(originals)[name]
@@ -196,67 +214,58 @@ def _refuse_other_bytes(
             row = next(
                 row for i, row in enumerate(batch.tolist()) if mine.bytes(i) != others.bytes(i)
             )
-            message = f"samples {firsts[row]} and {row} are both called {names[row]!r}, with other bytes; nothing was written"
+            message = f"samples {firsts[row]} and {row} are both called {names[row]!r}"
+            message += ", with other bytes; nothing was written"
             raise FormatError(with_location(message, reader.location(row)))
 
 
 def _files_of(dataset: Reader, name: str | None) -> Field:
+    """Choose the field of files; images come first."""
     files = [each for each in dataset.schema.blobs if each.kind != "pixels"]
-    fields = (
-        [dataset.schema[name]]
-        if name is not None
-        else [each for each in files if not each.is_list] or files
-    )
-    images = [each for each in fields if each.kind == "image"] or [
-        each for each in fields if each.is_image_file
-    ]
-    found = images or fields
-    if name is not None and found[0] not in files:
-        known = ", ".join(each.name for each in files) or "none"
-        location = Location(dataset.index.shards[0].path)
-        raise SchemaError(
-            with_location(
-                f"{name!r} is {found[0].kind}, not files; name a field of files ({known}), or read it with fastpack.open",
-                location,
-            )
-        )
-    if not found:
-        raise SchemaError(
-            "the dataset holds no files, only pixels or columns; read them with fastpack.open"
-        )
-    if found[0].is_list:
-        raise SchemaError(
-            f"a sample has a list of files in {found[0].name!r}, which have no names; read them with fastpack.open"
-        )
-    return found[0]
+    if name is not None:
+        _refuse_other_kinds(dataset, name, files)
+        fields = [dataset.schema[name]]
+    else:
+        fields = [each for each in files if not each.is_list] or files
+    if not fields:
+        message = "the dataset holds no files, only pixels or columns"
+        raise SchemaError(f"{message}; read them with fastpack.open")
+    found = min(fields, key=lambda each: (each.kind != "image", not each.is_image_file))
+    if found.is_list:
+        message = f"the files in {found.name!r} are lists and have no names"
+        raise SchemaError(f"{message}; read them with fastpack.open")
+    return found
+
+
+def _refuse_other_kinds(dataset: Reader, name: str, files: Sequence[Field]) -> None:
+    field = dataset.schema[name]
+    if field in files:
+        return
+    known = ", ".join(each.name for each in files) or "none here"
+    message = f"{name!r} is {field.kind}, not files; name a field of files ({known})"
+    location = Location(dataset.index.shards[0].path)
+    raise SchemaError(with_location(f"{message}, or read it with fastpack.open", location))
 
 
 def _names_of(dataset: Reader, chosen: Field) -> list[str]:
-    """A path below the folder for each sample."""
+    """Return the path of each sample's file below the folder."""
     keys = dataset.columns.get("key")
+    if isinstance(keys, Text):
+        stems = list(map(raw_name, keys))
+    else:
+        stems = [f"{row:08d}" for row in range(len(dataset))]
+    for row, key in enumerate(stems):
+        # An absolute path begins with an empty part.
+        if "\0" in key or {"", ".", ".."} & set(key.split("/")):
+            message = f"the key {key!r} is not a path below a folder; nothing was written"
+            raise FormatError(with_location(message, dataset.location(row)))
     infos = dataset.index.infos.get(chosen.name)
-    formats = (
-        ["unknown"] * len(dataset)
-        if infos is None
-        else [FORMATS[number] for number in infos["format"].tolist()]
-    )
-    named = (
-        list(map(raw_name, keys))
-        if isinstance(keys, Text)
-        else [f"{row:08d}" for row in range(len(dataset))]
-    )
-    names = [_with_ending(name, format) for name, format in zip(named, formats, strict=True)]
-    for row, key in enumerate(named):
-        if "\0" in key or {"", ".", ".."} & set(
-            key.split("/")
-        ):  # an absolute path begins with an empty part
-            raise FormatError(
-                with_location(
-                    f"the key {key!r} is no path below a folder; nothing was written",
-                    dataset.location(row),
-                )
-            )
-    return names
+    if infos is None:
+        return [_with_ending(stem, "unknown") for stem in stems]
+    formats = infos["format"].tolist()
+    return [
+        _with_ending(stem, FORMATS[number]) for stem, number in zip(stems, formats, strict=True)
+    ]
 
 
 def _with_ending(key: str, format: str) -> str:
@@ -272,20 +281,20 @@ def _below(folder: Path, overwrite: bool) -> Iterator[Write]:
 
 
 class _Folder:
-    """Writes files below a folder. Each part of a path is opened from the one above, and links are not followed, so no
-    path leads out."""
+    """Writes files below a folder.
+
+    Opens each part of a path from its parent and follows no links, so no path leads outside.
+    """
 
     def __init__(self, root: Path, overwrite: bool) -> None:
         self._root, self._overwrite = root, overwrite
-        self._open: tuple[tuple[str, ...], int] | None = None  # the folder that was written to last
+        self._open: tuple[tuple[str, ...], int] | None = None  # the last folder
         self._cleaned: set[tuple[str, ...]] = set()
 
     def __enter__(self) -> "_Folder":
-        try:
+        with os_errors_at(self._root, "write into the folder"):
             self._root.mkdir(exist_ok=True)
             self._root_descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise from_os_error(error, "write into the folder", self._root) from error
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -299,17 +308,13 @@ class _Folder:
 
     def write(self, name: str, data: bytes) -> None:
         *folders, last = name.split("/")
-        try:
+        with os_errors_at(self._root / name):
             folder = self._folder(tuple(folders))
             if not self._overwrite and _is_there(last, folder):
                 message = "a file is there already; ask for overwrite, or choose another folder"
                 raise OutputExistsError(with_location(message, Location(self._root / name)))
             with self._temporary(folder, last) as temporary:
                 write_all(temporary, data)
-        except OutputExistsError:
-            raise
-        except OSError as error:
-            raise from_os_error(error, "write", self._root / name) from error
 
     def _folder(self, parts: tuple[str, ...]) -> int:
         if self._open and self._open[0] == parts:
@@ -332,7 +337,7 @@ class _Folder:
 
     @contextlib.contextmanager
     def _temporary(self, folder: int, name: str) -> Iterator[int]:
-        """A file that gets its name when it is whole."""
+        """Make a file that gets its name once it is complete."""
         temporary, descriptor = create_temporary(folder)
         try:
             yield descriptor

@@ -1,4 +1,4 @@
-"""Supplies: what a pack writes, batch by batch: image files as the source has them, or their pixels at one size."""
+"""PackInput: batches that a pack writes, of unchanged image files or of pixels of one size."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,17 +28,18 @@ from fastpack.images.headers import probe_blobs
 from fastpack.images.transforms import Plan, Resize, plan_batch
 from fastpack.sources import Source
 
-# What readers of all formats take for one thing.
+# Names with one meaning for the readers of all formats.
 _RESERVED = ("image", "label", "key", "class_name", "class_names")
 
 
 class PackInput(Protocol):
-    """Thread-safe giver of batches as they are to be written.
+    """Reads batches in the form in which they are written, from any thread.
 
-    - schema: of what `read` gives, under the names that the files shall have.
-    - sizes: bytes of each sample's image as it is written, (n,).
-    - keeps_sizes: what will be written has these sizes, or about.
-    - memory_sizes: bytes that a batch with the sample takes for it, (n,).
+    Args:
+        schema: fields of the batches, with their names in the files.
+        sizes: bytes of each sample's image in the file, (n,).
+        keeps_sizes: whether `sizes` are exact or close; False if re-encoding changes them.
+        memory_sizes: bytes of memory that each sample takes in a batch, (n,).
     """
 
     schema: Schema
@@ -50,12 +51,12 @@ class PackInput(Protocol):
 
 
 def files_of(field: Field, values: Any) -> Ragged:
-    """The image files of all samples, one after the other: of lists, those of all lists."""
+    """Return the image files of all samples; of lists, those of all lists."""
     return values.values if field.is_list else values  # type: ignore[no-any-return]
 
 
 def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
-    """The source's fields under the names that the files shall have: what the source's files call them does not matter."""
+    """Give the source's fields their names in the files."""
     for name in names:
         schema[name]  # raises for a field that is not there
     _refuse_taken(schema, names)
@@ -66,23 +67,19 @@ def _renamed(schema: Schema, names: Mapping[str, str]) -> Schema:
 
 
 def _refuse_taken(schema: Schema, names: Mapping[str, str]) -> None:
-    """Raises OptionError for a new name that another field has, or that readers take for another field."""
+    """Raise OptionError for a new name that belongs to another field, or is reserved."""
     called = {each.name: names.get(each.name, each.name) for each in schema.fields}
     for name, new in called.items():
         others = {other for field, other in called.items() if field != name} | (
             called.keys() - {name}
         )
         if name in names and (new in others or (new in _RESERVED and new != name)):
-            why = (
-                "another field has that name"
-                if new in others
-                else "readers know that name as another field"
-            )
-            raise OptionError(f"names would call {name!r} {new!r}, and {why}; choose another name")
+            why = "another field has that name" if new in others else "that name is reserved"
+            raise OptionError(f"names would call {name!r} {new!r}, but {why}; choose another name")
 
 
 class EncodedInput:
-    """Image files as the source has them."""
+    """Image files of the source, unchanged."""
 
     keeps_sizes = True
 
@@ -99,9 +96,8 @@ class EncodedInput:
         batch = self._source.read(rows)
         for blob in self.schema.blobs:
             if blob.is_image_file and not isinstance(batch[blob.name], Ragged):
-                raise OptionError(
-                    f"the source gives {blob.name!r} decoded; open it with decode=False to pack its files as they are"
-                )
+                message = f"the source decodes {blob.name!r}"
+                raise OptionError(f"{message}; open it with decode=False to pack its files")
             if blob.is_image_file:
                 self._refuse_bombs(
                     files_of(blob, batch[blob.name]),
@@ -110,23 +106,24 @@ class EncodedInput:
         return batch
 
     def _refuse_bombs(self, blobs: Ragged, rows: Rows) -> None:
-        """No reader would decode them."""
+        """Raise LimitError for images that no reader would decode."""
         infos, _ = probe_blobs(blobs)
         areas = infos["width"].astype(np.uint64) * infos["height"].astype(np.uint64)
         if (bad := np.flatnonzero(areas > np.uint64(self._limits.max_pixels))).size:
             info, location = infos[bad[0]], self._source.location(int(rows[bad[0]]))
-            raise status_error(
-                Status.PIXEL_LIMIT,
-                f"{info['width']} x {info['height']} pixels are more than {self._limits.max_pixels}",
-                location,
-            )
+            pixels = f"{info['width']} x {info['height']} pixels"
+            message = f"{pixels} are more than {self._limits.max_pixels}"
+            raise status_error(Status.PIXEL_LIMIT, message, location)
 
 
 class PixelInput:
-    """Pixels of one size: of `size`, or, when it is None, of that which all images have; and of `bits` bits a channel, or, when it is
-    None, of as many as all have.
+    """Decoded pixels of one size and depth.
 
-    A batch is decoded by the thread that asks for it, so ask from several.
+    The calling thread decodes the batch, so call `read` from several threads.
+
+    Args:
+        size: pixels; None: the common size of all images.
+        bits: bits of a channel; None: those of all images.
     """
 
     keeps_sizes = True
@@ -168,12 +165,12 @@ class PixelInput:
         self.memory_sizes = self.sizes + source.sizes + getattr(source, "sizes_beside", 0)
 
     def _first_good(self) -> EncodedImages:
-        """The first image whose header can be read."""
+        """Return the first image with a valid header."""
         failure: FastpackError | None = None
         for number in range(len(self._source)):
             row = np.array([number], np.int64)
             try:
-                encoded = self._pictures(self._source.read(row), row)
+                encoded = self._images(self._source.read(row), row)
                 refused = refuse_images(encoded, self._options)
                 if not refused:
                     return encoded
@@ -185,19 +182,18 @@ class PixelInput:
 
     def read(self, rows: Rows) -> Batch:
         batch = self._source.read(rows)
-        encoded = self._pictures(batch, rows)
+        encoded = self._images(batch, rows)
         plan, refused = self._plan(encoded)
         outs = empty_outputs(
             plan, self._options.channels, self._options.dtype, self._options.memory
         )
         if not isinstance(outs, np.ndarray) or outs.shape[1:] != self.schema[self._name].shape:
-            raise ShapeError(
-                "the images have different sizes; give a size to resample them to, or choose the layout `encoded`"
-            )
+            message = "the images have different sizes; give a size to resample them to"
+            raise ShapeError(f"{message}, or choose the layout `encoded`")
         decode_images(encoded, plan, outs, self._options, refused)
         return Batch({**batch, self._name: outs}, len(rows))
 
-    def _pictures(self, batch: Batch, rows: Rows) -> EncodedImages:
+    def _images(self, batch: Batch, rows: Rows) -> EncodedImages:
         blobs: Ragged = batch[self._name]
         infos, _ = probe_blobs(blobs)
         spans = np.zeros(len(blobs), SPAN)
@@ -217,7 +213,7 @@ class PixelInput:
 
 
 def _upright_size(encoded: EncodedImages | None) -> tuple[int, int]:
-    """(height, width) of the first picture."""
+    """Return (height, width) of the first image in pixels."""
     assert encoded is not None
     widths, heights = upright_sizes(encoded.infos, True, {})
     return int(heights[0]), int(widths[0])

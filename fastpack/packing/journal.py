@@ -1,4 +1,4 @@
-"""Journal: the shards of a pack that are finished, a JSON object a line, for a later pack that resumes."""
+"""Journal: the finished shards of a pack, one JSON object a line; `resume` reads it."""
 
 import json
 import os
@@ -18,7 +18,7 @@ NAME = "journal.jsonl"
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished shard: size and fingerprint of its file, its number of samples, what was left out, what became of JPEGs."""
+    """A finished shard: its file, number of samples, rejects and transcodes."""
 
     size: int
     fingerprint: int
@@ -27,19 +27,21 @@ class Finished:
     transcodes: Transcodes | None = None
 
     def entry(self, number: int) -> dict[str, Any]:
-        """As the journal has it, for shard `number`."""
-        facts: dict[str, Any] = {
+        """Return the journal's entry for shard `number`."""
+        entry: dict[str, Any] = {
             "shard": number,
             "size": self.size,
             "fingerprint": self.fingerprint,
             "samples": self.samples,
+            "rejects": [reject.facts() for reject in self.rejects],
         }
-        made_fast = {"transcodes": asdict(self.transcodes)} if self.transcodes is not None else {}
-        return {**facts, "rejects": [reject.facts() for reject in self.rejects], **made_fast}
+        if self.transcodes is not None:
+            entry["transcodes"] = asdict(self.transcodes)
+        return entry
 
 
 def finished_of(entries: Iterable[Any], num_shards: int) -> dict[int, Finished]:
-    """The shards that these entries list, by number. An entry that is damaged lists none: its shard is made again."""
+    """Parse entries to shards by number; skip damaged ones."""
     found = {}
     for entry in entries:
         try:
@@ -52,7 +54,7 @@ def finished_of(entries: Iterable[Any], num_shards: int) -> dict[int, Finished]:
 
 
 def read_journal(folder: Path, num_shards: int) -> dict[int, Finished]:
-    """The finished shards. A line that is cut off belongs to a shard that was not finished then."""
+    """Read the finished shards. A truncated line belongs to an unfinished shard."""
     try:
         lines = read_note(folder / NAME).splitlines()
     except FileNotFoundError:
@@ -61,7 +63,7 @@ def read_journal(folder: Path, num_shards: int) -> dict[int, Finished]:
 
 
 def note(folder: Path, entry: Mapping[str, Any], *, sync: bool) -> None:
-    """Adds an entry, on a line of its own wherever an earlier pack stopped."""
+    """Append an entry, on its own line even if the last line is truncated."""
     descriptor = os.open(
         folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666
     )
@@ -83,7 +85,10 @@ def _parsed(line: bytes) -> Any:
 
 
 def _finished(entry: Any) -> tuple[int, Finished]:
-    """Raises TypeError, KeyError, ValueError or AttributeError for anything else than `Finished.entry` gives."""
+    """Parse an entry.
+
+    Raises TypeError, KeyError, ValueError or AttributeError if it is damaged.
+    """
     number, size, fingerprint, samples = (
         _checked(entry[name], int) for name in ("shard", "size", "fingerprint", "samples")
     )

@@ -1,94 +1,97 @@
 """PackOptions: how to pack, in one value."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
-
-import numpy as np
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, TypedDict, TypeVar
 
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.renamed import renamed
 from fastpack.errors import OptionError
-from fastpack.files.classes import ClassFolder, ClassList, check_class_folder
-from fastpack.files.sizes import parse_size
-from fastpack.formats.file_options import FileOptions, Float64, Layout
-from fastpack.formats.registry import NAMES
+from fastpack.files.classes import ClassFolder, ClassList
+from fastpack.formats.file_options import Float64, Layout
 from fastpack.formats.storage import Compression, Storage
 from fastpack.images.codec import Alpha, Bits, Color
-from fastpack.packing.packer import WriteOptions
-from fastpack.packing.preprocess import Preprocess
+from fastpack.packing.image_options import Check, ImageOptions
 from fastpack.packing.rejects import Duplicates, OnError
-from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES, Jpeg, Metadata
-from fastpack.reading.split import parts_of
+from fastpack.packing.select_options import SelectOptions
+from fastpack.packing.transcode import Jpeg, Metadata
+from fastpack.packing.write_options import WriteOptions
 
-Check = Literal["header", "decode"]
-_CHOICES: dict[str, Sequence[str]] = {
-    "layout": get_args(Layout),
-    "color": get_args(Color),
-    "alpha": get_args(Alpha),
-    "jpeg": JPEG_CHOICES,
-    "metadata": METADATA_CHOICES,
-    "check": get_args(Check),
-    "float64": get_args(Float64),
-    "duplicates": get_args(Duplicates),
-    "on_error": get_args(OnError),
-}
-_COUNTS = {
-    "shards": None,
-    "resize_max": None,
-    "num_workers": None,
-    "quality": 100,
-}  # the highest that makes sense
-_FLAGS = ("virtual", "allow_external", "dry_run", "seek_points", "sync")
+Group = TypeVar("Group")
 
 
 @renamed(shuffle="byte_shuffle", master="virtual", checkpoints="seek_points")
 @dataclass(frozen=True)
 class PackOptions:
-    """How to pack.
+    """How to pack: which samples, what happens to their images, which files.
 
-    - format: "tfrecord" or "hdf5"; None goes by the output's ending.
-    - layout: of HDF5: "encoded" (image files as they are), "vlen" (the same as rows of variable length) or "pixels"
-      (decoded, one size). "auto" is `pixels` when a size is given, else `encoded`.
-    - size: (height, width) or one number, to which images are decoded and resampled; None leaves the bytes alone. With a quality
-      they are encoded again, in their own format. Masks get the nearest pixels.
-    - resize_max: encode images again of which a side has more pixels, scaled down to that; others stay as they are.
-    - quality: 1 to 100: encode all images again, JPEG and WebP with this. Without, what is encoded again has 95.
-    - check: "decode" decodes each image as it is packed, to see whether it can be; "header" looks at no more than its header.
-    - shards: how many files; or shard_size: bytes a file at most, as a number or like "1GB". With either, files are numbered, also
-      a single one. Without, there is one file of the output's own name.
-    - color: of decoded pixels.
-    - bits: of each channel of decoded pixels: 8, or 16, with white at 65535. None takes what the first image has, and
-      refuses images of more or fewer.
-    - alpha: of decoded pixels and of what is encoded again: see ReadOptions.
-    - jpeg: "keep" image files as they are, or make those "fast" that take long to decode: see FastJpegs. Pixels stay the same.
-    - metadata: "keep" it, or "strip" all but the orientation, from JPEG, PNG and WebP: pixels stay the same.
-    - names: field name -> what it is called in the files, such as {"image": "image/encoded"}.
-    - compression, level, byte_shuffle, fletcher32, chunk: of `pixels`: see Storage.
-    - virtual: of several shards of `pixels`: write a file of the output's own name too, in which plain h5py sees all shards as
-      one virtual dataset. It is for others: open either the virtual dataset or the shards.
-    - num_workers: threads; None is one a core.
-    - memory: bytes that batches may take together, as a number or like "512MB"; None takes about 6 MiB a thread. What is
-      known of each sample (its label, key and place: some 250 bytes with its path) comes on top.
-    - include, exclude: patterns of the shell for keys, in which `*` also stands for slashes: pack the samples that fit one of
-      `include`, if there are any, and none of `exclude`.
-    - allow_external: of a folder or a table that is given by its path: follow links that lead out of it.
-    - fields: which fields to keep beside the main image, label and key; None keeps all that the source has.
-    - shuffle_seed: pack in a random order, which depends on nothing but the seed and the number of samples; it is that of
-      `Shuffle(seed)` in its first epoch. None keeps the source's order.
-    - split: name -> part, such as {"train": 0.9, "val": 0.1}: a dataset for each, named "NAME-train.tfrecord" and so on, by a hash of
-      the key, as `Reader.split` has it: whatever else is packed, a sample stays in its split. What is missing to 1 is left out.
-    - duplicates: images of exactly the same bytes: "keep" does not look, "report" reports all but the first, "drop" leaves them out.
-    - dry_run: write nothing, and say what would be written.
-    - on_error: "raise" stops at the first bad sample, in the order of the source; "skip" leaves bad ones out and reports them,
-      one JSON object a line, in a file beside the output, `NAME.rejects.jsonl`.
-    - float64: TFRecord has floats of 32 bits: "refuse" numbers that these would change, or "round" them. HDF5 keeps all.
-    - class_folder, sidecars: of a folder of images; see `from_folder`. class_folder is for tars, too.
-    - classes: what labels count in: a list of names, a file with one a line, or a dataset. Others than these are refused.
-    - seek_points: keep in the index places inside the JPEGs where decoding may begin: crops take less time then. See build_indexes.
-    - sync: wait until the disk has each file before it gets its name.
+    `pack` also takes these options as keywords. Inside the package they are grouped: `images`,
+    `select`, `write` and `storage`.
+
+    Args:
+        format: "tfrecord", "hdf5" or "tar"; None: by the output's ending.
+        layout: layout of HDF5. "encoded" stores image files unchanged, "vlen" the same as rows of
+            variable length, "pixels" decoded images of one size. "auto" is "pixels" if a size is
+            given without a quality, else "encoded".
+        size: (height, width) in pixels, or one number for both, of all images. With a quality,
+            image files are re-encoded at that size. Masks are resampled to the nearest pixel.
+        shards: number of files. Files are then numbered, even one file.
+        shard_size: size of each file, at most: bytes, or text such as "1GB". A larger sample gets
+            its own file. Without shards and shard_size, one file gets the output's name.
+        resize_max: pixels. Images with a larger side are scaled down to it and re-encoded.
+        quality: 1 to 100. Re-encode all images; JPEG and WebP use this quality. Images that are
+            re-encoded for another reason use 95.
+        check: "header" parses image headers; "decode" also decodes each image file once.
+        color: channels of decoded pixels: "RGB", "BGR" or "GRAY".
+        bits: bits of a channel of decoded pixels: 8, or 16 (white is 65535). None: those of the
+            first image; images of other depths are then refused.
+        alpha: transparency of decoded and re-encoded images; see ReadOptions.
+        jpeg: "fast" rewrites JPEGs that are slow to decode, with the same pixels; "keep" does not.
+        metadata: "strip" removes metadata from JPEG, PNG and WebP, except the orientation. Pixels
+            stay the same.
+        names: field -> its name in the files, such as {"image": "image/encoded"}.
+        compression: of pixels: "none", "gzip", "lz4", "zstd" or "blosc2".
+        level: level of the compression; None: the usual one. See Storage for ranges.
+        byte_shuffle: group the bytes of numbers by significance before compressing pixels.
+        fletcher32: HDF5's checksum for each chunk of pixels; None: for compressed pixels.
+        chunk: samples in a chunk of pixels; None: about 1 MiB, or 32 KiB with a filter.
+        virtual: also write a file in which h5py sees all shards of pixels as one dataset. Open
+            either this file or the shards.
+        num_workers: threads; None: one for each core.
+        memory: size of all batches together, at most: bytes, or text such as "512MB". None: about
+            6 MiB for each thread. Labels, keys and paths take about 250 bytes a sample more.
+        include: shell patterns for keys; `*` matches slashes too. Pack only matching samples.
+        exclude: shell patterns for keys. Leave out matching samples.
+        allow_external: follow links that leave the source's folder.
+        class_folder: folder that is the class of an image; see `from_folder`. Also for tars.
+        classes: class names that labels count in: a list, a file with one a line, or a dataset.
+            Other classes are refused.
+        sidecars: endings of files beside the images; see `from_folder`.
+        fields: fields to keep besides the main image, label and key; None: all.
+        shuffle_seed: seed of a random order, the order of `Shuffle(seed)` in its first epoch. None
+            keeps the source's order.
+        split: name -> fraction, such as {"train": 0.9, "val": 0.1}. Each split becomes a dataset
+            "NAME-train.tfrecord" and so on. A hash of its key decides the split of a sample, as in
+            `Reader.split`. If the fractions sum to less than 1, the rest is not packed.
+        duplicates: images with equal bytes: "keep" ignores them, "report" lists them, "drop" keeps
+            only the first.
+        dry_run: plan, but write nothing.
+        on_error: "raise" stops at the first bad sample in the source's order. "skip" leaves bad
+            samples out and lists them in `NAME.rejects.jsonl` beside the output.
+        float64: TFRecord stores 32-bit floats: "refuse" numbers that would change, or "round".
+        seek_points: store in the index where decoding can start inside JPEGs; crops are then
+            faster. See `build_indexes`.
+        sync: wait until each file is on disk before it gets its name.
+        limits: bounds for images and records; see Limits.
+
+    Raises:
+        OptionError: a value or a combination of options is not valid.
+
+    Example:
+        >>> PackOptions(size=224, shards=8).images.is_decoded
+        True
     """
 
     format: str | None = None
@@ -131,137 +134,97 @@ class PackOptions:
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
-        self._settle()
-        if self.shards is not None and self.shard_size is not None:
-            raise OptionError("give shards or shard_size, not both")
-        for name in ("shard_size", "memory"):
-            size = getattr(self, name)
-            if size is not None and parse_size(size) < 1:
-                raise OptionError(f"{name} must be positive, not {size}")
-        self._check_choice()
-        self._check_preprocess()
-        if self.layout in ("encoded", "vlen") and self.size is not None and self.quality is None:
-            message = f"the layout `{self.layout}` keeps image files as they are; leave the size out, give a quality, or choose `pixels`"
-            raise OptionError(message)
-        if self.storage != Storage() and not self.is_decoded:
-            raise OptionError(
-                "compression, checksums and chunks are for decoded pixels; give a size, or the layout `pixels`"
-            )
-        if self.virtual and not self.is_decoded:
-            raise OptionError(
-                "a virtual dataset shows decoded pixels; give a size, or the layout `pixels`"
-            )
+        for group in (self.storage, self.images, self.select, self.write):
+            checked = {name: getattr(group, name) for name in _names(group) & _names(self)}
+            checks.settle(self, **checked)
+        if not self.images.is_decoded:
+            self._refuse_pixel_options()
 
-    def _settle(self) -> None:
-        """Checks each value by itself."""
-        for name, choices in _CHOICES.items():
-            checks.choice(name, getattr(self, name), choices)
-        for name, most in _COUNTS.items():
-            checks.settle(
-                self, **{name: checks.optional_integer(name, getattr(self, name), 1, most)}
-            )
-        checks.settle(self, **{name: checks.flag(name, getattr(self, name)) for name in _FLAGS})
-        checks.settle(
-            self,
-            **{name: checks.texts(name, getattr(self, name)) for name in ("include", "exclude")},
-        )
-        if self.format is not None:
-            checks.choice("format", self.format, NAMES)
-        for name in ("fields", "sidecars"):
-            if getattr(self, name) is not None:
-                checks.settle(self, **{name: checks.texts(name, getattr(self, name))})
-        if self.shuffle_seed is not None:
-            checks.settle(self, shuffle_seed=checks.seed("shuffle_seed", self.shuffle_seed))
-        if self.size is not None:
-            checks.settle(self, size=checks.size("size", self.size))
-        checks.texts(
-            "names",
-            list(checks.mapping("names", self.names, '{"image": "image/encoded"}').values()),
-        )
-        checks.mapping("split", self.split, '{"train": 0.9, "val": 0.1}')
-        checks.instance("limits", self.limits, Limits, "Limits(...)")
-        checks.settle(self, bits=checks.bits("bits", self.bits))
-        checks.settle(self, chunk=self.storage.chunk, level=self.storage.level)
+    def _refuse_pixel_options(self) -> None:
+        if self.storage != Storage():
+            message = "compression, checksums and chunks are for decoded pixels"
+            raise OptionError(f"{message}; give a size, or the layout `pixels`")
+        if self.virtual:
+            message = "a virtual dataset shows decoded pixels"
+            raise OptionError(f"{message}; give a size, or the layout `pixels`")
 
-    def _check_preprocess(self) -> None:
-        """What is said about what happens to the images."""
-        if self.resize_max is not None and self.size is not None:
-            raise OptionError(
-                "give size, which all images get, or resize_max, which none exceeds; not both"
-            )
-        is_encoded_again = self.quality is not None or self.resize_max is not None
-        if self.layout == "pixels" and is_encoded_again:
-            raise OptionError(
-                "pixels are stored decoded, of one size; leave out quality and resize_max, or choose the layout `encoded`"
-            )
-        if self.bits is not None and not self.is_decoded:
-            raise OptionError(
-                "bits are of decoded pixels; leave them out, or give a size or the layout `pixels`"
-            )
-        if self.alpha != "drop" and not (self.is_decoded or is_encoded_again):
-            raise OptionError(
-                "image files keep their transparency as they are; leave out alpha, and give it when you read them"
-            )
-        if self.jpeg == "fast" and (self.is_decoded or is_encoded_again):
-            raise OptionError(
-                "pixels are stored decoded, and what is encoded again is fast; leave out jpeg, or what changes the images"
-            )
-        if self.metadata == "strip" and self.is_decoded:
-            raise OptionError(
-                "decoded pixels have no metadata; leave out metadata, or the size and the layout"
-            )
+    @cached_property
+    def images(self) -> ImageOptions:
+        """Options about the images."""
+        return self._group(ImageOptions)
 
-    @property
-    def is_decoded(self) -> bool:
-        """True when pixels are stored, not image files."""
-        return self.layout == "pixels" or (
-            self.layout == "auto" and self.size is not None and self.quality is None
-        )
+    @cached_property
+    def select(self) -> SelectOptions:
+        """Options about the selection of samples."""
+        return self._group(SelectOptions)
 
-    @property
-    def preprocess(self) -> Preprocess:
-        """What is done with each image file."""
-        if self.is_decoded:
-            return Preprocess(limits=self.limits)  # it is decoded anyway
-        size = (self.size, self.size) if isinstance(self.size, int) else self.size
-        is_checked, is_stripped = self.check == "decode", self.metadata == "strip"
-        return Preprocess(
-            is_checked, is_stripped, self.resize_max, size, self.quality, self.limits, self.alpha
-        )
-
-    def _check_choice(self) -> None:
-        """What is said about which samples are packed."""
-        check_class_folder(self.class_folder)
-        if self.split:
-            parts_of(np.zeros(0), self.split)
-        for name in self.split:
-            if not re.fullmatch(r"\w[\w.-]*", name):
-                raise OptionError(
-                    f"{name!r} cannot be the name of a split: it becomes part of a file's name; use letters, digits, _ and -"
-                )
-
-    @property
-    def taking(self) -> dict[str, Any]:
-        """How a source is opened, as `source_of` and `open` take it."""
-        return {
-            "allow_external": self.allow_external,
-            "class_folder": self.class_folder,
-            "sidecars": self.sidecars,
-        }
-
-    @property
+    @cached_property
     def storage(self) -> Storage:
-        return Storage(self.compression, self.level, self.byte_shuffle, self.fletcher32, self.chunk)
+        """Options about the storage of pixels in HDF5."""
+        return self._group(Storage)
 
-    @property
-    def write_options(self) -> WriteOptions:
-        memory_bytes = None if self.memory is None else parse_size(self.memory)
-        work = self.num_workers, memory_bytes, self.sync, self.on_error, self.limits
-        files = FileOptions(self.layout, self.storage, self.float64)
-        return WriteOptions(files, *work, self.seek_points)
+    @cached_property
+    def write(self) -> WriteOptions:
+        """Options about the files."""
+        return self._group(WriteOptions)
+
+    def _group(self, kind: type[Group]) -> Group:
+        return kind(**{name: getattr(self, name) for name in _names(kind)})
 
 
-def pack_options(given: PackOptions | None) -> PackOptions:
-    """The options that a function was given; None gives the default ones. Raises OptionError for what is not PackOptions."""
+def _names(options: Any) -> set[str]:
+    return {each.name for each in fields(options)}
+
+
+class PackKwargs(TypedDict, total=False):
+    """The fields of PackOptions, as keywords of `pack` and `convert`."""
+
+    format: str | None
+    layout: Layout
+    size: int | tuple[int, int] | None
+    shards: int | None
+    shard_size: int | str | None
+    resize_max: int | None
+    quality: int | None
+    check: Check
+    color: Color
+    bits: Bits | None
+    alpha: Alpha
+    jpeg: Jpeg
+    metadata: Metadata
+    names: Mapping[str, str]
+    compression: Compression
+    level: int | None
+    byte_shuffle: bool
+    fletcher32: bool | None
+    chunk: int | None
+    virtual: bool
+    num_workers: int | None
+    memory: int | str | None
+    include: Sequence[str]
+    exclude: Sequence[str]
+    allow_external: bool
+    class_folder: ClassFolder | None
+    classes: ClassList
+    sidecars: Sequence[str] | None
+    fields: Sequence[str] | None
+    shuffle_seed: int | None
+    split: Mapping[str, float]
+    duplicates: Duplicates
+    dry_run: bool
+    on_error: OnError
+    float64: Float64
+    seek_points: bool
+    sync: bool
+    limits: Limits
+
+
+def pack_options(given: PackOptions | None, keywords: PackKwargs) -> PackOptions:
+    """Combine the options of a call: keywords override the fields of `given`.
+
+    >>> pack_options(PackOptions(size=224, shards=2), {"shards": 8}).shards
+    8
+    """
     checks.instance("options", given, PackOptions | None, "PackOptions(...)")
-    return given or PackOptions()
+
+    return replace(given or PackOptions(), **keywords)

@@ -1,16 +1,16 @@
-"""Packer: writes the shards of one pack, each compared with what went in before it counts as complete."""
+"""Packer: writes the shards of one pack and compares each with its samples."""
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.plural import counted
 from fastpack.core.progress import Progress
 from fastpack.core.ragged import offsets_of
 from fastpack.core.threads import num_cores
@@ -24,42 +24,30 @@ from fastpack.errors import (
 )
 from fastpack.files.atomic import sync_path
 from fastpack.files.free_space import require_free_space
-from fastpack.formats.file_options import FileOptions
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import kind_of
 from fastpack.formats.protocols import ChunkedContainer, Container, ShardPlan, Writer
 from fastpack.packing.inputs import PackInput
 from fastpack.packing.pipeline import Pipeline, Stages
-from fastpack.packing.rejects import OnError
 from fastpack.packing.validation import Validator
+from fastpack.packing.write_options import WriteOptions
 
-# Row of the supply -> what is wrong with it: the samples that are left out.
+# Row of the input -> its error. These samples are left out.
 Faults = dict[int, FastpackError]
-# Called with (number, index, faults) of each shard that is complete, by any of the threads.
+# Called with (number, index, faults) of each complete shard, from any thread.
 Finish = Callable[[int, Index, Faults], None]
 
-# So many that what Python does for a batch is little beside reading and writing it.
+# Large enough that the time Python takes for a batch is small beside reading and writing it.
 _BATCH_BYTES = 4 * 2**20
 _BATCH_SAMPLES = 1024
-# A batch is there as it was read, as it is written, and a part of it once more in between.
+# Memory of a batch: as it was read, as it is written, and parts of it in between.
 _COPIES = 3
 
 
-@dataclass(frozen=True)
-class WriteOptions:
-    """How shards are written: what of PackOptions concerns their files."""
-
-    files: FileOptions = field(default_factory=FileOptions)
-    num_workers: int | None = None
-    memory_bytes: int | None = None
-    sync: bool = True
-    on_error: OnError = "raise"
-    limits: Limits = DEFAULT_LIMITS
-    seek_points: bool = False
-
-
 class ProgressCounter:
+    """Counts samples and bytes for a progress function."""
+
     def __init__(self, progress: Progress | None, num_samples: int) -> None:
         self._progress, self._num_samples = progress, num_samples
         self._samples_done = self._bytes_done = 0
@@ -73,7 +61,10 @@ class ProgressCounter:
 
 @dataclass(frozen=True)
 class _Portion:
-    """Samples [first, end) of the supply, which are one batch of a shard; `left_bytes`: of their images and all behind them."""
+    """Samples [first, end) of the input: one batch of a shard.
+
+    `left_bytes` are the bytes of these images and of all later ones of the shard.
+    """
 
     shard: int
     first: int
@@ -84,15 +75,18 @@ class _Portion:
 
 @dataclass(frozen=True)
 class _Made:
-    """What a writer made of the good samples of a portion (None when there are none), and what is wrong with the others."""
+    """The encoded good samples of a portion, if any, and faults of the others."""
 
     piece: Any
     faults: Faults
 
 
 class Packer:
-    """Writes the shards of one pack: batches of all of them go through one pipeline, shard after shard, so that one is
-    checked and synced while the next is begun."""
+    """Writes the shards of one pack.
+
+    Batches of all shards go through one pipeline. So a shard is checked and synced while the next
+    one is written.
+    """
 
     def __init__(
         self,
@@ -120,9 +114,11 @@ class Packer:
         self._kinds = {field.name: kind_of(field) for field in pack_input.schema.fields}
 
     def write(self, paths: Mapping[int, Path], cuts: Sequence[int]) -> None:
-        """Writes the shards that `paths` has a place for; each goes to `finish` with its index once it is complete and checked.
+        """Write the shards that `paths` lists, and call `finish` for each checked shard.
 
-        - cuts: first sample of each shard, and the number of samples.
+        Args:
+            paths: number of a shard -> its file.
+            cuts: first sample of each shard, and the number of samples.
         """
         self._paths = paths
         self._plans = [self._plan(first, end) for first, end in pairwise(cuts)]
@@ -144,26 +140,20 @@ class Packer:
             raise
 
     def _portions(self, shard: int, first: int, end: int, batch_bytes: int) -> Iterator[_Portion]:
-        """Batches of about `batch_bytes`, each of a multiple of the chunk's samples but for the last."""
+        """Cut a shard into batches of about `batch_bytes` and whole chunks."""
         chunk = self._chunk_of(self._plans[shard])
         image_ends = memory_ends = offsets_of(self._pack_input.sizes[first:end])
         if self._pack_input.memory_sizes is not self._pack_input.sizes:
             memory_ends = offsets_of(self._pack_input.memory_sizes[first:end])
         start, num_samples = 0, end - first
         while start < num_samples:
-            most = (
-                int(np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right"))
-                - 1
-                - start
-            )
-            count = min(most, _BATCH_SAMPLES)
+            fitting = np.searchsorted(memory_ends, memory_ends[start] + batch_bytes, side="right")
+            count = min(int(fitting) - 1 - start, _BATCH_SAMPLES)
             if start + count < num_samples:
                 count = max(count // chunk * chunk, chunk)
             stop = min(start + count, num_samples)
-            num_bytes, left_bytes = (
-                int(image_ends[stop] - image_ends[start]),
-                int(image_ends[-1] - image_ends[start]),
-            )
+            num_bytes = int(image_ends[stop] - image_ends[start])
+            left_bytes = int(image_ends[-1] - image_ends[start])
             yield _Portion(shard, first + start, first + stop, num_bytes, left_bytes)
             start = stop
 
@@ -191,10 +181,9 @@ class Packer:
             return _Made(writer.encode(batch) if batch.num_samples else None, faults)
 
     def _append(self, portion: _Portion, made: _Made) -> None:
-        if self._pack_input.keeps_sizes and not self._write_options.files.storage.is_filtered:
-            require_free_space(
-                self._paths[portion.shard].parent, portion.left_bytes
-            )  # whoever else may be filling the disk
+        if self._pack_input.keeps_sizes and not self._write_options.storage.is_filtered:
+            # Other programs may fill the disk meanwhile.
+            require_free_space(self._paths[portion.shard].parent, portion.left_bytes)
         with os_errors_at(self._paths[portion.shard]):
             if made.piece is not None:
                 self._writer(portion.shard).append(made.piece)
@@ -215,30 +204,26 @@ class Packer:
         path, faults = self._paths[shard], self._faults[shard]
         num_samples = self._plans[shard].num_samples - len(faults)
         if num_samples == 0:
-            message = f"all {len(faults)} samples of this file are bad, the first: {next(iter(faults.values()))}; write fewer files"
-            raise EmptySourceError(with_location(message, Location(path)))
+            first = next(iter(faults.values()))
+            bad = counted(len(faults), "sample")
+            message = f"no sample of this file is good ({bad}), the first: {first}"
+            raise EmptySourceError(with_location(f"{message}; write fewer files", Location(path)))
         with _synced_meanwhile(path) if self._write_options.sync else contextlib.nullcontext():
             index = self._writer(shard).close() or self._container.index(
                 path, limits=self._write_options.limits, kinds=self._kinds
             )
-            del self._writers[shard]  # and with it what it knows of the samples
+            del self._writers[shard]  # frees its tables of samples
         if len(index) != num_samples:
-            raise CorruptRecordError(
-                with_location(
-                    f"{num_samples} samples were written but {len(index)} read back; check the disk",
-                    Location(path),
-                )
-            )
-        return (
-            add_seek_points(index, num_workers=self._num_workers)
-            if self._write_options.seek_points
-            else index
-        )
+            message = f"{counted(num_samples, 'sample')} written but {len(index):,} read back"
+            raise CorruptRecordError(with_location(f"{message}; check the disk", Location(path)))
+        if not self._write_options.seek_points:
+            return index
+        return add_seek_points(index, num_workers=self._num_workers)
 
 
 @contextlib.contextmanager
 def _synced_meanwhile(path: Path) -> Iterator[None]:
-    """The disk receives the file while it is checked; what is written in between is for a second, short sync."""
+    """Sync the file while it is checked; a second, short sync then takes the rest."""
     failures: list[OSError] = []
 
     def sync() -> None:
@@ -248,7 +233,7 @@ def _synced_meanwhile(path: Path) -> Iterator[None]:
             failures.append(error)
 
     thread = threading.Thread(target=sync, name="fastpack-sync", daemon=True)
-    with contextlib.suppress(RuntimeError):  # the system may start no more threads
+    with contextlib.suppress(RuntimeError):  # the OS may refuse more threads
         thread.start()
     try:
         yield
@@ -262,7 +247,7 @@ def _synced_meanwhile(path: Path) -> Iterator[None]:
 
 
 def _batches_for(memory_bytes: int | None, num_workers: int) -> tuple[int, int]:
-    """How many batches may be in memory, and of how many bytes."""
+    """Return how many batches may be in memory, and the bytes of each."""
     num_ahead = num_workers + 1
     if memory_bytes is None:
         return num_ahead, _BATCH_BYTES

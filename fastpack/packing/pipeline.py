@@ -1,4 +1,4 @@
-"""Pipeline: portions of work done by several threads at once, whose results take their places in order."""
+"""Pipeline: several threads process portions; the results are appended in order."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,11 +13,12 @@ Piece = TypeVar("Piece")
 
 @dataclass(frozen=True)
 class Stages(Generic[Portion, Piece]):
-    """What is done with each portion.
+    """The three steps for each portion.
 
-    - make: by any thread, for several portions at once.
-    - append: of one portion at a time, in their order.
-    - finish: right after, by the thread that placed it, while others place the next ones.
+    Args:
+        make: called from several threads at once, in any order.
+        append: called for one portion at a time, in order.
+        finish: called after `append` by the same thread, while other portions are appended.
     """
 
     make: Callable[[Portion], Piece]
@@ -28,13 +29,14 @@ class Stages(Generic[Portion, Piece]):
 class Pipeline(Generic[Portion, Piece]):
     """Runs `portions` through `stages` in `num_workers` threads.
 
-    A thread that is free places the piece that is next in order, if it is there and nobody else is placing; else it makes
-    another. So nobody waits for a slow neighbour; but at most `num_ahead` pieces are in memory, and a thread that would
-    make one more waits.
+    An idle thread appends the next piece, if it is ready and no other thread is appending. Else it
+    makes another piece. So no thread waits for a slow one. At most `num_ahead` pieces are in
+    memory; a thread that would exceed them waits.
 
-    >>> found = []
-    >>> Pipeline([3, 1, 2], Stages(lambda n: n * n, lambda n, square: found.append(square), lambda n, square: None), 2).run()
-    >>> found
+    >>> squares = []
+    >>> stages = Stages(lambda n: n * n, lambda n, square: squares.append(square), lambda *_: None)
+    >>> Pipeline([3, 1, 2], stages, 2).run()
+    >>> squares
     [9, 1, 4]
     """
 
@@ -50,13 +52,13 @@ class Pipeline(Generic[Portion, Piece]):
         self._num_ahead = self._num_workers + 1 if num_ahead is None else max(1, num_ahead)
         self._changed = threading.Condition()
         self._waiting: dict[int, Piece] = {}
-        self._num_taken = self._num_placed = self._num_done = 0
-        self._is_placing = False
+        self._num_taken = self._num_appended = self._num_done = 0
+        self._is_appending = False
         self._failures: dict[int, Exception] = {}
         self._is_stopped = False
 
     def run(self) -> None:
-        """Raises what a stage raised, for the first portion that failed; then no other portion is begun."""
+        """Run all stages; raises the error of the first failed portion."""
         run_in_threads(self._work, self._num_workers)
         if self._failures:
             raise self._failures[min(self._failures)]
@@ -75,16 +77,14 @@ class Pipeline(Generic[Portion, Piece]):
             raise
 
     def _take(self) -> tuple[int, Callable[[int], None]] | None:
-        """What is to be done next, and with which portion; None when nothing more is to be begun."""
+        """Wait for the next task: a portion and its step; None if there is no more to do."""
         with self._changed:
-            while not self._is_stopped and self._num_placed < len(self._portions):
-                if not self._is_placing and self._num_placed in self._waiting:
-                    self._is_placing = True
-                    return self._num_placed, self._append
-                if (
-                    self._num_taken < len(self._portions)
-                    and self._num_taken - self._num_done < self._num_ahead
-                ):
+            while not self._is_stopped and self._num_appended < len(self._portions):
+                if not self._is_appending and self._num_appended in self._waiting:
+                    self._is_appending = True
+                    return self._num_appended, self._append
+                has_room = self._num_taken - self._num_done < self._num_ahead
+                if self._num_taken < len(self._portions) and has_room:
                     self._num_taken += 1
                     return self._num_taken - 1, self._make
                 self._changed.wait()
@@ -93,17 +93,15 @@ class Pipeline(Generic[Portion, Piece]):
     def _make(self, number: int) -> None:
         piece = self._stages.make(self._portions[number])
         with self._changed:
-            self._waiting[number] = (
-                piece  # nobody need be told: whoever made it is the next to look
-            )
+            self._waiting[number] = piece  # no notify: this thread takes the next task itself
 
     def _append(self, number: int) -> None:
         with self._changed:
             piece = self._waiting.pop(number)
         self._stages.append(self._portions[number], piece)
         with self._changed:
-            self._is_placing = False
-            self._num_placed += 1
+            self._is_appending = False
+            self._num_appended += 1
             self._changed.notify_all()
         self._stages.finish(self._portions[number], piece)
         with self._changed:

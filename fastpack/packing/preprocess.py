@@ -1,4 +1,4 @@
-"""Preprocess: what is done with each image file before it is written; and the supply of files that went through it."""
+"""Preprocess: checks, resizes, re-encodes and strips image files before they are written."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,24 +33,26 @@ from fastpack.packing.transcode import FastJpegs
 from fastpack.sources import Source
 
 _DEFAULT_QUALITY = 95
-# What holds 16 bits a channel.
+# Formats that keep 16 bits a channel.
 _DEEP_FORMATS = ("png", "tiff")
 
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What is done with each image file.
+    """A change of image files.
 
-    - check: decode it, to see whether it can be.
-    - strip: take its metadata out; see `strip_metadata`.
-    - resize_max: scale it down until neither side has more pixels; an image that is small enough stays as it is.
-    - size: (height, width) to resample it to.
-    - quality: of what is encoded anew, for JPEG and WebP; with it, all are.
+    Re-encoded images keep their format. They are upright, without transparency and metadata. PNG
+    and TIFF keep 16 bits. Masks are resampled to the nearest pixel and become PNGs, with class
+    numbers as gray levels.
 
-    - alpha: what becomes of transparency in what is encoded anew.
-
-    What is encoded anew stands upright, without transparency and metadata, in its format. PNG and TIFF keep 16 bits.
-    Masks are resized to the nearest pixels and encoded as PNG, their class numbers as gray levels.
+    Args:
+        check: decode each image once.
+        strip: remove metadata; see `strip_metadata`.
+        resize_max: pixels. Scale images with a larger side down to it.
+        size: (height, width) in pixels of all images.
+        quality: 1 to 100, for JPEG and WebP. If given, all images are re-encoded.
+        limits: bounds for decoding.
+        alpha: transparency of re-encoded images; see ReadOptions.
     """
 
     check: bool = False
@@ -67,16 +69,18 @@ class Preprocess:
 
     @property
     def reencodes(self) -> bool:
-        """Then nobody knows beforehand how large the files will be."""
+        """True if the sizes of the files cannot be known before."""
         return (self.resize_max, self.size, self.quality) != (None, None, None)
 
     def apply(
         self, data: bytes, info: npt.NDArray[Any], location: Location, kind: Kind = "image"
     ) -> bytes:
-        """The file to write. Raises, with `place`, what decoding meets.
+        """Return the file to write; raises errors of decoding with the location.
 
-        - info: what the header says, one IMAGE_INFO.
-        - kind: "image" or "mask".
+        Args:
+            data: the image file.
+            info: its header, one IMAGE_INFO.
+            kind: "image" or "mask".
         """
         format = FORMATS[info["format"]]
         size = self._size_of(info, kind)
@@ -84,11 +88,8 @@ class Preprocess:
             if size is not None and kind == "mask":
                 return encode(self._numbers(data, info, size, location), "png")
             if size is not None:
-                return encode(
-                    self._pixels(data, info, size, location),
-                    format,
-                    quality=self.quality or _DEFAULT_QUALITY,
-                )
+                pixels = self._pixels(data, info, size, location)
+                return encode(pixels, format, quality=self.quality or _DEFAULT_QUALITY)
             if self.check and kind == "mask":
                 decode_numbers(data, info, self.limits)
             elif self.check:
@@ -100,7 +101,7 @@ class Preprocess:
             raise type(error)(with_location(str(error), location)) from error
 
     def _size_of(self, info: npt.NDArray[Any], kind: Kind) -> tuple[int, int] | None:
-        """Height and width to encode the image anew with; None leaves it as it is."""
+        """Return (height, width) of the re-encoded image; None leaves the file unchanged."""
         if self.size is not None:
             return self.size
         widths, heights = upright_sizes(info.reshape(1), True, {})
@@ -113,7 +114,7 @@ class Preprocess:
     def _pixels(
         self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location
     ) -> Pixels:
-        """Upright (height, width, 3), or (height, width, 1) of an image that has one channel and no colors."""
+        """Decode to upright pixels (height, width, 3), or 1 channel of a gray image."""
         is_deep = info["bits"] == 16 and FORMATS[info["format"]] in _DEEP_FORMATS
         color: Color = "GRAY" if info["format"] == JPEG and info["components"] == 1 else "RGB"
         options = DecodeOptions(
@@ -129,7 +130,7 @@ class Preprocess:
     def _numbers(
         self, data: bytes, info: npt.NDArray[Any], size: tuple[int, int], location: Location
     ) -> Pixels:
-        """Upright class numbers (height, width, 1)."""
+        """Decode to upright class numbers (height, width, 1)."""
         options = DecodeOptions(
             "GRAY", limits=self.limits, num_workers=1, bits=16 if info["bits"] == 16 else 8
         )
@@ -150,7 +151,7 @@ def _one(
     options: DecodeOptions,
     location: Location,
 ) -> tuple[EncodedImages, Plan, Failures]:
-    """An image, the plan that resizes it, and whether it is refused."""
+    """Prepare one image: the image, the plan of its resize, and its refusal if any."""
     spans = np.zeros(1, SPAN)
     spans["length"] = len(data)
     encoded = EncodedImages(
@@ -163,27 +164,24 @@ def _one(
 
 
 def with_masks_of_size(pack_input: PackInput, source: Source, limits: Limits) -> PackInput:
-    """Pixels of one size, whose masks get that size too."""
+    """Resample masks to the size of the pixels."""
     image_field = pack_input.schema.image_field
     assert image_field is not None
     height, width = image_field.shape[:2]
     assert height is not None
     assert width is not None
-    has_masks = any(blob.kind == "mask" for blob in pack_input.schema.blobs)
-    return (
-        PreprocessedInput(
-            pack_input, source, Preprocess(size=(height, width), limits=limits), kinds=("mask",)
-        )
-        if has_masks
-        else pack_input
-    )
+    if not any(blob.kind == "mask" for blob in pack_input.schema.blobs):
+        return pack_input
+    resize = Preprocess(size=(height, width), limits=limits)
+    return PreprocessedInput(pack_input, source, resize, kinds=("mask",))
 
 
 class PreprocessedInput:
-    """Image files that went through an alteration, by the thread that asks for them. Their sizes are known once they are read.
+    """Image files after a Preprocess, which the calling thread runs.
 
-    - fast_jpegs: then makes slow JPEGs of the main image fast.
-    - kinds: of the fields whose files are altered.
+    Args:
+        fast_jpegs: rewrites slow JPEGs of the main image afterwards.
+        kinds: kinds of the fields that are changed.
     """
 
     def __init__(
@@ -194,51 +192,40 @@ class PreprocessedInput:
         fast_jpegs: FastJpegs | None = None,
         kinds: tuple[Kind, ...] = ("image", "mask"),
     ) -> None:
-        self._pack_input, self._source, self._preprocess, self._fast_jpegs = (
-            pack_input,
-            source,
-            preprocess,
-            fast_jpegs,
-        )
+        self._pack_input, self._source = pack_input, source
+        self._preprocess, self._fast_jpegs = preprocess, fast_jpegs
         self._fields = [blob for blob in pack_input.schema.blobs if blob.kind in kinds]
         self.schema, self.sizes = pack_input.schema, pack_input.sizes
-        self.keeps_sizes = pack_input.keeps_sizes and not (
-            preprocess.reencodes and "image" in kinds
-        )
+        changes_sizes = preprocess.reencodes and "image" in kinds
+        self.keeps_sizes = pack_input.keeps_sizes and not changes_sizes
         self.memory_sizes = 2 * pack_input.memory_sizes
 
     def read(self, rows: Rows) -> Batch:
         batch = self._pack_input.read(rows)
-        altered = {
+        changed = {
             blob.name: self._preprocessed_field(blob, batch[blob.name], rows)
             for blob in self._fields
         }
-        if (
-            self._fast_jpegs is not None
-            and (image_field := self.schema.image_field) is not None
-            and image_field.name in altered
-        ):
-            altered[image_field.name] = _made_fast(
-                self._fast_jpegs, altered[image_field.name], rows
-            )
-        return Batch({**batch, **altered}, len(rows))
+        main = self.schema.image_field
+        if self._fast_jpegs is not None and main is not None and main.name in changed:
+            changed[main.name] = _made_fast(self._fast_jpegs, changed[main.name], rows)
+        return Batch({**batch, **changed}, len(rows))
 
     def _preprocessed_field(self, field: Field, values: Any, rows: Rows) -> Ragged:
         if not field.is_list:
             return self._preprocessed(field, values, rows)
-        return Ragged(
-            self._preprocessed(field, values.values, rows[owners(values)]), values.offsets
-        )
+        files = self._preprocessed(field, values.values, rows[owners(values)])
+        return Ragged(files, values.offsets)
 
     def _preprocessed(self, field: Field, blobs: Ragged, rows: Rows) -> Ragged:
         if not self._preprocess.is_needed:
             return blobs
         infos, statuses = probe_blobs(blobs)
-        places = [self._source.location(int(row)) for row in rows]
+        locations = [self._source.location(int(row)) for row in rows]
         apply = self._preprocess.apply
         return Ragged.of_bytes(
             blobs.bytes(i) if statuses[i] else apply(blobs.bytes(i), infos[i], location, field.kind)
-            for i, location in enumerate(places)
+            for i, location in enumerate(locations)
         )
 
 

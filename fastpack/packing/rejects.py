@@ -1,4 +1,4 @@
-"""Rejects: samples that a pack left out, and why; and the report that says so, a JSON object a line, beside the output."""
+"""Reject: a sample that `pack` left out; the report lists rejects, one JSON object a line."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -14,16 +14,20 @@ DUPLICATE, KEPT_DUPLICATE = "duplicate", "duplicate, kept"
 
 @dataclass(frozen=True)
 class Reject:
-    """A sample that was left out.
+    """A sample that `pack` left out, or a duplicate that it reports.
 
-    - sample: its number in the source.
-    - key, path: what it is called and where it lies, as far as that is known.
-    - reason: the class of the error, such as "CorruptImageError"; or "duplicate", or "duplicate, kept" of one that is
-      only reported.
-    - message: what was wrong, and where.
+    Args:
+        sample: its number in the source, from 0.
+        key: its key; None if unknown.
+        path: its file; None if unknown.
+        reason: class of the error, such as "CorruptImageError"; "duplicate"; or "duplicate, kept"
+            for a duplicate that was packed.
+        message: the error with its location.
 
-    >>> Reject.of(7, "cat/1.jpg", Location("photos/cat/1.jpg"), FastpackError("no image")).reason
-    'FastpackError'
+    Example:
+        >>> error = FastpackError("no image")
+        >>> Reject.of(7, "cat/1.jpg", Location("photos/cat/1.jpg"), error).reason
+        'FastpackError'
     """
 
     sample: int
@@ -46,21 +50,17 @@ class Reject:
         *,
         kept: bool = False,
     ) -> "Reject":
-        return cls(
-            sample,
-            key,
-            _text(location.path),
-            KEPT_DUPLICATE if kept else DUPLICATE,
-            f"the bytes are those of {first}",
-        )
+        reason = KEPT_DUPLICATE if kept else DUPLICATE
+        return cls(sample, key, _text(location.path), reason, f"the bytes are those of {first}")
 
     @property
     def is_left_out(self) -> bool:
+        """False for a duplicate that was packed."""
         return self.reason != KEPT_DUPLICATE
 
     @classmethod
     def from_facts(cls, facts: Mapping[str, Any]) -> "Reject":
-        """Of what `facts` gave. Raises TypeError or KeyError when it is something else."""
+        """Make a reject from `facts`; raises TypeError for other values."""
         return cls(**facts)
 
     def facts(self) -> dict[str, Any]:
@@ -72,5 +72,5 @@ def _text(path: Any) -> str | None:
 
 
 def report_text(rejects: Iterable[Reject]) -> str:
-    """A line each, in plain ASCII: JSON's escapes carry names that are no UTF-8."""
+    """Write a line for each reject, in ASCII; JSON escapes carry other bytes."""
     return "".join(json.dumps(reject.facts()) + "\n" for reject in rejects)

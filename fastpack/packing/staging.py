@@ -1,15 +1,16 @@
-"""Staging: where the shards of one pack are made, and what a later pack keeps of them.
+"""Staging: the hidden folder in which the shards of one pack are written.
 
-A hidden folder beside the output, `.NAME.packing`, in which stand
+The folder `.NAME.packing` beside the output holds:
 
-    fastpack.lock    marks the folder as ours; held by the one packer until it ends, in whatever way; the last to go
-    plan.json        what is being packed, and how: another plan is never continued
-    journal.jsonl    the finished shards, each noted once the disk has the shard and its index
-    publish.json     once all are finished: the files that are replaced as a whole, see publication.py
-    NAME...          the shards themselves, their indexes, the report and the virtual dataset
+- `fastpack.lock`: marks the folder as fastpack's. The pack locks it until its process ends. It is
+  removed last.
+- `plan.json`: source and options. Only a pack with the same plan can resume.
+- `journal.jsonl`: the finished shards. A shard is noted once it and its index are on disk.
+- `publish.json`: written after the last shard: the files to replace, see publication.py.
+- shards, their indexes, the report and virtual datasets.
 
-Before `publish.json` is there, nothing changes beside the folder, and a later pack with the same plan keeps the shards
-that the journal lists. After it, a later pack completes the replacement.
+Before `publish.json` exists, nothing outside the folder changes. A later pack with the same plan
+keeps the shards of the journal. After that, a later pack completes the replacement.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from fastpack.core.plural import counted
 from fastpack.errors import (
     FastpackError,
     Location,
@@ -54,28 +56,29 @@ from fastpack.packing.journal import Finished
 from fastpack.packing.rejects import Reject, report_text
 from fastpack.packing.transcode import Transcodes
 
-# Names of what makes up the source and the options -> JSON values; two packs are one when their plans are equal.
+# Name of a fact about the source or an option -> JSON value. Packs with equal plans are the same.
 Plan = Mapping[str, Any]
 _PLAN = "plan.json"
 _RESUME = "pack the same with resume=True to go on"
 
 
 class Staging:
-    """The staging folder of one output, locked while this is open.
+    """The staging folder of one output, locked inside a `with` block.
+
+    Entering the block raises StagingBusyError, PlanChangedError or OutputExistsError.
 
     Args:
-        output: what the pack was asked to write; the folder is called after it.
-        paths: the final names of all shards, in the output's folder.
-        plan: what must be equal for finished shards of an earlier pack to be kept.
-        outputs: the sets that the shards belong to; by default the output's.
-        virtual_paths: the final names of files that show shards as one.
-        report: the final name of the report on samples that were left out; written where there are any.
-        append: the shards join those of the sets, instead of being all of them.
-        resume: keep finished shards. Without, and without `overwrite`, an earlier pack that left any is an error.
+        output: the output; the folder is named after it.
+        paths: final names of all shards.
+        plan: must equal the earlier pack's plan to keep its finished shards.
+        outputs: the sets that the shards belong to; by default the output.
+        virtual_paths: final names of virtual datasets.
+        report: final name of the report on rejects; written if there are any.
+        append: the shards join those of the sets instead of replacing them.
+        resume: keep finished shards of an earlier pack. Without `resume` and `overwrite`, such
+            shards are an error.
         overwrite: replace all files of the sets.
-        sync: wait for the disk before a shard counts as finished.
-
-    Entering it makes and locks the folder; raises StagingBusyError, PlanChangedError or OutputExistsError.
+        sync: wait until a shard is on disk before it counts as finished.
     """
 
     def __init__(
@@ -95,8 +98,8 @@ class Staging:
         self._paths, self._sync = list(paths), sync
         self._outputs, self._virtual_paths = list(outputs) or [output], list(virtual_paths)
         self._report = report or report_path(output)
-        self._location = LockedFolder(staging_folder(output))
-        self._folder = self._location.path
+        self._lock = LockedFolder(staging_folder(output))
+        self._folder = self._lock.path
         self._receipt = receipt_of(plan)
         names = {
             "shards": [path.name for path in paths],
@@ -108,10 +111,10 @@ class Staging:
         self._is_published = False
 
     def __enter__(self) -> "Staging":
-        """All that is done stands inside the `try`: wherever Ctrl-C interrupts it, what was made is removed again."""
+        """Make and lock the folder; an error or Ctrl-C at any point removes it."""
         try:
             with os_errors_at(self._folder):
-                self._location.lock()
+                self._lock.lock()
                 remove_leftovers(self._folder.parent)
                 if (pending := Publication.load(self._folder)) is not None:
                     pending.complete(sync=self._sync)
@@ -129,25 +132,27 @@ class Staging:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Without finished shards there is nothing to continue, so nothing is left behind."""
+        """Remove the folder if no shard is finished; else add a note to the error."""
         try:
             if self._folder.exists() and not self._finished:
                 with suppress(OSError):
                     self._remove()
             elif error is not None and self._folder.exists():
-                kept = (
-                    f"{len(self._finished)} of {len(self._paths)} shards are kept in {self._folder}"
-                )
-                error.add_note(f"{kept}; {_RESUME}, or with overwrite=True to start over")
+                kept = f"{len(self._finished)} of {len(self._paths)} shards are kept"
+                kept = f"{kept} in {self._folder}; {_RESUME}"
+                error.add_note(f"{kept}, or with overwrite=True to start over")
+            if isinstance(error, KeyboardInterrupt) and not self._finished:
+                kept = "no shard was finished, so nothing is kept"
+                error.add_note(f"{kept}; with shards=..., resume=True can keep finished ones")
         finally:
-            self._location.unlock()
+            self._lock.unlock()
 
     def path(self, number: int) -> Path:
-        """Where shard `number` is made."""
+        """Return the staged file of shard `number`."""
         return self.staged(self._paths[number])
 
     def staged(self, final: Path) -> Path:
-        """Where a file of that name is made."""
+        """Return the staged file of a final name."""
         return self._folder / final.name
 
     def is_finished(self, number: int) -> bool:
@@ -155,21 +160,20 @@ class Staging:
 
     @property
     def is_published(self) -> bool:
-        """Whether an earlier pack with this plan got as far as to give all files their names."""
+        """True if an earlier pack with this plan gave all files their final names."""
         return self._is_published
 
     @property
     def rejects(self) -> list[Reject]:
-        """What was left out of the finished shards, in the order of the source."""
-        return sorted(
-            (reject for one in self._finished.values() for reject in one.rejects),
-            key=lambda reject: reject.sample,
-        )
+        """Rejects of the finished shards, in the order of the source."""
+        found = (reject for shard in self._finished.values() for reject in shard.rejects)
+        return sorted(found, key=lambda reject: reject.sample)
 
     @property
     def transcodes(self) -> Transcodes | None:
-        """What became of the JPEGs of the finished shards, where they were to be made fast."""
-        found = [one.transcodes for one in self._finished.values() if one.transcodes is not None]
+        """Counts of rewritten JPEGs of the finished shards, with jpeg="fast"."""
+        shards = self._finished.values()
+        found = [shard.transcodes for shard in shards if shard.transcodes is not None]
         return Transcodes.joined(found) if found else None
 
     def finish(
@@ -179,8 +183,14 @@ class Staging:
         rejects: Sequence[Reject] = (),
         transcodes: Transcodes | None = None,
     ) -> None:
-        """The shard is complete, and `index` is what was found in it: from here on it is kept. `rejects` were left out of it;
-        `transcodes` became of its JPEGs."""
+        """Note a complete shard, so that a later pack keeps it.
+
+        Args:
+            number: number of the shard.
+            index: its index.
+            rejects: samples that were left out of it.
+            transcodes: counts of its JPEGs.
+        """
         path, shard = self.path(number), index.shards[0]
         finished = Finished(shard.size, shard.fingerprint, len(index), tuple(rejects), transcodes)
         with os_errors_at(path):
@@ -191,7 +201,7 @@ class Staging:
         self._finished[number] = finished
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
-        """Everything takes its final name; the report says of `rejects` why they were left out."""
+        """Give all files their final names; the report lists `rejects`."""
         with os_errors_at(self._folder):
             if not self._is_published:
                 publication = self._publication(rejects)
@@ -200,19 +210,16 @@ class Staging:
             self._remove()
 
     def _publication(self, rejects: Sequence[Reject]) -> Publication:
-        """The report comes first, so that no shard is ever seen whose samples are missing in silence."""
+        """List the files to rename and to remove. The report comes before the shards."""
+        files = [file for path in self._paths for file in (path, index_path(path))]
+        files += self._virtual_paths
         if rejects:
             self._stage_report(rejects)
-        shards = [file for path in self._paths for file in (path, index_path(path))]
-        files = [*([self._report] if rejects else []), *shards, *self._virtual_paths]
+            files.insert(0, self._report)
         new = tuple(file.name for file in files if self.staged(file).exists())
         if self._append:
-            old = tuple(
-                file.name
-                for virtual in self._virtual_paths
-                for file in companions(virtual)
-                if file.exists()
-            )
+            beside = (file for virtual in self._virtual_paths for file in companions(virtual))
+            old = tuple(file.name for file in beside if file.exists())
         else:
             old = replaced_names(self._outputs, new)
         entries = [finished.entry(number) for number, finished in self._finished.items()]
@@ -224,10 +231,10 @@ class Staging:
         if self._sync:
             sync_path(staged)
 
-    # What an earlier pack left.
+    # Files of an earlier pack.
 
     def _earlier(self) -> dict[int, Finished]:
-        """The finished shards that are kept."""
+        """Return the finished shards to keep, and remove or refuse others."""
         if (self._folder / DONE).exists():
             found = self._published()
             self._is_published = len(found) == len(self._paths)
@@ -241,17 +248,17 @@ class Staging:
             self._remove_halves(kept)
             return kept
         if found and not self._overwrite:
-            stopped = f"an earlier pack stopped after {len(found)} of its shards"
-            message = f"{stopped}; {_RESUME}, or with overwrite=True to start over"
-            raise OutputExistsError(with_location(message, Location(self._folder)))
+            message = f"an earlier pack stopped after {counted(len(found), 'shard')}"
+            remedy = f"{_RESUME}, or with overwrite=True to start over"
+            raise OutputExistsError(with_location(f"{message}; {remedy}", Location(self._folder)))
         self._clear()
         with atomic_write(self._folder / _PLAN, sync=self._sync) as temporary:
             temporary.write_text(json.dumps(self._plan))
         return {}
 
     def _published(self) -> dict[int, Finished]:
-        """The shards of a pack with this plan that gave all files their names, and was stopped before this folder was gone."""
-        with suppress(FastpackError):  # a damaged note: what it says is done already
+        """Return the shards if a pack with this plan only failed to remove the folder."""
+        with suppress(FastpackError):  # a damaged file: all that it lists is done
             done = Publication.load(self._folder, DONE)
             if self._resume and done is not None and done.pack.get("plan") == self._plan:
                 return journal.finished_of(done.pack.get("shards") or (), len(self._paths))
@@ -260,8 +267,10 @@ class Staging:
     def _refuse_other_plan(self) -> None:
         earlier = read_plan(self._folder)
         if earlier is None:
-            message = "the notes of the earlier pack are damaged; pack with overwrite=True and without resume=True, or delete the folder"
-            raise PlanChangedError(with_location(message, Location(self._folder / _PLAN)))
+            message = "the earlier pack's plan is damaged"
+            remedy = "pack with overwrite=True and without resume=True, or delete the folder"
+            location = Location(self._folder / _PLAN)
+            raise PlanChangedError(with_location(f"{message}; {remedy}", location))
         names = [
             name
             for name in self._plan.keys() | earlier.keys()
@@ -272,18 +281,12 @@ class Staging:
                 f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)"
                 for name in sorted(names)
             )
-            remedy = (
-                "pack as before, or pack with overwrite=True and without resume=True to start over"
-            )
-            raise PlanChangedError(
-                with_location(
-                    f"this is not the pack that was begun: {differences}; {remedy}",
-                    Location(self._folder),
-                )
-            )
+            message = f"this is not the pack that was begun: {differences}"
+            remedy = "pack as before, or with overwrite=True and without resume=True to start over"
+            raise PlanChangedError(with_location(f"{message}; {remedy}", Location(self._folder)))
 
     def _stands(self, number: int, finished: Finished) -> bool:
-        """Whether the shard that the journal lists is there."""
+        """True if the shard of a journal entry exists unchanged."""
         path = self.path(number)
         if not path.is_file():
             return False
@@ -291,7 +294,7 @@ class Staging:
         return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
 
     def _refuse_crossing(self) -> None:
-        """Raises StagingBusyError when a pack that runs now, to another output, writes a file of the same set."""
+        """Raise StagingBusyError if a pack to another output writes to this set."""
         ours = [path.name for path in self._paths]
         for folder in staging_folders(self._folder.parent):
             plan = read_plan(folder) if folder != self._folder else None
@@ -302,79 +305,63 @@ class Staging:
                 ours, their_outputs
             )
             if is_crossing and is_held(folder):
-                message = "another pack writes files of the same names now; wait for it, or choose another name"
-                raise StagingBusyError(with_location(message, Location(folder)))
+                message = "another pack is writing files of the same names"
+                remedy = "wait for it, or choose another name"
+                raise StagingBusyError(with_location(f"{message}; {remedy}", Location(folder)))
 
     def _refuse_existing(self) -> None:
-        for path in (
-            *self._paths,
-            *map(index_path, self._paths),
-            *self._virtual_paths,
-            self._report,
-        ):
+        indexes = map(index_path, self._paths)
+        for path in (*self._paths, *indexes, *self._virtual_paths, self._report):
             if path.is_dir():
-                raise OutputExistsError(
-                    with_location(
-                        "a folder has the output's name; choose another name, or move the folder",
-                        Location(path),
-                    )
-                )
+                message = "a folder has the output's name; choose another name, or move the folder"
+                raise OutputExistsError(with_location(message, Location(path)))
         if self._overwrite or self._is_published:
             return
+        remedy = "ask for overwrite, or choose another name"
         if self._report.exists():
-            message = "a report of an earlier pack is there already; ask for overwrite, or choose another name"
-            raise OutputExistsError(with_location(message, Location(self._report)))
-        in_the_way = (
-            self._paths
-            if self._append
-            else [path for output in self._outputs for path in members_of(output)]
-        )
+            message = "a report of an earlier pack exists already"
+            raise OutputExistsError(with_location(f"{message}; {remedy}", Location(self._report)))
+        in_the_way = self._paths
+        if not self._append:
+            in_the_way = [path for output in self._outputs for path in members_of(output)]
         for path in in_the_way:
             if os.path.lexists(path):
-                raise OutputExistsError(
-                    with_location(
-                        "the output is there already; ask for overwrite, or choose another name",
-                        Location(path),
-                    )
-                )
+                message = "the output exists already"
+                raise OutputExistsError(with_location(f"{message}; {remedy}", Location(path)))
 
     def _remove_halves(self, kept: Mapping[int, Any]) -> None:
-        """What an earlier pack had begun and not finished."""
-        whole = {
-            path.name
-            for number in kept
-            for path in (self.path(number), index_path(self.path(number)))
-        }
+        """Remove the shards that an earlier pack did not finish."""
+        shards = [self.path(number) for number in kept]
+        whole = {path.name for path in (*shards, *map(index_path, shards))}
         for member in self._folder.iterdir():
             if member.name not in whole | {LOCK_NAME, _PLAN, journal.NAME}:
                 member.unlink()
 
     def _clear(self) -> None:
-        """The journal goes before the plan, so that a pack that finds it finds what it needs."""
-        self._location.clear(last=[journal.NAME, _PLAN, DONE])
+        """Empty the folder; the journal goes before the plan, since it needs one."""
+        self._lock.clear(last=[journal.NAME, _PLAN, DONE])
 
     def _remove(self) -> None:
-        self._location.remove(last=[journal.NAME, _PLAN, DONE])
+        self._lock.remove(last=[journal.NAME, _PLAN, DONE])
 
     def _withdraw(self) -> None:
-        """Removes all that this pack made, unless another pack holds the lock or there is something to go on with."""
+        """Remove the folder, unless another pack holds the lock or shards can be resumed."""
+        resumable = {journal.NAME, PENDING, DONE}
         try:
-            with suppress(OSError):  # no folder was made, or another packer has it
-                if self._location.relock() and {journal.NAME, PENDING, DONE}.isdisjoint(
-                    os.listdir(self._folder)
-                ):
+            with suppress(OSError):  # there is no folder, or another pack has it
+                if self._lock.relock() and resumable.isdisjoint(os.listdir(self._folder)):
                     self._remove()
         finally:
-            self._location.unlock()
+            self._lock.unlock()
 
 
 def receipt_of(plan: Plan) -> str:
-    """What the indexes of finished shards say of their pack."""
+    """Return the digest of a plan that the indexes of its shards carry."""
     return hashlib.blake2b(json.dumps(plan, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def read_plan(folder: Path) -> dict[str, Any] | None:
-    """The plan of the pack whose staging folder this is; None when it is missing or damaged."""
+    """Read the plan in a staging folder; None if it is missing or damaged."""
     try:
         return dict(json.loads(read_note(folder / _PLAN)))
     except (OSError, ValueError, TypeError, RecursionError):
@@ -382,7 +369,7 @@ def read_plan(folder: Path) -> dict[str, Any] | None:
 
 
 def interrupted_names(output: Path) -> list[str]:
-    """What the shards of an earlier pack are to be called, when it left any."""
+    """Return the final names of the shards that an interrupted pack left."""
     folder = staging_folder(output)
     plan: Any = read_plan(folder) if (folder / journal.NAME).exists() else None
     with suppress(FastpackError):
@@ -392,7 +379,7 @@ def interrupted_names(output: Path) -> list[str]:
 
 
 def _names(plan: Any, key: str) -> list[str]:
-    """The file names that a plan has under a key; none where it is damaged."""
+    """Return the file names in a plan; an empty list if it is damaged."""
     names = plan.get(key) if isinstance(plan, dict) else None
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 

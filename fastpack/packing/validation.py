@@ -1,4 +1,4 @@
-"""Screen: between a supply and a pack. Good samples go through; of bad ones it names the first, or says of each what is wrong."""
+"""Validator: stops at the first bad sample of a PackInput, or skips and records each."""
 
 import errno
 
@@ -21,7 +21,7 @@ from fastpack.images.batch import Batch
 from fastpack.packing.inputs import PackInput
 from fastpack.packing.rejects import OnError
 
-# Errors that are about one sample; all others are about what was asked for, or the machine.
+# Errors of one sample. All others are about the options or the machine.
 _SAMPLE_ERRORS = (
     CorruptImageError,
     CorruptRecordError,
@@ -32,42 +32,40 @@ _SAMPLE_ERRORS = (
     UnreadableFileError,
     UnsupportedImageError,
 )
-# What the system says when it has no more to give: any other file would have met it too.
+# The OS is out of resources, so other files would fail too.
 _SYSTEM_ERRORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def is_sample_error(error: FastpackError) -> bool:
-    """True when another sample in its stead could have been read."""
-    if isinstance(error, OutOfMemoryError) or (
-        isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
-    ):
-        return False
-    return isinstance(error, _SAMPLE_ERRORS)
+    """True if another sample could have been read instead."""
+    is_of_system = isinstance(error, OSError) and error.errno in _SYSTEM_ERRORS
+    is_of_memory = isinstance(error, OutOfMemoryError)
+    return isinstance(error, _SAMPLE_ERRORS) and not is_of_system and not is_of_memory
 
 
 class Validator:
-    """Reads batches of a supply, several threads at once.
+    """Reads batches of a PackInput, from several threads at once.
 
-    - on_error: "raise" raises what the first bad sample of a batch meets, in the order of the samples, whatever it is and
-      whatever else is wrong behind it; "skip" leaves bad samples out.
+    Args:
+        on_error: "raise" raises the error of the first bad sample of a batch, for every number of
+            threads; "skip" leaves bad samples out.
     """
 
     def __init__(self, pack_input: PackInput, on_error: OnError = "raise") -> None:
         self._pack_input, self._on_error = pack_input, on_error
 
     def read(self, rows: Rows) -> tuple[Batch, dict[int, FastpackError]]:
-        """The good ones of `rows`, and what was wrong with each other one, by row."""
+        """Read the good samples of `rows`; returns them, and the error of each other row."""
         faults: dict[int, FastpackError] = {}
         good = rows
         while len(good):
             try:
                 return self._pack_input.read(good), faults
             except FastpackError as error:
-                found = self._faults(
-                    good
-                )  # one by one: a batch tells of one only, and not always of the first
+                # One by one: a batch reports one error, and not always the first.
+                found = self._faults(good)
                 if not found:
-                    raise  # of no sample by itself
+                    raise  # no single sample causes it
                 if self._on_error == "raise":
                     raise next(iter(found.values())) from error
                 faults |= found

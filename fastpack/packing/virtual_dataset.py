@@ -1,5 +1,6 @@
-"""virtual dataset: one small HDF5 file in which plain h5py sees the shards beside it as one dataset."""
+"""Virtual datasets: a small HDF5 file in which h5py sees several shards as one dataset."""
 
+import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,46 +30,48 @@ def write_virtual_dataset(
     overwrite: bool = False,
     sync: bool = True,
 ) -> None:
-    """Writes a file of virtual datasets, for shards that one process packed, or several at the same time.
+    """Write an HDF5 file in which h5py sees several shards as one dataset.
 
-    - shards: HDF5 files of the layout `pixels` in the output's folder, in order; None: "train-00000-of-00004.h5" and so on for
-      the output "train.h5".
-    - overwrite: replace a file that is there already.
-    - sync: wait for the disk.
+    One process may have packed the shards, or several processes at the same time.
 
-    Raises MissingFileError, OutputExistsError, OptionError for shards in other folders, FormatError or SchemaError when they are
-    of other formats, or differ.
+    Args:
+        output: the file to write.
+        shards: HDF5 files of layout "pixels" in the output's folder, in order. None: the shards of
+            that name, such as "train-00000-of-00004.h5" for the output "train.h5".
+        overwrite: replace an existing file.
+        sync: wait until the file is on disk.
 
-    >>> import fastpack, h5py
-    >>> folder, samples = Path(getfixture("tmp_path")), fastpack.open(getfixture("digits"), decode=False)
-    >>> for part, name in ((samples[:4], "x-00000-of-00002.h5"), (samples[4:], "x-00001-of-00002.h5")):
-    ...     _ = fastpack.pack(part, folder / name, fastpack.PackOptions(size=8))
-    >>> write_virtual_dataset(folder / "x.h5")
-    >>> h5py.File(folder / "x.h5")["images"].shape
-    (10, 8, 8, 3)
+    Raises:
+        MissingFileError: there are no such shards.
+        OutputExistsError: the output exists, without `overwrite`.
+        OptionError: a shard is in another folder.
+        FormatError: a shard is not an HDF5 file.
+        SchemaError: the shards have different fields.
+
+    Example:
+        >>> import fastpack, h5py
+        >>> folder = Path(getfixture("tmp_path"))
+        >>> samples = fastpack.open(getfixture("digits"), decode=False)
+        >>> _ = fastpack.pack(samples[:4], folder / "x-00000-of-00002.h5", size=8)
+        >>> _ = fastpack.pack(samples[4:], folder / "x-00001-of-00002.h5", size=8)
+        >>> write_virtual_dataset(folder / "x.h5")
+        >>> h5py.File(folder / "x.h5")["images"].shape
+        (10, 8, 8, 3)
     """
     check_arguments(overwrite=overwrite, sync=sync)
     output = path_of("output", output)
     paths = list_shards(output) if shards is None else _named(shards)
     if not paths:
-        raise OptionError(f"there are no shards to show; name one at least - at {output}")
+        message = "the list of shards is empty; name at least one"
+        raise OptionError(with_location(message, Location(output)))
     for path in paths:
         if path.absolute().parent != output.absolute().parent or path == output:
-            raise OptionError(
-                with_location(
-                    f"the shards must stand beside {output.name}, which names them without their folder",
-                    Location(path),
-                )
-            )
+            message = f"a shard must be in the folder of {output.name}; move one of them"
+            raise OptionError(with_location(message, Location(path)))
         container = virtual_container(of_file(path), path)
     if output.exists() and not overwrite:
-        raise OutputExistsError(
-            17,
-            with_location(
-                "a file is there already; ask for overwrite, or choose another name",
-                Location(output),
-            ),
-        )
+        message = "the file exists already; ask for overwrite, or choose another name"
+        raise OutputExistsError(errno.EEXIST, with_location(message, Location(output)))
     container.write_virtual_dataset(output, paths, sync=sync)
 
 
@@ -80,7 +83,7 @@ def _named(shards: Any) -> list[Path]:
 
 
 def virtual_container(container: Container, path: Path) -> VirtualDatasetContainer:
-    """Return the container. Raises FormatError if its files cannot show the samples of others."""
+    """Return the container; raises FormatError if it has no virtual datasets."""
     if not isinstance(container, VirtualDatasetContainer):
         message = f"{container.title} files have no virtual datasets; choose HDF5"
         raise FormatError(with_location(message, Location(path)))
@@ -88,13 +91,9 @@ def virtual_container(container: Container, path: Path) -> VirtualDatasetContain
 
 
 def list_shards(output: Path) -> list[Path]:
-    """The numbered shards that are named like `output`, in order. Raises MissingFileError, or MixedSetError."""
+    """Find the numbered shards of `output`, in order; raise if some are missing."""
     found = [member.path for member in numbered_members(output)]
     if not found:
-        raise MissingFileError(
-            2,
-            with_location(
-                "there are no shards of this name; pack them first, or list them", Location(output)
-            ),
-        )
+        message = "there are no shards of this name; pack them first, or list them"
+        raise MissingFileError(errno.ENOENT, with_location(message, Location(output)))
     return find_shards(found)

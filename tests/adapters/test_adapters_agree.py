@@ -152,7 +152,7 @@ def test_a_state_of_another_dataset(adapter, reader):
         adapter.Loader(reader[:9], **OPTIONS).load_state_dict(state)
 
 
-def test_bad_images_are_masked_and_told(adapter, broken):
+def test_bad_images_are_masked_and_reported(adapter, broken):
     with adapter.Loader(broken, batch_size=26, on_error="mask") as loader:
         (batch,) = loader
     assert loader.num_failures == len(loader.failures) == 2
@@ -163,7 +163,7 @@ def test_bad_images_are_masked_and_told(adapter, broken):
     assert not np.asarray(plain(batch["image"][3])).any()
 
 
-def test_bad_images_are_left_out_and_told(adapter, broken):
+def test_bad_images_are_left_out_and_reported(adapter, broken):
     (batch,) = adapter.Loader(broken, batch_size=26, on_error="skip")
     assert plain(batch["key"]) == [
         b"pic/%02d.jpg" % number for number in range(26) if number not in (3, 17)
@@ -210,7 +210,7 @@ SAMPLES = {"torch": torch_samples, "jax": jax_samples, "datasets": huggingface_s
 
 
 @pytest.mark.parametrize("framework", SAMPLES)
-def test_every_sample_in_its_place(framework, shards, tmp_path):
+def test_every_sample_in_order(framework, shards, tmp_path):
     pytest.importorskip(framework)
     reader = fastpack.open(shards)
     samples = SAMPLES[framework](reader, tmp_path / "cache")

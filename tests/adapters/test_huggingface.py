@@ -196,7 +196,7 @@ def test_renamed_columns(embedded):
     assert source.read(np.array([0]))["label"].tolist() == [1990]
 
 
-def test_a_root_behind_a_link(folder, tmp_path):
+def test_a_root_below_a_link(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     dataset = named_images(tmp_path / "link" / "cat" / "0.png")
     assert list(hf.Source(dataset, root=tmp_path / "link").read(np.array([0]))["key"]) == [

@@ -92,7 +92,7 @@ def test_version():
     "command",
     [[], ["pack"], ["info"], ["verify"], ["preview"], ["index"], ["convert"], ["extract"]],
 )
-def test_help_tells_the_exit_status(command):
+def test_help_shows_the_exit_status(command):
     result = run(*command, "-h")
     assert result.exit_code == 0
     assert "Exit status:" in result.stdout

@@ -93,15 +93,15 @@ def test_verify_names_file_and_record_of_each_problem(photos, ending):
     assert [re.search(r"record (\d+)", problem)[1] for problem in problems] == ["1", "3"]
     assert all(output.name in problem for problem in problems)
 
-    told = run("verify", output, "--json")
-    assert told.exit_code == 1
-    facts = json.loads(told.stdout)
+    verified = run("verify", output, "--json")
+    assert verified.exit_code == 1
+    facts = json.loads(verified.stdout)
     assert (facts["problems"], facts["is_sound"]) == (problems, False)
 
 
 def test_verify_decodes_when_asked(photos):
-    picture = photos / "cat" / "1.jpeg"
-    picture.write_bytes(picture.read_bytes()[:-40])  # packed as it is, so its checksum holds
+    image = photos / "cat" / "1.jpeg"
+    image.write_bytes(image.read_bytes()[:-40])  # packed as it is, so its checksum holds
     output = packed(photos, "all.tfrecord")
     assert run("verify", output).exit_code == 0
     result = run("verify", output, "--decode")
@@ -140,7 +140,7 @@ def test_preview_of_a_seed_is_random_and_repeatable(photos):
     assert sheets[0] == sheets[1] != sheets[2]
 
 
-def test_preview_refuses_an_existing_picture(photos):
+def test_preview_refuses_an_existing_image(photos):
     output, sheet = packed(photos, "all.h5"), photos.parent / "sheet.png"
     sheet.write_bytes(b"mine")
     assert run("preview", output, "-o", sheet).exit_code == 2

@@ -59,10 +59,10 @@ def test_info_counts_classes_without_samples(photos):
 
 
 def test_info_measures_images_as_they_stand(photos):
-    picture = Image.open(photos / "cat" / "0.jpeg")
-    picture.getexif()[0x0112] = 6  # to be turned by a quarter
+    image = Image.open(photos / "cat" / "0.jpeg")
+    image.getexif()[0x0112] = 6  # to be turned by a quarter
     (photos / "turned").mkdir()
-    picture.save(photos / "turned" / "a.jpeg", exif=picture.getexif())
+    image.save(photos / "turned" / "a.jpeg", exif=image.getexif())
     images = facts_of("info", packed(photos / "turned", "turned.h5"))["images"]
     assert (images["width"]["max"], images["height"]["max"]) == (30, 40)
 

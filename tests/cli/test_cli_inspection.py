@@ -64,8 +64,8 @@ def test_repair_lists_what_is_lost(damaged, tmp_path):
 def test_repair_as_json(damaged, tmp_path):
     result = run("repair", damaged, "-o", tmp_path / f"new{damaged.suffix}", "--json")
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    assert (told["num_samples"], told["num_lost"], told["damages"][0]["key"]) == (
+    report = json.loads(result.stdout)
+    assert (report["num_samples"], report["num_lost"], report["damages"][0]["key"]) == (
         4,
         1,
         "cat/1.jpeg",
@@ -132,7 +132,7 @@ def test_indexes_in_a_folder_of_their_own(photos, tmp_path):
     )
 
 
-def test_verify_tells_of_samples_without_checksums(tmp_path):
+def test_verify_reports_samples_without_checksums(tmp_path):
     with h5py.File(tmp_path / "all.h5", "w") as file:
         file["images"] = np.zeros((5, 8, 8, 3), np.uint8)
     assert (
@@ -178,8 +178,8 @@ def test_ls(dataset):
     ],
 )
 def test_ls_of_some(dataset, options, numbers):
-    told = json.loads(run("ls", dataset, *options, "--json").stdout)
-    assert [sample["number"] for sample in told["samples"]] == numbers
+    report = json.loads(run("ls", dataset, *options, "--json").stdout)
+    assert [sample["number"] for sample in report["samples"]] == numbers
 
 
 def test_ls_of_a_class_that_is_not_there(dataset):
@@ -230,9 +230,9 @@ def test_doctor(dataset, photos):
 
 
 def test_doctor_as_json(dataset):
-    told = json.loads(run("doctor", dataset, "--seconds", 0.01, "--size", 16, "--json").stdout)
-    assert told["num_samples"] == 5
-    assert told["binding"] in {stage["name"] for stage in told["stages"]}
+    report = json.loads(run("doctor", dataset, "--seconds", 0.01, "--size", 16, "--json").stdout)
+    assert report["num_samples"] == 5
+    assert report["binding"] in {stage["name"] for stage in report["stages"]}
 
 
 def test_doctor_refuses_what_makes_no_sense(photos):
@@ -240,7 +240,7 @@ def test_doctor_refuses_what_makes_no_sense(photos):
     assert run("doctor", photos, "--consumer", 0).exit_code == 2
 
 
-def test_nothing_is_left_behind(damaged, tmp_path):
+def test_nothing_remains(damaged, tmp_path):
     before = set(os.listdir(tmp_path))
     run("verify", damaged, "--decode")
     run("ls", damaged)

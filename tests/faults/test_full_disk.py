@@ -67,14 +67,14 @@ def shards_in(folder):
 
 def fill(disk, leave_bytes):
     """Fills the disk except for `leave_bytes`."""
-    room = os.statvfs(disk)
-    (disk / "ballast").write_bytes(bytes(max(0, room.f_bavail * room.f_frsize - leave_bytes)))
+    space = os.statvfs(disk)
+    (disk / "ballast").write_bytes(bytes(max(0, space.f_bavail * space.f_frsize - leave_bytes)))
 
 
 def refused(photos, disk, output, **about):
-    with pytest.raises(FastpackError, match=rf"(room|No space left).*{disk}") as told:
+    with pytest.raises(FastpackError, match=rf"(room|space|No space left).*{disk}") as caught:
         pack(photos, output, **about)
-    assert told.value.errno == errno.ENOSPC
+    assert caught.value.errno == errno.ENOSPC
     assert not [name for name in shards_in(disk) if name != "ballast"]  # nothing under a final name
 
 
@@ -99,7 +99,7 @@ def test_little_room(photos, disk, expected, leave_bytes):
 
 
 @pytest.mark.parametrize("num_done", [1, 20, 30, 47])
-def test_somebody_else_takes_the_room(photos, disk, expected, num_done):
+def test_another_program_fills_the_disk(photos, disk, expected, num_done):
     output = disk / f"x.{next(iter(expected)).partition('.')[2]}"
 
     def take(samples_done, samples, bytes_done):

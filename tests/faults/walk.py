@@ -79,9 +79,9 @@ class Walk:
     def _undisturbed(self, options: Mapping[str, Any], how: Mapping[str, bool]) -> dict[str, bytes]:
         """The files after a pack that meets no fault."""
         self._empty()
-        status, told = self._pack(options=options, how=how)
+        status, message = self._pack(options=options, how=how)
         if status != DONE:
-            raise SystemExit(f"the pack fails without any fault: {told}")
+            raise SystemExit(f"the pack fails without any fault: {message}")
         return {path.name: path.read_bytes() for path in self._folder.iterdir()}
 
     def _empty(self) -> None:
@@ -93,8 +93,8 @@ class Walk:
 
     def _num_samples(self) -> int | str:
         """How many samples a reader finds in the folder, or the error that it meets."""
-        status, told = self._in_child(self._counts)
-        return int(told) if status == DONE else told
+        status, message = self._in_child(self._counts)
+        return int(message) if status == DONE else message
 
     def _counts(self) -> str:
         import fastpack
@@ -137,8 +137,8 @@ class Walk:
             time.sleep(until)
             os.kill(child, signal.SIGKILL)
         with os.fdopen(reading, errors="replace") as pipe:
-            told = pipe.read()
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), told
+            message = pipe.read()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), message
 
     def _packs(
         self, call: int, fault: int, options: Mapping[str, Any], how: Mapping[str, bool]
@@ -164,14 +164,14 @@ class Walk:
         self._empty()
         self._check(f"after {seconds:.4f} s", KILL, *self._pack(until=seconds))
 
-    def _check(self, where: str, fault: int, status: int, told: str) -> None:
-        self._check_end(where, fault, status, told)
+    def _check(self, where: str, fault: int, status: int, message: str) -> None:
+        self._check_end(where, fault, status, message)
         self._check_files(where)
         if isinstance(size := self._num_samples(), int) and size not in self._sizes:
             self.problems.append(f"{where}: a reader finds {size} samples")
-        status, told = self._pack(how={**self._how, "resume": True})
+        status, message = self._pack(how={**self._how, "resume": True})
         if status not in (DONE, EXISTS):
-            self.problems.append(f"{where}: resuming failed: {told}")
+            self.problems.append(f"{where}: resuming failed: {message}")
         self._check_files(where)
         if sorted(found := self._found()) != sorted(self._expected):
             self.problems.append(f"{where}: after resuming there are {sorted(found)}")
@@ -190,15 +190,15 @@ class Walk:
                     f"{where}: {name} stands under its final name and is not whole"
                 )
 
-    def _check_end(self, where: str, fault: int, status: int, told: str) -> None:
+    def _check_end(self, where: str, fault: int, status: int, message: str) -> None:
         """A child that was not killed either succeeds or says which path failed and how."""
         if status in (-signal.SIGKILL, DONE):
             return
         names_both = (
-            str(self._folder) in told and os.strerror(fault) in told if fault > 0 else False
+            str(self._folder) in message and os.strerror(fault) in message if fault > 0 else False
         )
         if status != REFUSED or not names_both:
-            self.problems.append(f"{where}: ended with {status}: {told}")
+            self.problems.append(f"{where}: ended with {status}: {message}")
 
 
 def _ended(work: Callable[[], str], writing: int) -> int:
@@ -206,19 +206,19 @@ def _ended(work: Callable[[], str], writing: int) -> int:
     from fastpack.errors import FastpackError, OutputExistsError
 
     try:
-        status, told = DONE, work()
+        status, message = DONE, work()
     except OutputExistsError as error:
-        status, told = EXISTS, str(error)
+        status, message = EXISTS, str(error)
     except FastpackError as error:
-        status, told = REFUSED, str(error)
+        status, message = REFUSED, str(error)
     except BaseException as error:
-        status, told = STRANGE, f"{type(error).__name__}: {error}"
-    os.write(writing, told.encode())
+        status, message = STRANGE, f"{type(error).__name__}: {error}"
+    os.write(writing, message.encode())
     return status
 
 
 def walk(
-    walks: Walk, faults: Iterable[str], calls: slice, num_random: int, told: Callable[[str], None]
+    walks: Walk, faults: Iterable[str], calls: slice, num_random: int, report: Callable[[str], None]
 ) -> None:
     """`calls`: which of the numbered calls."""
     num_calls = walks.num_calls()
@@ -227,7 +227,7 @@ def walk(
         chosen = range(1, num_calls + 1)[calls]
         for call in chosen:
             walks.at_call(call, FAULTS[name])
-        told(
+        report(
             f"{name} at {len(chosen)} of {num_calls} calls: {len(walks.problems) - before} problems"
         )
     started = time.perf_counter()
@@ -237,7 +237,7 @@ def walk(
     for number in range(num_random):
         walks.at_time(random.Random(number).uniform(0, whole))
     if num_random:
-        told(
+        report(
             f"killed at {num_random} random times within {whole:.2f} s: "
             f"{len(walks.problems) - before} problems"
         )

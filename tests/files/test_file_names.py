@@ -28,7 +28,7 @@ def test_names_come_out_as_they_went_in(names):
 
 
 @given(names=st.lists(NAMES, max_size=8), folder=NAMES.map(lambda name: name and name + "/"))
-def test_names_behind_their_folder(names, folder):
+def test_names_below_their_folder(names, folder):
     """As a Text, whose memory they then are in, or not."""
     for found in (FileNames(names, folder), FileNames(Text.of(names), folder)):
         assert list(found) == found[:] == list(found.as_text()) == [folder + name for name in names]
@@ -67,7 +67,7 @@ def test_the_order_and_the_ends_of_names_count():
 
 
 @pytest.mark.parametrize("count", [1, 300])  # with one thread and with several
-def test_what_is_wrong_is_told_by_file(tmp_path, count):
+def test_what_is_wrong_is_reported_by_file(tmp_path, count):
     for i in range(count):
         (tmp_path / str(i)).write_bytes(b"x" * i)
     names = FileNames([*(tmp_path / str(i) for i in range(count)), tmp_path, tmp_path / "gone"])

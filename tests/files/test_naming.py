@@ -51,9 +51,9 @@ def test_what_was_appended_belongs_together(packs, is_numbered, data):
     assert list(strangers(some)) == []
     assert list(missing(paths)) == []
     absent = data.draw(st.sampled_from(paths))
-    told = list(missing(path for path in paths if path != absent))
+    found = list(missing(path for path in paths if path != absent))
     last_pack = set(paths[-packs[-1] :])
-    assert len(told) == 1 or (absent in last_pack and packs[-1] == 1) or len(paths) == 1
+    assert len(found) == 1 or (absent in last_pack and packs[-1] == 1) or len(paths) == 1
 
 
 @given(PACKS, PACKS)

@@ -68,7 +68,7 @@ def test_no_more_stay_open_than_a_part_of_what_may_be(shards, few_files):
     assert num_open() == before
 
 
-def test_what_somebody_reads_stays_open(shards):
+def test_files_in_use_stay_open(shards):
     files = OpenShards(shards)
     files._max_kept = 2
     held = files.descriptors(np.arange(10, dtype=np.uint32))
@@ -77,7 +77,7 @@ def test_what_somebody_reads_stays_open(shards):
 
 
 @pytest.mark.isolated
-def test_those_that_nobody_reads_make_room(shards, few_files):
+def test_unused_files_are_closed(shards, few_files):
     files = OpenShards(shards)
     files._max_kept = NUM_SHARDS
     few_files(12)

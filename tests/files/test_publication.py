@@ -232,7 +232,7 @@ def test_an_append_is_never_made_twice(source, out, monkeypatch, number):
             LockedFolder, "remove", lambda self, last: (_ for _ in ()).throw(StoppedError)
         ),
         2: lambda patched: patched.setattr(
-            "fastpack.packing.pack._saved", lambda *_: (_ for _ in ()).throw(StoppedError)
+            "fastpack.packing.pack._result", lambda *_: (_ for _ in ()).throw(StoppedError)
         ),
     }
     with monkeypatch.context() as patched:

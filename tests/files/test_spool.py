@@ -72,7 +72,7 @@ def test_what_was_looked_at_leaves_memory(tmp_path):
 
 @pytest.mark.isolated
 @pytest.mark.parametrize("name", ["x.tfrecord", "x.h5"])
-def test_a_disk_that_refuses_is_told_with_the_shard(tmp_path, monkeypatch, name):
+def test_a_disk_that_refuses_is_reported_with_the_shard(tmp_path, monkeypatch, name):
     (tmp_path / "photos").mkdir()
     for i in range(3):
         (tmp_path / "photos" / f"{i}.jpg").write_bytes(jpeg(seed=i))

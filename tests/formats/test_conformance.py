@@ -26,7 +26,7 @@ from fastpack.images.codecs import codec_of
 from fastpack.sources import ImageFiles
 
 
-def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
+def make_image(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
     """Smooth colors, which lossy codecs change little."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float64)
     waves = [np.sin((x * (seed % 3 + 1) + y * c) / 40 + seed) for c in range(3)]
@@ -38,7 +38,7 @@ def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
 
 def encoded_batch(num_samples: int, first: int = 0) -> Batch:
     blobs = Ragged.of_bytes(
-        encode(picture(first + i, 20 + i % 3, 30), "png" if i % 4 else "jpeg")
+        encode(make_image(first + i, 20 + i % 3, 30), "png" if i % 4 else "jpeg")
         for i in range(num_samples)
     )
     labels = np.arange(first, first + num_samples) % 3
@@ -287,7 +287,7 @@ def make_files(root, count=6):
     for i in range(count):
         path = root / f"class{i % 2}" / f"{i}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode(picture(i), "png"))
+        path.write_bytes(encode(make_image(i), "png"))
         paths.append(path)
     return sorted(paths)
 
@@ -407,19 +407,19 @@ class TestCodec:
 
     @pytest.mark.parametrize("size", [(24, 32), (1, 1), (1, 17), (33, 1), (64, 48)])
     def test_round_trip(self, format, tolerance, size):
-        pixels = picture(1, *size)
+        pixels = make_image(1, *size)
         decoded = self.decode(encode(pixels, format, quality=98), format)
         assert decoded.dtype == np.uint8
         assert decoded.shape == pixels.shape
         assert np.abs(decoded.astype(int) - pixels).max() <= tolerance
 
     def test_header_says_what_is_inside(self, format, tolerance):
-        info = headers.probe(encode(picture(2, 21, 37), format, quality=90))
+        info = headers.probe(encode(make_image(2, 21, 37), format, quality=90))
         assert headers.FORMATS[info["format"]] == format
         assert (info["width"], info["height"], info["orientation"]) == (37, 21, 1)
 
     def test_colors(self, format, tolerance):
-        data = encode(picture(3), format, quality=98)
+        data = encode(make_image(3), format, quality=98)
         rgb, bgr, gray = (self.decode(data, format, color) for color in ("RGB", "BGR", "GRAY"))
         assert (rgb[..., ::-1] == bgr).all()
         assert gray.shape == (24, 32, 1)
@@ -427,18 +427,18 @@ class TestCodec:
         assert np.abs(luma - gray[..., 0]).max() <= tolerance + 2
 
     def test_damage_is_an_error(self, format, tolerance):
-        data = encode(picture(4, 64, 64), format, quality=90)
+        data = encode(make_image(4, 64, 64), format, quality=90)
         with pytest.raises(FastpackError):
             self.decode(data[: len(data) // 2], format)
 
     def test_limit_on_pixels(self, format, tolerance):
-        data = encode(picture(5), format, quality=90)
+        data = encode(make_image(5), format, quality=90)
         with pytest.raises(FastpackError, match="max_pixels"):
             self.decode(data, format, limits=Limits(max_pixels=24 * 32 - 1))
         self.decode(data, format, limits=Limits(max_pixels=24 * 32))
 
 
-def test_no_blob_of_ours_needs_fetching(tmp_path):
+def test_no_blob_of_fastpack_needs_fetching(tmp_path):
     source = folder_source(tmp_path)
     for output in ("a.tfrecord", "a.h5"):
         pack(source, tmp_path / output)

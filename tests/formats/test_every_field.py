@@ -42,10 +42,10 @@ def converted(source: Any, folder: Path, step: str) -> Any:
             return fastpack.open(folder / step, decode=False)
         packed = fastpack.pack(source, folder / step, options)
     except FastpackError as error:
-        told = str(error)
-        assert any(repr(field.name) in told for field in source.schema.fields) or "key" in told, (
-            told
-        )
+        message = str(error)
+        assert (
+            any(repr(field.name) in message for field in source.schema.fields) or "key" in message
+        ), message
         assert {path for path in folder.iterdir() if not path.name.startswith(".")} <= before
         return None
     assert verify(list(packed.paths), against=source).problems == ()

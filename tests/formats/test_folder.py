@@ -141,7 +141,7 @@ def test_a_change_is_noticed(root, change):
     ]
 
 
-def test_a_change_behind_an_open_reader(root):
+def test_a_change_under_an_open_reader(root):
     dataset = fastpack.open(root, decode=False)
     (root / "cat" / "1.jpg").write_bytes(FILES["dog/1.png"])
     dataset.read([1, 2, 3])

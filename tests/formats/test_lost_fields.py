@@ -42,7 +42,7 @@ def csv_of(path, *lines):
 )
 def test_class_lists_are_for_integers(tmp_path, files, labels):
     with pytest.raises(
-        OptionError, match="classes are for integer labels, and these are of the kind 'float'"
+        OptionError, match="classes need integer labels, but these are of kind 'float'"
     ):
         fastpack.pack(
             ImageFiles(files[:2], columns={"label": labels}),
@@ -303,11 +303,9 @@ def test_parts_of_a_table_in_folders_are_refused(tmp_path, files):
 
 def test_keys_that_extract_refuses_are_noted(tmp_path, files):
     source = ImageFiles(files, keys=["/a", "b/../c", "d..e", "f"])
-    note = (
-        "2 keys that are not paths below a folder, so that only a .tar can be extracted: /a, b/../c"
-    )
+    note = "2 keys are not paths below a folder, so `extract` can only write a .tar: /a, b/../c"
     assert fastpack.pack(source, tmp_path / "x.h5").notes == (note,)
-    note = "1 key that the set has already; extract takes a key twice only with the same image: f"
+    note = "1 key is in the set already; `extract` accepts that only for equal images: f"
     assert fastpack.pack(
         ImageFiles(files[:2], keys=["f", "g"]), tmp_path / "x.h5", append=True
     ).notes == (note,)

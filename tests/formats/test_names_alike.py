@@ -65,12 +65,12 @@ def test_a_pack_of_names_alike_is_sound(tmp_path, output, names):
     ],
     ids=",".join,
 )
-def test_endings_nested_names_and_usual_names_are_told_apart(tmp_path, output, names):
+def test_endings_nested_names_and_usual_names_are_distinguished(tmp_path, output, names):
     assert fastpack.verify(packed(tmp_path / output, names), against=samples(names)).problems == ()
 
 
 @pytest.mark.parametrize("output", ["x.h5", "x.tfrecord"])
-def test_lists_of_images_in_nested_names_are_told_apart(tmp_path, output):
+def test_lists_of_images_in_nested_names_are_distinguished(tmp_path, output):
     names = ["image", "image/image", "image_image", "key"]
     assert fastpack.verify(packed(tmp_path / output, names), against=samples(names)).problems == ()
 

@@ -217,7 +217,9 @@ def test_files_and_functions_stay_small(path):
             isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
             and node.name not in LONG_FUNCTIONS
         ):
-            assert node.end_lineno - node.lineno < 60, f"{node.name} is long"
+            # Docstrings do not count.
+            first = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno
+            assert node.end_lineno - first < 60, f"{node.name} is long"
             parameters = [*node.args.args, *node.args.kwonlyargs]
             is_public = (
                 not node.name.startswith("_") and "cli" not in path.parts

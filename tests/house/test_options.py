@@ -1,5 +1,6 @@
 """Options are checked on construction: any value is accepted or raises a FastpackError."""
 
+import re
 from dataclasses import fields
 from inspect import signature
 
@@ -28,6 +29,10 @@ from fastpack import (
 from fastpack.errors import FastpackError, LimitError, OptionError, ShapeError
 from fastpack.formats.storage import Storage
 from fastpack.loading import LoaderOptions
+from fastpack.packing.image_options import ImageOptions
+from fastpack.packing.options import PackKwargs
+from fastpack.packing.select_options import SelectOptions
+from fastpack.packing.write_options import WriteOptions
 
 WITHOUT = {
     RandomResizedCrop: (8,),
@@ -168,6 +173,7 @@ KEYWORDS = [
     for p in signature(f).parameters.values()
     if p.default is not p.empty
 ]
+KEYWORDS += [(fastpack.pack, name) for name in PackKwargs.__annotations__]
 WRONG = [1.5, np.array([3, 4]), object()]
 
 
@@ -192,10 +198,31 @@ def test_keywords_of_functions_are_checked(digits, tmp_path, function, name, val
     needed = {
         p.name: firsts[p.name]
         for p in signature(function).parameters.values()
-        if p.default is p.empty
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
     }
     with pytest.raises(FastpackError):
         function(**needed | {name: value})
+
+
+def test_the_options_of_pack_are_those_of_its_groups():
+    groups = (ImageOptions, SelectOptions, WriteOptions, Storage)
+    grouped = {field.name for group in groups for field in fields(group)} - {"storage"}
+    assert PackKwargs.__annotations__.keys() == {field.name for field in fields(PackOptions)}
+    assert PackKwargs.__annotations__.keys() == grouped
+
+
+def test_every_option_of_pack_is_documented():
+    arguments = PackOptions.__doc__.partition("Args:\n")[2].partition("\n\n")[0]
+    documented = re.findall(r"^        (\w+): ", arguments, re.M)
+    assert sorted(documented) == sorted(PackKwargs.__annotations__)
+
+
+def test_options_are_keywords_of_pack(digits, tmp_path):
+    options = PackOptions(shards=2, layout="vlen")
+    packed = fastpack.pack(digits, tmp_path / "x.h5", options, shards=np.int64(5))
+    assert len(packed.paths) == 5
+    with pytest.raises(TypeError, match="'shads'"):
+        fastpack.pack(digits, tmp_path / "y.h5", shads=2)
 
 
 def test_a_string_is_not_a_flag(digits):

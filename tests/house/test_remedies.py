@@ -43,7 +43,7 @@ def docstring_of(node: ast.AST) -> ast.AST | None:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Place and text of each string that is no docstring; what an f-string fills in is "~"."""
+    """Path and text of each string that is no docstring; what an f-string fills in is "~"."""
     for path, tree in TREES.items():
         inner = {id(docstring_of(node)) for node in ast.walk(tree)}
         for node in ast.walk(tree):
@@ -73,11 +73,12 @@ def public_names() -> set[str]:
     found = set()
     for tree in TREES.values():
         for node in ast.walk(tree):
-            if not isinstance(node, (ast.ClassDef, ast.FunctionDef)) or (
-                node.name[0] == "_" and node.name != "__init__"
-            ):
+            if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 continue
-            found.add(node.name)
+            is_private = node.name[0] == "_" and node.name != "__init__"
+            if isinstance(node, ast.FunctionDef) and is_private:
+                continue
+            found.add(node.name)  # fields of private classes are inherited
             if isinstance(node, ast.FunctionDef):
                 found |= {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
             else:
@@ -90,25 +91,26 @@ def public_names() -> set[str]:
 
 
 def found_in(pattern: str) -> list[tuple[str, str]]:
-    return [(place, match[1]) for place, text in TEXTS for match in re.finditer(pattern, text)]
+    messages = [(path, text) for path, text in TEXTS if not text.startswith("<")]  # HTML
+    return [(path, match[1]) for path, text in messages for match in re.finditer(pattern, text)]
 
 
 def test_commands_exist_with_their_options():
     advised = found_in(r"`fastpack ([^`]*)`")
     assert len(advised) > 5
-    for place, words in advised:
+    for path, words in advised:
         name, *rest = words.split()
-        assert name in COMMANDS, (place, words)
-        assert {word for word in rest if word.startswith("-")} <= OPTIONS[name], (place, words)
+        assert name in COMMANDS, (path, words)
+        assert {word for word in rest if word.startswith("-")} <= OPTIONS[name], (path, words)
 
 
 def test_options_are_named_by_the_command_line_alone():
     """The library's messages name arguments; cli/words.py writes them as options."""
-    for place, text in TEXTS:
+    for path, text in TEXTS:
         outside = re.sub(r"`(fastpack|tar|ulimit) [^`]*`", "", text)
         flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", outside))
-        assert not flags or place.startswith("cli/"), (place, flags)
-        assert flags <= set().union(*OPTIONS.values()), (place, flags)
+        assert not flags or path.startswith("cli/"), (path, flags)
+        assert flags <= set().union(*OPTIONS.values()), (path, flags)
 
 
 def test_arguments_exist():
@@ -116,7 +118,7 @@ def test_arguments_exist():
     with_values = found_in(r"\b([a-z]+(?:_[a-z]+)*)=(?:\.\.\.|True|False|[\"'])")
     advised = with_values + found_in(r"(?<![\w'\"/.-])([a-z]+(?:_[a-z]+)+)(?![\w'\"/.(-])")
     assert len(advised) > 30
-    assert [(place, name) for place, name in advised if name not in known] == []
+    assert [(path, name) for path, name in advised if name not in known] == []
 
 
 def test_arguments_are_written_so_that_they_are_known_for_such():
@@ -126,7 +128,7 @@ def test_arguments_are_written_so_that_they_are_known_for_such():
         for options in (fastpack.PackOptions, fastpack.ReadOptions)
         for field in dataclasses.fields(options)
     }
-    assert [(place, word) for place, word in found_in(r"`([a-z_]+)`") if word in arguments] == []
+    assert [(path, word) for path, word in found_in(r"`([a-z_]+)`") if word in arguments] == []
 
 
 def test_pack_has_an_option_for_each_of_its_arguments():

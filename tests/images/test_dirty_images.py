@@ -214,7 +214,7 @@ def flat_jpeg(bits):
     return b"\xff\xd8" + tables + frame_header + codes + scan + b"\xff\xd9"
 
 
-def test_twelve_bits_are_told(tmp_path):
+def test_twelve_bits_are_reported(tmp_path):
     assert (fastpack.decode(flat_jpeg(8)) == 128).all()  # the file is sound otherwise
     with pytest.raises(UnsupportedImageError, match="12; convert the image to 8-bit"):
         fastpack.decode(flat_jpeg(12))
@@ -222,7 +222,7 @@ def test_twelve_bits_are_told(tmp_path):
         fastpack.open(packed(tmp_path, [flat_jpeg(12)], "x.tfrecord"))[0]
 
 
-def test_lossless_jpeg_is_told():
+def test_lossless_jpeg_is_reported():
     at = PLAIN.index(b"\xff\xc0") + 1
     with pytest.raises(UnsupportedImageError, match="SOF type"):
         fastpack.decode(PLAIN[:at] + b"\xc3" + PLAIN[at + 1 :])

@@ -95,7 +95,7 @@ def test_a_resampled_crop_is_pillows(crop, height, width):
 
 @pytest.mark.parametrize("factors", FACTORS.values(), ids=FACTORS)
 @pytest.mark.parametrize("progressive", [False, True], ids=["baseline", "progressive"])
-def test_crops_at_every_place(factors, progressive):
+def test_crops_at_every_offset(factors, progressive):
     """Boxes along a row and down a column, at any offset in blocks and chroma samples."""
     data = encoded(photo(53, 71), factors, 90, 0, progressive)
     full = fastpack.decode(data)
@@ -117,7 +117,7 @@ def test_crops_at_every_place(factors, progressive):
 # Resampling
 
 
-def place(pixels, height, width, interpolation, window=None, flip=False):
+def resampled(pixels, height, width, interpolation, window=None, flip=False):
     """Resamples to height x width and cuts `window`: (left, top, width, height) out of it."""
     left, top, out_width, out_height = window or (0, 0, width, height)
     view = np.array(
@@ -152,9 +152,11 @@ def test_vectors_give_the_plain_paths_pixels(
     interpolation, channels, bits, data, height, width, new_height, new_width, flip
 ):
     pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
-    found = place(pixels, new_height, new_width, interpolation, window, flip)
+    found = resampled(pixels, new_height, new_width, interpolation, window, flip)
     with plain_paths(bits):
-        assert (place(pixels, new_height, new_width, interpolation, window, flip) == found).all()
+        assert (
+            resampled(pixels, new_height, new_width, interpolation, window, flip) == found
+        ).all()
 
 
 @each_interpolation
@@ -165,9 +167,9 @@ def test_vectors_give_the_plain_paths_pixels_at_extremes(
     interpolation, channels, bits, size, new_size
 ):
     pixels = noise(*size, channels)
-    found = place(pixels, *new_size, interpolation)
+    found = resampled(pixels, *new_size, interpolation)
     with plain_paths(bits):
-        assert (place(pixels, *new_size, interpolation) == found).all()
+        assert (resampled(pixels, *new_size, interpolation) == found).all()
 
 
 @each_interpolation
@@ -177,8 +179,10 @@ def test_the_mirror_comes_after_resampling(
     interpolation, channels, data, height, width, new_height, new_width
 ):
     pixels, window = noise(height, width, channels), data.draw(boxes(new_width, new_height))
-    mirrored = place(pixels, new_height, new_width, interpolation, window, flip=True)
-    assert (mirrored[:, ::-1] == place(pixels, new_height, new_width, interpolation, window)).all()
+    mirrored = resampled(pixels, new_height, new_width, interpolation, window, flip=True)
+    assert (
+        mirrored[:, ::-1] == resampled(pixels, new_height, new_width, interpolation, window)
+    ).all()
 
 
 @each_interpolation
@@ -199,8 +203,8 @@ def test_a_window_is_a_crop_of_what_is_resampled(
 ):
     pixels = noise(height, width, channels)
     left, top, out_width, out_height = window = data.draw(boxes(new_width, new_height))
-    whole = place(pixels, new_height, new_width, interpolation)
-    found = place(pixels, new_height, new_width, interpolation, window)
+    whole = resampled(pixels, new_height, new_width, interpolation)
+    found = resampled(pixels, new_height, new_width, interpolation, window)
     # The weights' precision goes by those that the window needs, so roundings may differ.
     tolerance = 0 if interpolation == "nearest" else 1
     assert difference(found, whole[top : top + out_height, left : left + out_width]) <= tolerance
@@ -217,7 +221,7 @@ def by_pillow(pixels, height, width, filter):
 def test_area_is_pillows_box(channels, height, width, new_height, new_width):
     pixels = noise(height, width, channels)
     expected = by_pillow(pixels, new_height, new_width, Image.Resampling.BOX)
-    assert difference(place(pixels, new_height, new_width, "area"), expected) <= 1
+    assert difference(resampled(pixels, new_height, new_width, "area"), expected) <= 1
 
 
 @each_channels
@@ -226,7 +230,7 @@ def test_area_is_pillows_box_at_extremes(channels, size, new_size):
     pixels = noise(*size, channels)
     assert (
         difference(
-            place(pixels, *new_size, "area"), by_pillow(pixels, *new_size, Image.Resampling.BOX)
+            resampled(pixels, *new_size, "area"), by_pillow(pixels, *new_size, Image.Resampling.BOX)
         )
         <= 1
     )
@@ -239,7 +243,7 @@ def test_bicubic_is_pillows(channels, make, height, width, new_height, new_width
     """Levels 64 to 191: Pillow clips black and white between its passes, the kernel does not."""
     pixels = 64 + make(height, width, channels) // 2
     expected = by_pillow(pixels, new_height, new_width, Image.Resampling.BICUBIC)
-    assert difference(place(pixels, new_height, new_width, "bicubic"), expected) <= 1
+    assert difference(resampled(pixels, new_height, new_width, "bicubic"), expected) <= 1
 
 
 def nearest_inputs(size, new_size):
@@ -250,9 +254,9 @@ def nearest_inputs(size, new_size):
 
 @settings(max_examples=num_examples(150))
 @given(st.integers(1, 256), st.integers(1, 256), SIZES, SIZES)
-def test_nearest_takes_the_pixel_under_the_centre(height, width, new_height, new_width):
+def test_nearest_takes_the_pixel_under_the_center(height, width, new_height, new_width):
     y, x = np.mgrid[0:height, 0:width].astype(np.uint8)
-    found = place(np.stack([y, x, y ^ x], axis=-1), new_height, new_width, "nearest")
+    found = resampled(np.stack([y, x, y ^ x], axis=-1), new_height, new_width, "nearest")
     rows, columns = nearest_inputs(height, new_height), nearest_inputs(width, new_width)
     assert ((found[..., 0] == rows[0][:, None]) | (found[..., 0] == rows[1][:, None])).all()
     assert ((found[..., 1] == columns[0]) | (found[..., 1] == columns[1])).all()

@@ -166,8 +166,8 @@ def test_resize_short_then_center_crop(dataset):
 def test_random_crops_are_parts_of_the_image(dataset):
     found = dataset.with_options(transform=RandomCrop((5, 9))).read(range(NUM_SAMPLES))["image"]
     for image, whole in zip(found, full(dataset), strict=True):
-        places = np.lib.stride_tricks.sliding_window_view(whole, (5, 9, 3))
-        assert (places == image).all(axis=(-1, -2, -3)).any()
+        windows = np.lib.stride_tricks.sliding_window_view(whole, (5, 9, 3))
+        assert (windows == image).all(axis=(-1, -2, -3)).any()
 
 
 def test_flip_is_the_mirror(dataset):

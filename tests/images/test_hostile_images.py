@@ -115,7 +115,7 @@ def test_truncated(kind, tenths):
 @each_kind
 @settings(max_examples=num_examples(60))
 @given(at=st.integers(0, 2**20), change=st.integers(1, 255))
-def test_a_changed_byte_gives_pixels_or_an_error_of_ours(kind, at, change):
+def test_a_changed_byte_gives_pixels_or_a_fastpack_error(kind, at, change):
     damaged = bytearray(KINDS[kind])
     at %= min(len(damaged), 5000)
     assume(

@@ -35,8 +35,8 @@ def of_mode(mode):
     """An image of any of Pillow's modes."""
     if mode.startswith("I;16"):
         return Image.frombytes(mode, (WIDTH, HEIGHT), bytes(2 * WIDTH * HEIGHT))
-    picture = to_pillow(photo(HEIGHT, WIDTH))
-    return Image.merge("LA", [picture.convert("L")] * 2) if mode == "LA" else picture.convert(mode)
+    image = to_pillow(photo(HEIGHT, WIDTH))
+    return Image.merge("LA", [image.convert("L")] * 2) if mode == "LA" else image.convert(mode)
 
 
 def of_channels(channels, format, **options):
@@ -142,7 +142,7 @@ def test_never_a_wrong_size_wherever_the_file_ends(format, data, channels, bits)
 
 
 @each_kind
-def test_bytes_behind_the_end_do_not_matter(format, data, channels, bits):
+def test_bytes_after_the_end_do_not_matter(format, data, channels, bits):
     ends = np.arange(len(data) + 1)
     infos, statuses = np.zeros(len(ends), IMAGE_INFO), np.zeros(len(ends), np.int32)
     probe_many(
@@ -214,7 +214,7 @@ def test_damaged_headers_give_a_size_or_a_status(kind, changes, end):
 
 
 @given(st.sampled_from([data[:12] for _, data, *_ in KINDS.values()]), st.binary(max_size=200))
-def test_garbage_behind_a_signature(signature, tail):
+def test_garbage_after_a_signature(signature, tail):
     info, status = probe_one(signature + tail)
     assert (status == 0) == (min(size_of(info)) > 0)
 

@@ -47,12 +47,12 @@ def write(path, members):
     return path
 
 
-def pairs(tmp_path, masks, pictures=None, name="x.tar"):
-    pictures = pictures or [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
+def pairs(tmp_path, masks, images=None, name="x.tar"):
+    images = images or [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
     members = [
         (f"{i}.{end}", data)
         for i in range(len(masks))
-        for end, data in (("jpg", pictures[i]), ("mask.png", masks[i]))
+        for end, data in (("jpg", images[i]), ("mask.png", masks[i]))
     ]
     return write(tmp_path / name, members)
 
@@ -97,12 +97,12 @@ def write_tfrecord(path, masks):
     """Writes a TFRecord with an image and a mask in each sample."""
     schema = Schema((Field("image", "image"), Field("mask", "mask"), Field("key", "text")))
     plan = ShardPlan(schema, len(masks), sum(map(len, masks)))
-    pictures = [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
+    images = [jpeg(HEIGHT, WIDTH, seed=number) for number in range(len(masks))]
     keys = Text.of([str(number) for number in range(len(masks))])
     writer = TFRECORD.writer(path, plan)
     writer.write(
         Batch(
-            {"image": Ragged.of_bytes(pictures), "mask": Ragged.of_bytes(masks), "key": keys},
+            {"image": Ragged.of_bytes(images), "mask": Ragged.of_bytes(masks), "key": keys},
             len(masks),
         )
     )
@@ -163,7 +163,7 @@ def test_a_mask_is_neither_blended_nor_normalized(tmp_path, steps):
     st.sampled_from(sorted(STEPS.keys() - {"RandomCrop"})),
 )
 @settings(max_examples=num_examples(40), deadline=None)
-def test_a_mask_of_fewer_pixels_is_the_coarse_picture(
+def test_a_mask_of_fewer_pixels_is_the_coarse_image(
     tmp_path_factory, height, width, factor, seed, name
 ):
     """Each of its pixels stands for a square of the picture's."""

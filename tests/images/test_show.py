@@ -13,6 +13,7 @@ from fastpack.errors import CorruptImageError, OptionError, SchemaError, Unreada
 from fastpack.images.batch import Batch
 from fastpack.images.grid import BACKGROUND, GAP
 from fastpack.images.picture import Picture
+from fastpack.sources import ImageFiles
 
 TILE = 160
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -145,7 +146,7 @@ def test_a_batch_without_images(fields, num_samples):
         batch.show()
 
 
-def test_a_picture_is_saved_and_displayed(tmp_path):
+def test_an_image_is_saved_and_displayed(tmp_path):
     picture = Batch({"image": solid(RED, BLUE)}, 2).show()
     for name in ("a.png", "b.BMP"):
         picture.save(tmp_path / name)
@@ -186,7 +187,7 @@ def test_a_readers_batch_knows_its_schema(tmp_path):
     images = solid(RED, BLUE)
     for name, image in zip("ab", images, strict=True):
         (tmp_path / f"{name}.png").write_bytes(fastpack.encode(image, "png"))
-    source = fastpack.ImageFiles(
+    source = ImageFiles(
         [tmp_path / "a.png", tmp_path / "b.png"], labels=[0, 1], class_names=["red", "blue"]
     )
     fastpack.pack(source, tmp_path / "data.tfrecord")

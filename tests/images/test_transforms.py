@@ -160,7 +160,7 @@ def test_flips_never_and_always(p, flips):
     )
 
 
-def test_random_crop_reaches_every_place():
+def test_random_crop_reaches_every_offset():
     plan = plan_batch(
         [RandomCrop((3, 4))], np.full(3000, 6), np.full(3000, 5), CounterRng(0, 0, np.arange(3000))
     )
@@ -290,19 +290,19 @@ class TestPadding:
         corner = dataset.with_options(transform=steps).read([0])["image"][0, :, 0, 0]
         np.testing.assert_allclose(corner, [0.1, 0.0, -0.025], atol=1e-6)
 
-    def test_random_crop_shows_the_whole_image_at_any_place(self, dataset):
+    def test_random_crop_shows_the_whole_image_at_any_offset(self, dataset):
         reader = dataset.with_options(transform=RandomCrop((22, 31), pad_if_needed=True))
         whole, seen = dataset[0]["image"], set()
         for epoch in range(40):
             image = reader.read([0], epoch=epoch)["image"][0]
-            places = [
+            found_at = [
                 (y, x)
                 for y in range(3)
                 for x in range(4)
                 if (image[y : y + 20, x : x + 28] == whole).all()
             ]
-            assert len(places) == 1
-            seen |= set(places)
+            assert len(found_at) == 1
+            seen |= set(found_at)
         assert {y for y, _ in seen} == {0, 1, 2}
         assert {x for _, x in seen} == {0, 1, 2, 3}
 

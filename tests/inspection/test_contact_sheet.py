@@ -60,7 +60,7 @@ def is_blank(part: np.ndarray) -> bool:
 
 
 @pytest.fixture
-def colours(tmp_path: Path) -> fastpack.Reader:
+def colors(tmp_path: Path) -> fastpack.Reader:
     """Five images of one color each; the last is wide, the one before it high."""
     images = [solid(20, 20, colour) for colour in COLOURS[:3]]
     images += [solid(60, 30, COLOURS[3]), solid(100, 400, COLOURS[4])]
@@ -70,8 +70,8 @@ def colours(tmp_path: Path) -> fastpack.Reader:
 @pytest.mark.parametrize(
     ("num_rows", "columns", "lines"), [(5, 2, 3), (5, 5, 1), (4, 2, 2), (1, 1, 1)]
 )
-def test_size_of_the_sheet(colours, num_rows, columns, lines):
-    sheet = contact_sheet(colours, range(num_rows), columns=columns, tile=TILE)
+def test_size_of_the_sheet(colors, num_rows, columns, lines):
+    sheet = contact_sheet(colors, range(num_rows), columns=columns, tile=TILE)
     assert sheet.dtype == np.uint8
     assert sheet.shape == (
         lines * (TILE + _CAPTION_HEIGHT + GAP) + GAP,
@@ -80,28 +80,28 @@ def test_size_of_the_sheet(colours, num_rows, columns, lines):
     )
 
 
-def test_a_sheet_is_no_wider_than_its_samples(colours):
+def test_a_sheet_is_no_wider_than_its_samples(colors):
     assert np.array_equal(
-        contact_sheet(colours, [0, 1], columns=8), contact_sheet(colours, [0, 1], columns=2)
+        contact_sheet(colors, [0, 1], columns=8), contact_sheet(colors, [0, 1], columns=2)
     )
 
 
-def test_each_thumbnail_is_in_its_place(colours):
+def test_each_thumbnail_is_in_its_position(colors):
     rows = [4, 2, 0, 3, 1]
-    sheet = contact_sheet(colours, rows, columns=2, tile=TILE)
-    middles = [cell(sheet, place // 2, place % 2)[0][TILE // 2, TILE // 2] for place in range(5)]
+    sheet = contact_sheet(colors, rows, columns=2, tile=TILE)
+    middles = [cell(sheet, number // 2, number % 2)[0][TILE // 2, TILE // 2] for number in range(5)]
     assert np.array_equal(middles, COLOURS[rows])
     assert is_blank(np.concatenate(cell(sheet, 2, 1)))
 
 
-def test_a_square_image_fills_its_square(colours):
-    square, _ = cell(contact_sheet(colours, [1], tile=TILE), 0, 0)
+def test_a_square_image_fills_its_square(colors):
+    square, _ = cell(contact_sheet(colors, [1], tile=TILE), 0, 0)
     assert (square == COLOURS[1]).all()
 
 
 @pytest.mark.parametrize(("row", "height", "width"), [(3, 40, 20), (4, 10, 40)])
-def test_the_aspect_ratio_is_kept_and_the_image_centred(colours, row, height, width):
-    square, _ = cell(contact_sheet(colours, [row], tile=TILE), 0, 0)
+def test_the_aspect_ratio_is_kept_and_the_image_centered(colors, row, height, width):
+    square, _ = cell(contact_sheet(colors, [row], tile=TILE), 0, 0)
     top, left = (TILE - height) // 2, (TILE - width) // 2
     assert (square[top : top + height, left : left + width] == COLOURS[row]).all()
     square[top : top + height, left : left + width] = BACKGROUND
@@ -222,7 +222,7 @@ def test_other_scripts_are_drawn(text, drawn):
 
 
 @needs_letters
-def test_names_in_other_scripts_are_told_apart(tmp_path):
+def test_names_in_other_scripts_are_distinguished(tmp_path):
     dataset = dataset_of(
         tmp_path, [solid(8, 8, [0, 0, 0])] * 2, labels=[0, 1], class_names=["猫", "犬"]
     )
@@ -261,36 +261,36 @@ def test_other_numbers_are_stretched(tmp_path, dtype):
     assert (square[21:] == 255).all()
 
 
-def test_the_readers_transform_is_seen(colours):
-    reader = colours.with_options(transform=fastpack.Resize((20, 40)), color="GRAY")
+def test_the_readers_transform_is_seen(colors):
+    reader = colors.with_options(transform=fastpack.Resize((20, 40)), color="GRAY")
     square, _ = cell(contact_sheet(reader, [2], tile=TILE), 0, 0)
     assert (square[10:30] == COLOURS[2]).all()
     assert is_blank(square[:10])
 
 
-def test_undecoded_readers_are_decoded(colours):
+def test_undecoded_readers_are_decoded(colors):
     assert np.array_equal(
-        contact_sheet(colours.with_options(decode=False), [0, 1]), contact_sheet(colours, [0, 1])
+        contact_sheet(colors.with_options(decode=False), [0, 1]), contact_sheet(colors, [0, 1])
     )
 
 
 @pytest.mark.parametrize(
     "rows", [[], np.zeros(0, np.int64), range(0)], ids=["list", "array", "range"]
 )
-def test_no_rows(colours, rows):
+def test_no_rows(colors, rows):
     with pytest.raises(EmptySourceError, match="no samples to show"):
-        contact_sheet(colours, rows)
+        contact_sheet(colors, rows)
 
 
 @pytest.mark.parametrize("options", [{"columns": 0}, {"tile": 0}, {"tile": -5}], ids=str)
-def test_bad_options(colours, options):
+def test_bad_options(colors, options):
     with pytest.raises(OptionError, match="at least 1"):
-        contact_sheet(colours, [0], **options)
+        contact_sheet(colors, [0], **options)
 
 
-def test_a_row_that_is_not_there(colours):
+def test_a_row_that_is_not_there(colors):
     with pytest.raises(IndexError):
-        contact_sheet(colours, [5])
+        contact_sheet(colors, [5])
 
 
 def test_channels_first(tmp_path):
@@ -302,30 +302,30 @@ def test_channels_first(tmp_path):
     assert np.array_equal(first, contact_sheet(pixels_of(tmp_path / "last", pixels), [0]))
 
 
-def test_no_image_field(tmp_path, colours):
-    labels = fastpack.Reader(colours.index.select({"label": "label"}))
+def test_no_image_field(tmp_path, colors):
+    labels = fastpack.Reader(colors.index.select({"label": "label"}))
     with pytest.raises(SchemaError, match="no image field"):
         contact_sheet(labels, [0])
 
 
-def test_a_saved_sheet_is_the_sheet(tmp_path, colours):
-    sheet = contact_sheet(colours, range(5))
+def test_a_saved_sheet_is_the_sheet(tmp_path, colors):
+    sheet = contact_sheet(colors, range(5))
     save_sheet(sheet, tmp_path / "sheet.png")
     assert np.array_equal(fastpack.decode((tmp_path / "sheet.png").read_bytes()), sheet)
 
 
-def test_an_unknown_ending_is_refused(tmp_path, colours):
+def test_an_unknown_ending_is_refused(tmp_path, colors):
     with pytest.raises(OptionError, match=r"sheet\.txt"):
-        save_sheet(contact_sheet(colours, [0]), tmp_path / "sheet.txt")
+        save_sheet(contact_sheet(colors, [0]), tmp_path / "sheet.txt")
     assert not (tmp_path / "sheet.txt").exists()
 
 
-def test_an_existing_picture_is_kept(tmp_path, colours):
+def test_an_existing_image_is_kept(tmp_path, colors):
     (tmp_path / "sheet.png").write_bytes(b"mine")
     with pytest.raises(OutputExistsError):
-        save_sheet(contact_sheet(colours, [0]), tmp_path / "sheet.png")
+        save_sheet(contact_sheet(colors, [0]), tmp_path / "sheet.png")
     assert (tmp_path / "sheet.png").read_bytes() == b"mine"
-    save_sheet(contact_sheet(colours, [0]), tmp_path / "sheet.png", overwrite=True)
+    save_sheet(contact_sheet(colors, [0]), tmp_path / "sheet.png", overwrite=True)
     assert (tmp_path / "sheet.png").read_bytes() != b"mine"
 
 

@@ -160,9 +160,9 @@ def test_disk_stages_are_left_out_where_files_cannot_be_forgotten(dataset, monke
 
 
 def test_report_as_json(dataset):
-    told = json.loads(doctor(dataset, consumer=5.0, seconds=0.01).to_json())
-    assert told["binding"] == "consumer"
-    assert set(told["stages"][0]) == {"name", "samples_per_second", "bytes_per_second"}
+    report = json.loads(doctor(dataset, consumer=5.0, seconds=0.01).to_json())
+    assert report["binding"] == "consumer"
+    assert set(report["stages"][0]) == {"name", "samples_per_second", "bytes_per_second"}
 
 
 @pytest.mark.parametrize("options", [{"seconds": 0}, {"consumer": 0.0}, {"consumer": -1}])

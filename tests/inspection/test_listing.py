@@ -74,7 +74,7 @@ def test_which_samples(dataset, wanted, expected):
     assert numbers(dataset, **wanted) == expected
 
 
-def test_what_cannot_be_told_apart(dataset, tmp_path):
+def test_what_cannot_be_distinguished(dataset, tmp_path):
     with pytest.raises(OptionError, match="'owl'"):
         numbers(dataset, class_name="owl")
     with h5py.File(tmp_path / "bare.h5", "w") as file:
@@ -94,7 +94,7 @@ def test_what_cannot_be_told_apart(dataset, tmp_path):
     )
 
 
-def test_compressed_samples_have_no_place_of_their_own(tmp_path):
+def test_compressed_samples_have_no_span_of_their_own(tmp_path):
     with h5py.File(tmp_path / "packed.h5", "w") as file:
         file.create_dataset("images", data=np.zeros((2, 4, 6, 3), np.uint8), compression="gzip")
     assert next(list_samples(fastpack.open(tmp_path / "packed.h5"))).offset is None

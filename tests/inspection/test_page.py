@@ -70,7 +70,7 @@ def dataset(tmp_path) -> fastpack.Reader:
     )
 
 
-def test_what_is_told_of_each_sample(dataset):
+def test_what_is_reported_of_each_sample(dataset):
     samples = data_of(html_page(dataset, [2, 0]))["samples"]
     assert [
         {name: value for name, value in sample.items() if name != "src"} for sample in samples
@@ -154,7 +154,7 @@ def test_names_that_are_no_utf8(tmp_path):
     )
 
 
-def test_images_that_cannot_be_decoded_are_told(tmp_path):
+def test_images_that_cannot_be_decoded_are_reported(tmp_path):
     good, bad = jpeg(40, 40), jpeg(50, 50, seed=1)
     dataset = dataset_of(
         tmp_path,
@@ -167,7 +167,7 @@ def test_images_that_cannot_be_decoded_are_told(tmp_path):
     assert samples[1]["labels"] == [1]
 
 
-def test_records_that_are_damaged_are_told(tmp_path):
+def test_records_that_are_damaged_are_reported(tmp_path):
     dataset = dataset_of(tmp_path, [jpeg(40, 40), jpeg(50, 50, seed=1), jpeg(30, 30)])
     path = dataset.index.shards[0].path
     data = path.read_bytes()

@@ -66,10 +66,10 @@ def written(tmp_path: Path, data: bytes, *, index_of: bytes | None = None) -> Pa
     return path
 
 
-def flipped(data: bytes, *places: int) -> bytes:
+def flipped(data: bytes, *offsets: int) -> bytes:
     changed = bytearray(data)
-    for place in places:
-        changed[place] ^= 0x40
+    for offset in offsets:
+        changed[offset] ^= 0x40
     return bytes(changed)
 
 
@@ -100,25 +100,25 @@ def test_what_is_lost_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place", [0, 7, 8, 11], ids=["length", "length's end", "checksum", "checksum's end"]
+    "offset", [0, 7, 8, 11], ids=["length", "length's end", "checksum", "checksum's end"]
 )
-def test_data_behind_a_damaged_header_are_saved(tmp_path, place):
-    path = written(tmp_path, flipped(b"".join(FRAMES), starts()[1] + place))
+def test_data_after_a_damaged_header_are_saved(tmp_path, offset):
+    path = written(tmp_path, flipped(b"".join(FRAMES), starts()[1] + offset))
     found = repair(path, tmp_path / "new.tfrecord")
     assert records_of(found.output) == PAYLOADS
     (damage,) = found.damages
     assert (damage.record, damage.is_lost) == (1, False)
 
 
-@pytest.mark.parametrize("place", [0, -1], ids=["header", "footer"])
-def test_the_index_saves_what_lies_between_damaged_frames(tmp_path, place):
+@pytest.mark.parametrize("offset", [0, -1], ids=["header", "footer"])
+def test_the_index_saves_what_lies_between_damaged_frames(tmp_path, offset):
     whole = b"".join(FRAMES)
     ends = [start + len(data) for start, data in zip(starts(), FRAMES, strict=True)]
-    places = [(starts() if place == 0 else ends)[row] + place for row in (1, 2)]
-    alone = repair(written(tmp_path, flipped(whole, *places)), tmp_path / "alone.tfrecord")
+    offsets = [(starts() if offset == 0 else ends)[row] + offset for row in (1, 2)]
+    alone = repair(written(tmp_path, flipped(whole, *offsets)), tmp_path / "alone.tfrecord")
     assert records_of(alone.output) == [PAYLOADS[0], *PAYLOADS[3:]]
     informed = repair(
-        written(tmp_path, flipped(whole, *places), index_of=whole), tmp_path / "informed.tfrecord"
+        written(tmp_path, flipped(whole, *offsets), index_of=whole), tmp_path / "informed.tfrecord"
     )
     assert records_of(informed.output) == PAYLOADS
     assert [(damage.record, damage.is_lost) for damage in informed.damages] == [
@@ -166,7 +166,7 @@ def test_what_follows_is_found_where_bytes_are_missing_or_too_many(tmp_path, ind
     assert found.damages
 
 
-def test_behind_a_stretch_of_unknown_records_numbers_are_not_known(tmp_path):
+def test_after_a_stretch_of_unknown_records_numbers_are_not_known(tmp_path):
     data = b"".join(
         [FRAMES[0], bytes(len(FRAMES[1] + FRAMES[2])), FRAMES[3], flipped(FRAMES[4], 50)]
     )
@@ -305,7 +305,7 @@ def test_damaged_labels_come_from_the_index(encoded, photos, tmp_path):
     ]
 
 
-def test_damaged_labels_are_left_out_where_nobody_knows_them(encoded, photos, tmp_path):
+def test_damaged_labels_are_left_out_where_they_are_unknown(encoded, photos, tmp_path):
     change_bytes(encoded, location_of(encoded, "labels") + 16, b"\1")
     index_path(encoded).unlink()
     found = repair(encoded, tmp_path / "new.h5")
@@ -451,8 +451,8 @@ def test_progress(sound, tmp_path):
 
 def test_report_as_json(sound, tmp_path):
     os.truncate(sound, sound.stat().st_size - 10)
-    told = json.loads(repair(sound, tmp_path / f"new{sound.suffix}").to_json())
-    assert set(told) == {
+    report = json.loads(repair(sound, tmp_path / f"new{sound.suffix}").to_json())
+    assert set(report) == {
         "path",
         "output",
         "num_samples",
@@ -461,7 +461,7 @@ def test_report_as_json(sound, tmp_path):
         "num_lost",
         "notes",
     }
-    assert set(told["damages"][0]) == {
+    assert set(report["damages"][0]) == {
         "reason",
         "record",
         "offset",

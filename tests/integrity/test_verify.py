@@ -46,12 +46,12 @@ def pack_photos(tmp_path: Path, name: str, **options) -> Path:
 
 def frames_of(path: Path) -> list[tuple[int, int]]:
     """First byte and end of each record of a TFRecord."""
-    data, places, first = path.read_bytes(), [], 0
+    data, frames, first = path.read_bytes(), [], 0
     while first < len(data):
         end = first + 16 + int.from_bytes(data[first : first + 8], "little")
-        places.append((first, end))
+        frames.append((first, end))
         first = end
-    return places
+    return frames
 
 
 def test_a_sound_file(packed):
@@ -147,13 +147,13 @@ def test_the_last_records_cut_off(files, tmp_path):
     path = pack_photos(tmp_path, "all.tfrecord")
     os.truncate(path, frames_of(path)[3][1])
     (problem,) = verify(path).problems
-    assert "4 records and its saved index 6" in problem
+    assert "4 records, but its saved index has 6" in problem
 
 
 def test_two_records_swapped(files, tmp_path):
     path = pack_photos(tmp_path, "all.tfrecord")
-    data, places = path.read_bytes(), frames_of(path)
-    records = [data[first:end] for first, end in places]
+    data, frames = path.read_bytes(), frames_of(path)
+    records = [data[first:end] for first, end in frames]
     records[2], records[5] = records[5], records[2]
     path.write_bytes(b"".join(records))
     (problem,) = verify(path).problems
@@ -163,8 +163,8 @@ def test_two_records_swapped(files, tmp_path):
 def test_two_records_swapped_that_differ_in_their_images_only(files, tmp_path):
     path = tmp_path / "all.tfrecord"
     pack(ImageFiles(files), path)
-    data, places = path.read_bytes(), frames_of(path)
-    records = [data[first:end] for first, end in places]
+    data, frames = path.read_bytes(), frames_of(path)
+    records = [data[first:end] for first, end in frames]
     path.write_bytes(b"".join([records[1], records[0], *records[2:]]))
     (problem,) = verify(path).problems
     assert "record 0 first" in problem
@@ -175,7 +175,7 @@ def test_a_new_time_is_no_problem(packed):
     assert verify(packed).is_sound
 
 
-def test_a_damaged_index_is_told(packed):
+def test_a_damaged_index_is_reported(packed):
     where = index_path(packed)
     where.write_bytes(where.read_bytes()[:-100])
     (problem,) = verify(packed).problems
@@ -265,7 +265,7 @@ def test_decode_goes_on_beside_damaged_records(files, tmp_path):
     assert sorted(problem.split("record ")[-1][0] for problem in found.problems) == ["1", "3"]
 
 
-def test_pixels_without_checksums_are_told(tmp_path):
+def test_pixels_without_checksums_are_reported(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["images"] = np.zeros((9, 12, 10, 3), np.uint8)
     found = verify(tmp_path / "x.h5")
@@ -371,13 +371,13 @@ def test_a_new_index_does_not_make_verify_forget(files, tmp_path, look):
     os.truncate(path, frames_of(path)[2][1])
     look(path)
     (problem,) = verify(path).problems
-    assert "3 records, and not the 6 that it was first indexed with" in problem
+    assert "3 records, but had 6 when first indexed" in problem
 
 
 def test_records_swapped_are_remembered_too(files, tmp_path):
     path = pack_photos(tmp_path, "all.tfrecord")
-    data, places = path.read_bytes(), frames_of(path)
-    records = [data[first:end] for first, end in places]
+    data, frames = path.read_bytes(), frames_of(path)
+    records = [data[first:end] for first, end in frames]
     path.write_bytes(b"".join([records[1], records[0], *records[2:]]))
     fastpack.open(path)
     assert not verify(path).is_sound

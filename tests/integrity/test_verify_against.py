@@ -54,7 +54,7 @@ def test_against_compares_classes_by_name(files, tmp_path):
     keys = [str(file.relative_to(tmp_path / "photos")) for file in files]
     pack(ImageFiles(files, [1, 1, 1, 0, 0, 1], keys=keys, class_names=["dog", "cat"]), path)
     (problem,) = verify(path, against=tmp_path / "photos").problems
-    assert "the label is cat, and dog in its source" in problem
+    assert "the label is cat, but dog in its source" in problem
     assert problem.endswith("key dog/2.jpg")
 
 
@@ -116,11 +116,11 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
     [
         (
             IMAGES[:, :1].repeat(8, 1),
-            "uint8 (1, 8, 1), and pixels uint8 (8, 8, 1)",
+            "uint8 (1, 8, 1), but pixels uint8 (8, 8, 1)",
         ),  # numpy would repeat the one row
-        (IMAGES.repeat(3, 3), "uint8 (1, 8, 1), and pixels uint8 (8, 8, 3)"),
-        (IMAGES[:, :1, :, 0], "uint8 (1, 8, 1), and pixels uint8 (1, 8)"),
-        (IMAGES[:, :1].astype(np.uint16), "uint8 (1, 8, 1), and pixels uint16 (1, 8, 1)"),
+        (IMAGES.repeat(3, 3), "uint8 (1, 8, 1), but pixels uint8 (8, 8, 3)"),
+        (IMAGES[:, :1, :, 0], "uint8 (1, 8, 1), but pixels uint8 (1, 8)"),
+        (IMAGES[:, :1].astype(np.uint16), "uint8 (1, 8, 1), but pixels uint16 (1, 8, 1)"),
     ],
 )
 def test_against_arrays_of_another_shape_or_type(tmp_path, other, said):
@@ -139,7 +139,7 @@ def test_against_numbers_of_another_kind(tmp_path):
     floats = hdf5(tmp_path / "b.h5", IMAGES, label=[0.0, 1.0, 2.0], n=np.array([2.0**53] * 3))
     (problem,) = verify(one, against=floats).problems
     assert problem.startswith(
-        "n is int, and float in its source"
+        "n is int, but float in its source"
     )  # labels that were whole floats are compared
     assert (
         len(
@@ -183,7 +183,7 @@ def test_against_two_classes_of_one_name(tmp_path):
         classed(tmp_path / "b.h5", [1, 1, 2], names),
     )
     (problem,) = verify(one, against=other).problems
-    assert "the label is crane (class 0), and crane (class 1) in its source" in problem
+    assert "the label is crane (class 0), but crane (class 1) in its source" in problem
     reordered = classed(tmp_path / "c.h5", [1, 2, 0], ["owl", "crane", "crane"])
     assert verify(one, against=reordered).is_sound
     swapped = classed(tmp_path / "d.h5", [2, 1, 0], ["owl", "crane", "crane"])
@@ -195,8 +195,8 @@ def test_against_classes_without_names(tmp_path):
         classed(tmp_path / "a.h5", [0, 1, 1], ["cat", "dog"]),
         classed(tmp_path / "b.h5", [0, 1, 1], []),
     )
-    assert "the source has no names of classes" in verify(one, against=other).problems[0]
-    assert "the dataset has no names of classes" in verify(other, against=one).problems[0]
+    assert "the source has no class names" in verify(one, against=other).problems[0]
+    assert "the dataset has no class names" in verify(other, against=one).problems[0]
 
 
 def test_against_a_list_of_files(files, tmp_path):

@@ -248,7 +248,7 @@ def test_batches_say_when_they_came(labels):
     assert batch.sample_numbers.tolist() == batch["label"].tolist()
 
 
-def test_set_epoch_keeps_the_place_in_the_epoch_it_is_in(labels):
+def test_set_epoch_keeps_the_position_in_the_epoch_it_is_in(labels):
     loader = Loader(labels, batch_size=10)
     next(iter(loader))
     loader.set_epoch(0)
@@ -518,7 +518,7 @@ def test_rank_auto(labels, monkeypatch, variables, found):
     assert Loader(labels).options.world == 1  # never unasked
 
 
-def test_a_launcher_that_tells_no_number(labels, monkeypatch):
+def test_a_launcher_without_a_number(labels, monkeypatch):
     monkeypatch.setenv("RANK", "first")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(OptionError, match="RANK is 'first'"):

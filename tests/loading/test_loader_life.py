@@ -50,7 +50,7 @@ def no_collector():
 # Prefetch
 
 
-def test_items_come_in_order_whoever_is_slow():
+def test_items_come_in_order_with_slow_threads():
     def slow(number):
         time.sleep(0.002 * (number % 3))
         return number
@@ -209,7 +209,7 @@ def test_many_loaders_dropped_mid_epoch(path, no_collector):
     )  # a batch has 1.5 MB; 40 loaders with three each would have 190
 
 
-def test_no_thread_stays_at_work_when_nobody_takes(dataset):
+def test_no_thread_stays_at_work_without_a_consumer(dataset):
     loader = Loader(dataset, batch_size=16)
     batches = iter(loader)
     next(batches)
@@ -369,7 +369,7 @@ def test_closing_ends_the_waiting_of_another_thread():
     assert met == ["error"]
 
 
-def test_nothing_is_awaited_behind_the_last():
+def test_nothing_is_awaited_after_the_last():
     items = Prefetch([lambda number: number], 2, 1)
     assert [items.take(), items.take()] == [0, 1]
     with pytest.raises(StopIteration):

@@ -41,7 +41,7 @@ def damaged(request, shards, tmp_path):
     return reader
 
 
-def test_raise_names_the_place_and_the_loader_stands_before_it(damaged):
+def test_raise_names_the_sample_and_the_loader_stands_before_it(damaged):
     loader = Loader(damaged, batch_size=5)
     came = []
     for _ in range(2):  # trying again fails again, at the same place

@@ -53,7 +53,7 @@ rare_jpegs = st.one_of(
 
 
 @given(jpegs | rare_jpegs)
-def test_whole_picture_is_pillows(data):
+def test_whole_image_is_pillows(data):
     expected = read_pillow(data)
     assert (decode(data) == expected).all()  # all builds of libjpeg-turbo give the same
     assert (decode(data, color="BGR") == expected[..., ::-1]).all()
@@ -99,7 +99,7 @@ def expected_view(view):
 
 
 @given(views())
-def test_view_is_a_crop_of_the_upright_picture(view):
+def test_view_is_a_crop_of_the_upright_image(view):
     assert (decode(SOURCE, view) == expected_view(view)).all()
 
 

@@ -41,7 +41,7 @@ def test_a_changed_byte_gives_pixels_or_a_status(data, at, change):
 
 
 @given(st.binary(min_size=1, max_size=300))
-def test_garbage_is_no_picture(data):
+def test_garbage_is_no_image(data):
     assert status_of(data) in (CORRUPT, TRUNCATED)
     assert status_of(b"\xff\xd8\xff" + data) in (
         CORRUPT,
@@ -64,7 +64,7 @@ def test_damage_inside_the_data_is_noticed_where_libjpeg_can():
 
 
 @pytest.mark.parametrize("marker", [0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF])
-def test_hierarchical_pictures_are_unsupported(marker):
+def test_hierarchical_images_are_unsupported(marker):
     frame = SOURCE.index(b"\xff\xc0")
     assert status_of(SOURCE[:frame] + bytes([0xFF, marker]) + SOURCE[frame + 2 :]) == UNSUPPORTED
 
@@ -123,7 +123,7 @@ def test_a_bomb_of_scans_is_refused():
         {"orientation": 255, "width": 1, "height": 1},
     ],
 )
-def test_a_box_outside_the_picture_is_refused(box):
+def test_a_box_outside_the_image_is_refused(box):
     view = view_of(**{"width": WIDTH, "height": HEIGHT, **box})
     assert run(SOURCE, view, np.empty((4, 4, 3), np.uint8)) == BAD_BOX
 
@@ -148,5 +148,5 @@ def test_an_output_that_cannot_be_written_is_a_mistake():
         batch([SOURCE], view_of(WIDTH, HEIGHT), [out])
 
 
-def test_bytes_behind_the_end_are_left_alone():
+def test_bytes_after_the_end_are_left_alone():
     assert (decode(SOURCE + b"\xff\xd8 trailing \xff\xda bytes") == read_pillow(SOURCE)).all()

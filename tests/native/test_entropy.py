@@ -46,7 +46,7 @@ pytestmark = pytest.mark.usefixtures("own_decoder")
 
 
 @st.composite
-def pictures(draw):
+def pixel_arrays(draw):
     height, width, channels = draw(SIZES), draw(SIZES), draw(st.sampled_from([3, 3, 3, 1]))
     kind = draw(st.sampled_from(["photo", "noise", "flat", "halves"]))
     if kind == "noise":
@@ -70,7 +70,7 @@ def plain_jpegs(draw):
         options = {"quality": quality, "restart_marker_blocks": interval, "optimize": optimize}
         return factored_jpeg(height, width, draw(st.sampled_from(ANY_FACTORS)), **options)
     return encoded(
-        draw(pictures()),
+        draw(pixel_arrays()),
         draw(st.sampled_from([*FACTORS.values()])),
         quality,
         interval,
@@ -113,7 +113,7 @@ def test_plain_paths_are_libjpegs(data, color, draw):
 
 @pytest.mark.parametrize("factors", FACTORS.values(), ids=FACTORS)
 @pytest.mark.parametrize("interval", [0, 1, 3])
-def test_boxes_at_every_place(factors, interval):
+def test_boxes_at_every_offset(factors, interval):
     """Boxes at any offset in blocks, runs of blocks and chroma samples, and at the image's end."""
     data = encoded(photo(53, 301), factors, 90, interval)
     views = [

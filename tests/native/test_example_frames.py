@@ -159,7 +159,7 @@ class TestApart:
         assert stored(tmp_path / "x", frames, 1000)[1000:] == together.records.tobytes()
         assert len(frames.records) == len(together.records) - len(apart) * sum(sizes)
 
-    def test_places_are_where_the_values_are(self, tmp_path, sizes, apart):
+    def test_spans_are_where_the_values_are(self, tmp_path, sizes, apart):
         columns = tables_with_blobs(len(sizes), sizes)
         frames = ExampleFrames(columns, len(sizes), apart=known(columns, apart))
         frames.run()
@@ -219,7 +219,7 @@ class TestReadingBack:
             assert frames.write(file.fileno(), 0)[:3] == (IO_ERROR, errno.EBADF, 0)
 
     @pytest.mark.parametrize("before", [1, 100_000])
-    def test_records_in_the_wrong_place(self, tmp_path, frames, before):
+    def test_records_at_the_wrong_offset(self, tmp_path, frames, before):
         """Linux appends to a file that was opened for appending, whatever the offset of a write."""
         (tmp_path / "x").write_bytes(bytes(before))
         with open(tmp_path / "x", "a+b") as file:

@@ -153,7 +153,7 @@ def test_pieces_of_a_file_share_their_features(examples, piece):
     }
 
 
-def test_found_tells_an_empty_list_from_no_feature():
+def test_an_empty_list_differs_from_no_feature():
     examples = [
         serialised({"a": ("int", [])}),
         serialised({}),
@@ -183,7 +183,7 @@ def sequence(**lists):
 
 
 @pytest.mark.parametrize("lists", [{"frames": 3}, {"a": 1, "b": 0}])
-def test_sequence_examples_are_told_apart(lists):
+def test_sequence_examples_are_distinguished(lists):
     failure = Features(9).add(*in_one_buffer([serialised({}), sequence(**lists)]))
     assert failure[:3:2] == (BAD_PROTO, 1)
     assert "SequenceExample" in failure[4]

@@ -247,7 +247,7 @@ def num_open_files():
 
 
 @pytest.mark.isolated
-def test_the_first_failure_is_told_whatever_was_asked_for_behind_it(tmp_path):
+def test_the_first_failure_is_reported_whatever_was_requested_after_it(tmp_path):
     """Files are opened ahead; all before the bad one are read, and every file is closed."""
     for bad, num_workers in itertools.product([0, 1, 15, 16, 17, 39], [1, 3]):
         read_up_to_failure(tmp_path, bad, num_workers)
@@ -393,7 +393,7 @@ def test_names_that_lead_outside_are_a_mistake(ends, row):
     ("length", "outcome"),
     [(4095, NOT_A_FILE), (4096, errno.ENAMETOOLONG), (9000, errno.ENAMETOOLONG)],
 )
-def test_names_of_any_length_behind_their_folder(split, length, outcome):
+def test_names_of_any_length_below_their_folder(split, length, outcome):
     name = b"/" * length
     numbers, errors = np.zeros(1, np.int64), np.zeros(1, np.int32)
     StatFiles(*joined([name[split:]], name[:split]), numbers, numbers.copy(), errors).run()
@@ -408,7 +408,7 @@ def test_names_of_any_length_behind_their_folder(split, length, outcome):
     assert read.run()[:2] == ((FILE_CHANGED, 0) if outcome == NOT_A_FILE else (IO_ERROR, outcome))
 
 
-def test_files_behind_their_folder(tmp_path):
+def test_files_below_their_folder(tmp_path):
     (tmp_path / "a").write_bytes(DATA)
     out = np.empty(10000, np.uint8)
     names = joined(["a", "/a"], os.fsencode(tmp_path) + b"/")
@@ -438,7 +438,7 @@ def test_looking_at_files(tmp_path, num_workers):
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 8])
-def test_keep_going_reads_the_others_and_tells_all_failures(fds, num_workers):
+def test_keep_going_reads_the_others_and_reports_all_failures(fds, num_workers):
     good, bad = checked_span(10, 20, 0, 50), checked_span(10, 20, 0, 50)
     bad["crc32c"] ^= 1
     spans = np.concatenate([good, bad, good, spans_of([(4990, 20)]), good])
@@ -454,7 +454,7 @@ def test_keep_going_reads_the_others_and_tells_all_failures(fds, num_workers):
     assert all(rows[row].tobytes() == DATA[10:30] for row in (0, 2, 4))
 
 
-def test_without_it_nobody_goes_on():
+def test_without_it_reading_stops():
     spans = spans_of([(0, 10), (5000, 1), (20, 10)])
     out = np.full(21, 99, np.uint8)
     job = Gather(spans, out, offsets_of(spans["length"]), memory=MEMORY)

@@ -221,8 +221,8 @@ def test_damaged_chunks_do_no_harm(name):
     num_refused = 0
     for _ in range(400):
         damaged = np.frombuffer(stored, np.uint8).copy()
-        places = chance.integers(0, min(len(damaged), chance.choice([40, 300, 10**9])), 3)
-        damaged[places] = chance.choice([0, 1, 127, 128, 255], 3)
+        positions = chance.integers(0, min(len(damaged), chance.choice([40, 300, 10**9])), 3)
+        damaged[positions] = chance.choice([0, 1, 127, 128, 255], 3)
         try:
             decoder.decode(damaged, room[100:-100])
         except ValueError:

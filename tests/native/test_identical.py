@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.decoder_sweep import SAMPLINGS, Picture, Wish, compare, run
+from tests.support.decoder_sweep import SAMPLINGS, Jpeg, Wish, compare, run
 
 
 def test_generated_images_are_decoded_alike():
@@ -16,6 +16,6 @@ def test_generated_images_are_decoded_alike():
 @pytest.mark.parametrize("vectors", [True, False])
 @pytest.mark.parametrize("smaller", [1, 2, 4, 8])
 @pytest.mark.parametrize("content", ["smooth", "noise"])
-def test_a_picture_of_each_kind(sampling, vectors, smaller, content):
-    picture = Picture(77, 131, content, False, sampling, 85, True, 3, seed=0)
-    assert compare(picture, Wish(None, "RGB", vectors, smaller))
+def test_an_image_of_each_kind(sampling, vectors, smaller, content):
+    jpeg = Jpeg(77, 131, content, False, sampling, 85, True, 3, seed=0)
+    assert compare(jpeg, Wish(None, "RGB", vectors, smaller))

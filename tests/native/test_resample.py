@@ -14,14 +14,14 @@ BAD_BOX = 14
 SIZES = st.integers(1, 130)
 
 
-def place(pixels, view, height, width):
+def resampled(pixels, view, height, width):
     out = np.full((height, width, pixels.shape[2]), 99, np.uint8)
     assert Decoder().resample(pixels, view, out) is None
     return out
 
 
 def resample(pixels, height, width):
-    return place(pixels, view_of(pixels.shape[1], pixels.shape[0]), height, width)
+    return resampled(pixels, view_of(pixels.shape[1], pixels.shape[0]), height, width)
 
 
 @given(st.sampled_from([noise, photo]), SIZES, SIZES, SIZES, SIZES, st.sampled_from([1, 3]))
@@ -64,7 +64,7 @@ def test_one_colour_stays_that_colour(value, height, width):
 def test_a_view_is_resampled_as_if_it_were_all(channels):
     pixels = noise(60, 80, channels)
     crop = np.ascontiguousarray(pixels[5:45, 20:70])
-    assert (place(pixels, view_of(50, 40, x=20, y=5), 21, 33) == resample(crop, 21, 33)).all()
+    assert (resampled(pixels, view_of(50, 40, x=20, y=5), 21, 33) == resample(crop, 21, 33)).all()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -77,8 +77,8 @@ def test_turned_and_mirrored(orientation, channels):
     height, width = upright.shape[:2]
     turned = view_of(width, height, orientation=orientation)
     mirrored = view_of(width, height, orientation=orientation, flip=True)
-    assert (place(pixels, turned, height, width) == upright).all()
-    assert (place(pixels, mirrored, height, width) == upright[:, ::-1]).all()
+    assert (resampled(pixels, turned, height, width) == upright).all()
+    assert (resampled(pixels, mirrored, height, width) == upright[:, ::-1]).all()
 
 
 @pytest.mark.parametrize(

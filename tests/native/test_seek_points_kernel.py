@@ -147,7 +147,7 @@ def test_plain_paths_are_libjpegs(data, draw):
 
 
 @each_grid
-def test_boxes_at_every_place(data):
+def test_boxes_at_every_offset(data):
     width, height = size_of(data)
     views = [view_of(min(20, width - x), 20, x=x, y=9) for x in range(width)]
     views += [view_of(20, rows, x=30, y=y) for rows in (1, 17) for y in range(height - rows + 1)]
@@ -186,7 +186,7 @@ UNMARKED = {
 
 
 @pytest.mark.parametrize("data", UNMARKED.values(), ids=UNMARKED)
-def test_what_has_no_checkpoints(data):
+def test_what_has_no_seek_points(data):
     assert len(table_of(data)) == 0
 
 
@@ -204,7 +204,7 @@ def test_data_that_ends_where_a_seek_point_would_be():
 @pytest.mark.parametrize("smaller", [1, 2, 4, 8])
 @pytest.mark.parametrize("name", GRIDS)
 @pytest.mark.parametrize("box", [None, (9, 6, 50, 33)])
-def test_smaller_decodes_begin_at_checkpoints_too(smaller, name, box):
+def test_smaller_decodes_begin_at_seek_points_too(smaller, name, box):
     data = GRIDS[name]
     x, y, width, height = box or (0, 0, *size_of(data))
     outs = np.full((2, height // smaller, width // smaller, 3), 99, np.uint8)
@@ -378,7 +378,7 @@ def test_seals():
 
 @settings(max_examples=num_examples(150))
 @given(st.sampled_from([*GRIDS.values()]), st.data())
-def test_forged_places_lead_nowhere(data, draw):
+def test_forged_offsets_lead_nowhere(data, draw):
     """Of a whole image each place is compared with where decoding comes from the one before."""
     table = table_of(data)
     table[draw.draw(st.integers(1, len(table) - 1))] ^= np.uint64(

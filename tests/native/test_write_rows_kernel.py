@@ -35,14 +35,14 @@ def write(descriptor, rows, offset=0):
 
 @pytest.mark.parametrize("sizes", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("offset", [0, 1000])
-def test_rows_stand_one_behind_the_other(tmp_path, sizes, offset):
+def test_rows_stand_one_after_the_other(tmp_path, sizes, offset):
     with open(tmp_path / "x", "w+b") as file:
         assert write(file.fileno(), rows_of(sizes), offset) is None
     assert (tmp_path / "x").read_bytes()[offset:] == DATA[: sum(sizes)]
 
 
 @pytest.mark.parametrize("bad", range(4))
-def test_a_row_that_differs_is_told(tmp_path, bad):
+def test_a_row_that_differs_is_reported(tmp_path, bad):
     rows = rows_of(SIZES["more than a call takes"])
     crcs = crc32c_rows(rows.values, rows.offsets)
     crcs[bad] ^= 1 << 7

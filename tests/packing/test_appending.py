@@ -63,7 +63,7 @@ def test_the_same_classes_are_left_alone(tmp_path, output, recwarn):
     mon, tue = folder_of(tmp_path, "mon", ["cat", "dog"]), folder_of(tmp_path, "tue", ["cat"])
     pack(mon, tmp_path / output)
     (note,) = pack(tue, tmp_path / output, append=True).notes
-    assert "2 keys that the set has already" in note
+    assert "2 keys are in the set already" in note
     assert classes_in(tmp_path / output) == ["cat"] * 2 + ["dog"] * 2 + ["cat"] * 2
 
 
@@ -73,11 +73,13 @@ def test_names_of_one_side_alone(tmp_path, output):
     path.write_bytes(jpeg(8, 8))
     named, unnamed = ImageFiles([path], [1], class_names=["cat", "dog"]), ImageFiles([path], [1])
     pack(unnamed, tmp_path / output)
-    with pytest.raises(errors.SchemaError, match="labels without class names.*'cat'"):
+    with pytest.raises(errors.SchemaError, match="the source names its classes.*'cat'"):
         pack(named, tmp_path / output, append=True)
     pack(unnamed, tmp_path / output, append=True)
     pack(named, tmp_path / output, overwrite=True)
-    assert "taken to be those of the set" in pack(unnamed, tmp_path / output, append=True).notes[0]
+    assert (
+        "count in the classes of the set" in pack(unnamed, tmp_path / output, append=True).notes[0]
+    )
     assert classes_in(tmp_path / output) == ["dog", "dog"]
     with pytest.raises(errors.SourceError, match="the list of 2 classes has no label 2"):
         pack(ImageFiles([path], [2]), tmp_path / output, append=True)
@@ -128,7 +130,7 @@ def test_other_fields_are_refused_before_anything_is_written(
     pack(ImageFiles([path], **ours), tmp_path / output)
     before = sorted(os.listdir(tmp_path))
     monkeypatch.setattr("fastpack.packing.pack.Packer", None)
-    with pytest.raises(errors.SchemaError, match="what is to be appended holds"):
+    with pytest.raises(errors.SchemaError, match="but the source holds"):
         pack(ImageFiles([path], **theirs), tmp_path / output, append=True)
     assert sorted(os.listdir(tmp_path)) == before
 
@@ -146,7 +148,7 @@ def test_fields_with_other_names_are_compared_as_they_were_written(tmp_path):
     pack(photos, tmp_path / "s.tfrecord", PackOptions(names=names))
     pack(photos, tmp_path / "s.tfrecord", PackOptions(names=names), append=True)
     before = sorted(os.listdir(tmp_path))
-    with pytest.raises(errors.SchemaError, match="what is to be appended holds"):
+    with pytest.raises(errors.SchemaError, match="but the source holds"):
         pack(
             photos,
             tmp_path / "s.tfrecord",
@@ -157,11 +159,11 @@ def test_fields_with_other_names_are_compared_as_they_were_written(tmp_path):
     assert len(fastpack.open(tmp_path / "s.tfrecord")) == 4
 
 
-class TestMaster:
+class TestVirtualDataset:
     def test_it_does_not_replace_the_first_file_of_a_set(self, tmp_path):
         photos = folder_of(tmp_path, "mon", ["cat"])
         pack(photos, tmp_path / "s.h5", PackOptions(size=8))
-        with pytest.raises(errors.OptionError, match="leave the virtual dataset out"):
+        with pytest.raises(errors.OptionError, match="leave virtual out"):
             pack(photos, tmp_path / "s.h5", PackOptions(size=8, virtual=True), append=True)
         assert len(fastpack.open(tmp_path / "s.h5")) == 2
 

@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="module", params=["out.tfrecord", "out.h5"])
-def told(request, tmp_path_factory):
+def results(request, tmp_path_factory):
     """Results of packing the set."""
     folder = tmp_path_factory.mktemp("broken")
     (folder / "out").mkdir()
@@ -31,15 +31,15 @@ def told(request, tmp_path_factory):
 
 
 def test_two_percent_in_ten_ways():
-    places = [number for pair in broken_set.PLACES.values() for number in pair]
-    assert len(broken_set.PLACES) == 10
-    assert len(set(places)) == broken_set.NUM_FILES * 2 // 100
+    numbers = [number for pair in broken_set.NUMBERS.values() for number in pair]
+    assert len(broken_set.NUMBERS) == 10
+    assert len(set(numbers)) == broken_set.NUM_FILES * 2 // 100
 
 
 @pytest.mark.parametrize("check", ["header", "decode"])
-def test_the_report_is_exact(told, check):
+def test_the_report_is_exact(results, check):
     bad = broken_set.expected(decoding=check == "decode")
-    found = told[check]
+    found = results[check]
     assert [(number, reason) for number, reason, *_ in found["rejects"]] == bad
     assert [(line["sample"], line["reason"]) for line in found["report"]] == bad
     for line in found["report"]:
@@ -49,22 +49,22 @@ def test_the_report_is_exact(told, check):
 
 
 @pytest.mark.parametrize("check", ["header", "decode"])
-def test_all_others_are_packed(told, check):
+def test_all_others_are_packed(results, check):
     """A PNG named .JPEG and CMYK among them."""
     bad = dict(broken_set.expected(decoding=check == "decode"))
-    assert told[check]["labels"] == [
+    assert results[check]["labels"] == [
         number for number in range(broken_set.NUM_FILES) if number not in bad
     ]
-    assert told[check]["is_sound"]
+    assert results[check]["is_sound"]
 
 
-def test_each_is_named_when_it_is_the_first(told):
-    assert [tuple(one) for one in told["named"]] == broken_set.expected(decoding=True)
+def test_each_is_named_when_it_is_the_first(results):
+    assert [tuple(one) for one in results["named"]] == broken_set.expected(decoding=True)
 
 
-def test_unreadable_files_are_refused_by_the_system(told):
+def test_unreadable_files_are_refused_by_the_system(results):
     """Not by a test that pretends."""
-    messages = {line["sample"]: line["message"] for line in told["decode"]["report"]}
+    messages = {line["sample"]: line["message"] for line in results["decode"]["report"]}
     assert all(
-        "Permission denied" in messages[number] for number in broken_set.PLACES["unreadable"]
+        "Permission denied" in messages[number] for number in broken_set.NUMBERS["unreadable"]
     )

@@ -445,3 +445,38 @@ def test_floats_of_more_than_64_bits_keep_their_digits_or_are_refused(tmp_path, 
     for name in ("y.tfrecord", "y.tar"):
         with pytest.raises(SchemaError, match="choose HDF5"):
             fastpack.convert(tmp_path / "x.h5", tmp_path / name)
+
+
+# Folders and tars, by their names
+
+
+def test_an_output_without_an_ending_is_a_folder_of_files(root, tmp_path):
+    fastpack.pack(root, tmp_path / "a.tfrecord")
+    compressed = tmp_path / "b.tfrecord.gz"
+    compressed.write_bytes(gzip.compress((tmp_path / "a.tfrecord").read_bytes()))
+    for source, output in ((tmp_path / "a.tfrecord", "files"), (compressed, "unpacked")):
+        converted = fastpack.convert(source, tmp_path / output)
+        assert (converted.paths, converted.num_samples) == ((tmp_path / output,), len(FILES))
+        assert {name: (tmp_path / output / name).read_bytes() for name in FILES} == FILES
+    with pytest.raises(OutputExistsError):
+        fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "files")
+    fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "files", overwrite=True)
+
+
+def test_a_folder_takes_no_options_of_files(root, tmp_path):
+    fastpack.pack(root, tmp_path / "a.tfrecord")
+    for options in ({"shards": 2}, {"num_workers": 1}, {"resume": True}):
+        (name,) = options
+        with pytest.raises(OptionError, match=f"a folder of files takes no {name}; leave it out"):
+            fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "files", **options)
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_tar_by_its_name(root, tmp_path):
+    fastpack.pack(root, tmp_path / "a.tfrecord")
+    converted = fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "a.tar", shards=2)
+    assert [path.name for path in converted.paths] == [
+        "a-00000-of-00002.tar",
+        "a-00001-of-00002.tar",
+    ]
+    assert len(fastpack.open(tmp_path / "a.tar")) == len(FILES)

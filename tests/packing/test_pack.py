@@ -416,3 +416,32 @@ def test_ragged_columns_go_through_tfrecord(tmp_path):
 
     pack(WithLists(), tmp_path / "b.tfrecord")
     assert fastpack.open(tmp_path / "b.tfrecord").columns["boxes"] == lists
+
+
+@pytest.mark.parametrize("name", ["set.tfrecord", "set.h5", "set.tar"])
+def test_a_dataset_is_packed_by_its_path(tmp_path, name):
+    make_files(tmp_path / "photos")
+    pack(tmp_path / "photos", tmp_path / name, shards=2)
+    before = leftovers(tmp_path)
+    packed = pack(tmp_path / name, tmp_path / "copy.h5", size=8)
+    assert packed.num_samples == 6
+    assert pack(str(tmp_path / name), tmp_path / "copy.tfrecord").num_samples == 6
+    assert fastpack.verify(tmp_path / "copy.tfrecord", against=tmp_path / "photos").is_sound
+    new = {file for file in leftovers(tmp_path) if not file.startswith("copy.")}
+    assert new == set(before)
+
+
+def test_a_folder_of_shards_is_packed_by_its_path(tmp_path):
+    make_files(tmp_path / "photos")
+    (tmp_path / "sets").mkdir()
+    pack(tmp_path / "photos", tmp_path / "sets" / "a.tfrecord", shards=2)
+    assert pack(tmp_path / "sets", tmp_path / "copy.h5").num_samples == 6
+
+
+def test_more_shards_than_samples_are_noted(tmp_path):
+    make_files(tmp_path / "photos")
+    note = "a.h5 gets 6 shards instead of 1,000, since there are only 6 samples; give fewer shards"
+    with pytest.warns(fastpack.errors.FastpackWarning, match="6 shards instead of 1,000"):
+        packed = pack(tmp_path / "photos", tmp_path / "a.h5", shards=1000)
+    assert (len(packed.paths), packed.notes) == (6, (note,))
+    assert pack(tmp_path / "photos", tmp_path / "b.h5", shards=6).notes == ()

@@ -154,7 +154,7 @@ def test_appending_splits(photos, tmp_path):
     assert names == ["a-train-00001-of-00002.h5", "a-val-00001-of-00002.h5"]
 
 
-def test_a_master_for_each_split(photos, tmp_path):
+def test_a_virtual_dataset_for_each_split(photos, tmp_path):
     options = PackOptions(split={"train": 0.5, "val": 0.5}, size=8, shards=2, virtual=True)
     paths = pack(photos, tmp_path / "a.h5", options).paths
     for name in ("train", "val"):
@@ -184,7 +184,7 @@ def test_a_dry_run_writes_nothing_and_foresees_the_files(photos, tmp_path, outpu
     assert any("nothing is written" in line for line in planned_lines(dry))
 
 
-def test_a_dry_run_tells_what_is_bad_as_far_as_it_is_known(photos, tmp_path):
+def test_a_dry_run_lists_bad_samples_as_far_as_it_is_known(photos, tmp_path):
     bad = photos / "cat" / "00.jpeg"
     bad.unlink()
     bad.symlink_to("nowhere")
@@ -256,15 +256,15 @@ def test_choices_that_make_no_sense(options):
         PackOptions(**options)
 
 
-def test_too_little_room_is_told_before_anything_is_written(photos, tmp_path, monkeypatch):
+def test_too_little_room_is_reported_before_anything_is_written(photos, tmp_path, monkeypatch):
     facts = os.statvfs(tmp_path)
     free = {"blocks": 4096 // facts.f_frsize}
     real = os.statvfs
 
     def almost_full(path):
-        told = list(real(path)[:10])
-        told[4] = free["blocks"]
-        return os.statvfs_result(told)
+        fields = list(real(path)[:10])
+        fields[4] = free["blocks"]
+        return os.statvfs_result(fields)
 
     monkeypatch.setattr(os, "statvfs", almost_full)
     need = sum(from_folder(photos).sizes)
@@ -398,7 +398,7 @@ def test_a_selection_is_what_was_selected(rows, data):
         st.sampled_from([b"", b"xx", b"yy", b"xxx", b"yyy", b"gone"]), min_size=1, max_size=12
     )
 )
-def test_duplicates_are_told_with_the_first_of_them(contents):
+def test_duplicates_are_reported_with_the_first_of_them(contents):
     with tempfile.TemporaryDirectory() as folder:
         images = {
             content: jpeg(8, 8, seed=number).ljust(999, b"\0")
@@ -438,3 +438,33 @@ def test_a_key_is_of_one_file(named):
             for row, fault in faults.items()
         )
         assert not ImageFiles(paths, keys=True).faults
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_samples_of_each_split_are_counted(photos, tmp_path, dry_run):
+    split = {"train": 0.6, "val": 0.3}
+    packed = pack(photos, tmp_path / "a.tfrecord", split=split, shards=2, dry_run=dry_run)
+    assert packed.splits.keys() == split.keys()
+    assert sum(packed.splits.values()) == packed.num_samples < NUM_FILES
+    if not dry_run:
+        opened = {name: len(fastpack.open(tmp_path / f"a-{name}.tfrecord")) for name in split}
+        assert packed.splits == opened
+    assert pack(photos, tmp_path / "b.h5", dry_run=dry_run).splits == {}
+
+
+def test_bad_samples_are_not_counted_in_their_split(photos, tmp_path):
+    split = {"train": 0.5, "val": 0.5}
+    whole = pack(photos, tmp_path / "a.tfrecord", split=split, shuffle_seed=1)
+    (photos / keys_of(*whole.paths)[0]).write_bytes(b"not an image")
+    packed = pack(photos, tmp_path / "b.h5", split=split, shuffle_seed=1, on_error="skip")
+    assert packed.splits == {**whole.splits, "train": whole.splits["train"] - 1}
+    resumed = pack(
+        photos,
+        tmp_path / "b.h5",
+        split=split,
+        shuffle_seed=1,
+        on_error="skip",
+        resume=True,
+        overwrite=True,
+    )
+    assert resumed.splits == packed.splits

@@ -102,7 +102,7 @@ def source_of(files, bad):
     return source
 
 
-ALL_BAD = {5 * place + 2: what for place, what in enumerate([*LISTED, *CHANGED])}
+ALL_BAD = {5 * position + 2: what for position, what in enumerate([*LISTED, *CHANGED])}
 ALL = ALL_BAD | {0: "PNG named .JPEG", 1: "CMYK"}
 
 
@@ -234,7 +234,8 @@ def test_all_layouts_leave_samples_out(files, tmp_path, options, memory):
 def test_a_file_without_one_good_sample_is_an_error(files, tmp_path):
     source = source_of(files[:4], {0: "html", 1: "empty"})
     with pytest.raises(
-        errors.EmptySourceError, match=r"all 2 samples.*000\.JPEG.*write fewer files"
+        errors.EmptySourceError,
+        match=r"no sample of this file is good.*000\.JPEG.*write fewer files",
     ):
         pack(source, tmp_path / "a.tfrecord", PackOptions(on_error="skip", shards=2))
     assert (

@@ -91,7 +91,8 @@ def test_only_shards_of_the_name_are_counted(tmp_path):
 PACK_SHARD = """
 import json, sys
 from pathlib import Path
-from fastpack import PackOptions, ImageFiles, pack
+from fastpack import PackOptions, pack
+from fastpack.sources import ImageFiles
 
 first, last, output = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 paths = [Path(path) for path in json.loads(sys.argv[1])][first:last]
@@ -100,7 +101,7 @@ pack(images, output, PackOptions(layout="pixels", chunk=3))
 """
 
 
-class TestMaster:
+class TestVirtualDataset:
     def pack(self, photos, folder, rows, **about):
         options = PackOptions(layout="pixels", shards=2, virtual=True, chunk=3)
         labels = np.arange(NUM_IMAGES)[rows]
@@ -136,7 +137,7 @@ class TestMaster:
             assert dataset.columns["label"].tolist() == list(range(NUM_IMAGES))
             assert (dataset.read(range(NUM_IMAGES))["image"] == photos[1]).all()
 
-    def test_a_file_that_is_not_a_master_is_refused_beside_shards(self, photos, tmp_path):
+    def test_a_file_that_is_not_a_virtual_dataset_is_refused_beside_shards(self, photos, tmp_path):
         self.pack(photos, tmp_path, slice(0, 10))
         other = pack(
             ImageFiles(photos[0][10:], np.arange(10, NUM_IMAGES), keys=True),

@@ -210,7 +210,7 @@ class TestVlen:
             PackOptions(layout="vlen", size=5)
 
 
-class TestFacts:
+class TestColumns:
     def test_h5py_finds_them_beside_the_images(self, photos, tmp_path):
         pack(source(photos), tmp_path / "x.h5")
         with h5py.File(tmp_path / "x.h5") as file:
@@ -267,7 +267,7 @@ class TestReadingBack:
             writer.append(piece)
         writer.abandon()
 
-    def test_bytes_that_somebody_else_appends(self, photos, tmp_path):
+    def test_bytes_that_another_program_appends(self, photos, tmp_path):
         writer = registry.named("tfrecord").writer(
             tmp_path / "x", ShardPlan(source(photos).schema, NUM_IMAGES, 0)
         )
@@ -295,7 +295,7 @@ class TestReadingBack:
 
 
 @pytest.mark.parametrize("shard", [0, 1])
-def test_a_full_disk_is_told_with_the_shard_that_it_met(photos, tmp_path, monkeypatch, shard):
+def test_a_full_disk_is_reported_with_the_shard_that_it_met(photos, tmp_path, monkeypatch, shard):
     files = []
 
     def open_file(path, *rest):
@@ -331,7 +331,7 @@ def largest_file(num_bytes):
 
 
 @pytest.mark.isolated
-def test_a_write_that_is_refused_is_told_and_leaves_nothing(photos, tmp_path):
+def test_a_write_that_is_refused_is_reported_and_leaves_nothing(photos, tmp_path):
     whole = pack(source(photos), tmp_path / "whole.tfrecord").output_bytes
     for part in [0.0, 0.1, 0.5, 0.99]:
         with (

@@ -53,7 +53,7 @@ class Recorder:
 
 @pytest.mark.parametrize("num_workers", [1, 2, 5])
 @pytest.mark.parametrize("num_ahead", [1, 2, 9])
-def test_all_are_placed_in_order_and_checked_once(num_workers, num_ahead):
+def test_all_are_written_in_order_and_checked_once(num_workers, num_ahead):
     record = Recorder(seed=num_workers)
     Pipeline(range(40), record.stages(), num_workers, num_ahead).run()
     assert record.placed == list(range(40))
@@ -69,7 +69,7 @@ def test_no_portions():
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("stage", ["made", "placed", "checked"])
-def test_the_first_failure_is_told_and_nothing_more_is_begun(seed, stage):
+def test_the_first_failure_is_reported_and_nothing_more_is_begun(seed, stage):
     names = {"made": "fails", "placed": "fails_placing", "checked": "fails_checking"}
     record = Recorder(seed, **{names[stage]: (7, 8, 9, 30)})
     with pytest.raises(ValueError, match=f"{stage} 7$"):

@@ -80,7 +80,13 @@ def test_a_failure_before_the_first_shard_leaves_nothing(output, shards, tmp_pat
     assert names(tmp_path) == []
 
 
-def test_finished_shards_are_kept_and_told(output, shards, tmp_path):
+def test_an_interruption_reports_that_nothing_is_kept(output):
+    with pytest.raises(KeyboardInterrupt) as caught, staged(output, PLAN):
+        raise KeyboardInterrupt
+    assert "nothing is kept; with shards=..., resume=True" in caught.value.__notes__[0]
+
+
+def test_finished_shards_are_kept_and_noted(output, shards, tmp_path):
     error = stop_after(output, shards, 1)
     assert names(tmp_path) == [".set.tfrecord.packing"]
     assert "1 of 2 shards are kept" in error.__notes__[0]
@@ -105,9 +111,7 @@ def test_what_was_begun_and_not_finished_is_removed(output, shards):
 def test_without_resume_or_overwrite_they_are_an_error(output, shards):
     stop_after(output, shards, 1)
     with (
-        pytest.raises(
-            OutputExistsError, match="after 1 of its shards; pack the same with resume=True"
-        ),
+        pytest.raises(OutputExistsError, match="after 1 shard; pack the same with resume=True"),
         staged(output, PLAN),
     ):
         pass

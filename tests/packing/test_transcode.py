@@ -259,15 +259,15 @@ def test_all_layouts_orders_and_batches(photos, tmp_path, options, memory):
 
 def test_progress_goes_on_while_jpegs_are_made_fast(photos, tmp_path):
     """JPEGs are transcoded during the pack, not all before the first report."""
-    told = []
+    reported = []
     options = fastpack.PackOptions(jpeg="fast", memory=4096, num_workers=1)
     fastpack.pack(
         photos,
         tmp_path / "out.h5",
         options,
-        progress=lambda done, total, num_bytes: told.append((done, total)),
+        progress=lambda done, total, num_bytes: reported.append((done, total)),
     )
-    assert told == [(done, 4) for done in (1, 2, 3, 4)]
+    assert reported == [(done, 4) for done in (1, 2, 3, 4)]
 
 
 @pytest.mark.parametrize("name", ["out.tfrecord", "out.h5"])

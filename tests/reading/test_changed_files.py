@@ -18,16 +18,16 @@ from fastpack.files.shard import OpenShards
 NUM_SAMPLES = 40
 
 
-def picture(shade):
+def make_image(shade):
     return np.full((16, 16, 3), shade, np.uint8)
 
 
-def write_pictures(folder, first_shade):
+def write_images(folder, first_shade):
     """PNGs of one size in bytes, whatever the shade."""
     folder.mkdir(exist_ok=True)
     for number in range(NUM_SAMPLES):
         (folder / f"{number:02}.bmp").write_bytes(
-            fastpack.encode(picture(first_shade + number), "bmp")
+            fastpack.encode(make_image(first_shade + number), "bmp")
         )
     return folder
 
@@ -82,7 +82,7 @@ def versions(request, tmp_path):
         folder = tmp_path / f"version {version}"
         folder.mkdir()
         paths.append(folder / name)
-        write(paths[-1], write_pictures(tmp_path / f"pictures {version}", shade), **options)
+        write(paths[-1], write_images(tmp_path / f"pictures {version}", shade), **options)
     size = max(path.stat().st_size for path in paths)
     for path in paths:
         os.truncate(path, size)  # HDF5 files end with a text of numbers, whose digits may be fewer
@@ -172,7 +172,7 @@ def test_a_copy_elsewhere_is_the_same_dataset(versions, tmp_path, keep_time):
 
 
 def test_files_of_a_folder(tmp_path):
-    folder = write_pictures(tmp_path / "pictures", 0)
+    folder = write_images(tmp_path / "pictures", 0)
     reader = fastpack.open(folder)
     os.replace(folder / "03.bmp", folder / "aside")
     os.replace(
@@ -187,7 +187,7 @@ def test_files_of_a_folder(tmp_path):
 
 
 def test_a_saved_index_of_a_folder_keeps_the_times(tmp_path):
-    folder = write_pictures(tmp_path / "pictures", 0)
+    folder = write_images(tmp_path / "pictures", 0)
     fastpack.open(folder)
     reader = fastpack.open(folder)
     assert reader.index.files.times.tolist() == [
@@ -210,7 +210,7 @@ def test_ends_are_read_again_only_when_the_inode_is_another(versions, monkeypatc
 
 def test_threads_read_while_the_file_is_replaced_again_and_again(tmp_path):
     """Pixels and labels of a sample match, of either file."""
-    sources = [write_pictures(tmp_path / f"{shade}", shade) for shade in (0, 100)]
+    sources = [write_images(tmp_path / f"{shade}", shade) for shade in (0, 100)]
     made = [tmp_path / "dark.h5", tmp_path / "bright.h5"]
     for path, source, first in zip(made, sources, (0, 100), strict=True):
         files = sorted(source.iterdir())

@@ -147,7 +147,7 @@ def check_failures(batch, damages, order):
 
 @each_steps
 @each_workers
-def test_mask_keeps_the_places(good, damaged, damages, steps, num_workers):
+def test_mask_keeps_the_rows(good, damaged, damages, steps, num_workers):
     order = np.random.default_rng(1).permutation(NUM_SAMPLES)
     batch = damaged.with_options(on_error="mask", transform=steps, num_workers=num_workers).read(
         order, epoch=2

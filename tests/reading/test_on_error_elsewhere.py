@@ -32,17 +32,21 @@ def check(batch, bad, good, on_error):
         list(range(NUM_SAMPLES)) if on_error == "mask" else kept
     )
     images = batch["image"]
-    for place, row in enumerate(batch.sample_numbers.tolist()):
-        assert not np.any(images[place]) if row in bad else np.array_equal(images[place], good[row])
+    for position, row in enumerate(batch.sample_numbers.tolist()):
+        assert (
+            not np.any(images[position])
+            if row in bad
+            else np.array_equal(images[position], good[row])
+        )
 
 
 def with_damaged_chunks(path, bad):
     """Of one sample each; gzip detects damage by its own checksum."""
     with h5py.File(path, "w") as file:
         images = file.create_dataset("images", data=PIXELS, chunks=(1, 6, 5, 3), compression="gzip")
-        places = [images.id.get_chunk_info(row).byte_offset for row in bad]
+        offsets = [images.id.get_chunk_info(row).byte_offset for row in bad]
     reader = fastpack.open(path, save_index=False)
-    in_place(path, dict.fromkeys(places, b"\xff" * 16))
+    in_place(path, dict.fromkeys(offsets, b"\xff" * 16))
     return reader
 
 

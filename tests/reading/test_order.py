@@ -139,7 +139,7 @@ def test_each_sample_is_as_frequent_at_each_position(size):
 
 
 @pytest.mark.parametrize("size", [8, 21])
-def test_pairs_of_neighbours_are_equally_frequent(size):
+def test_pairs_of_neighbors_are_equally_frequent(size):
     order = Shuffle(2).order(Table(size))
     counts = np.zeros((size, size))
     for epoch in range(3000):
@@ -161,7 +161,7 @@ def test_positions_tell_nothing_about_samples(size, lag):
         assert abs(np.corrcoef(samples, other)[0, 1]) < 5 / math.sqrt(size)
 
 
-def test_steps_between_neighbours_are_even():
+def test_steps_between_neighbors_are_even():
     """A multiplier or a bit that stays unmixed would prefer some."""
     size = 2**14
     steps = np.diff(permutation(size, seed=6)) % size

@@ -17,7 +17,7 @@ from fastpack.sources import ImageFiles
 NUM_SAMPLES = 11
 
 
-def picture(seed, height, width):
+def make_image(seed, height, width):
     y, x = np.mgrid[0:height, 0:width]
     return np.stack(
         [(x * 3 + seed * 20) % 256, (y * 5) % 256, (x + y + seed) % 256], axis=-1
@@ -33,7 +33,7 @@ def photos(tmp_path_factory):
         format = ("jpeg", "png", "jpeg", "bmp", "webp")[i % 5]
         path = root / f"class{i % 3}" / f"{i:02}.{format}"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(encode(picture(i, 20 + i, 40 - i), format))
+        path.write_bytes(encode(make_image(i, 20 + i, 40 - i), format))
         paths.append(path)
     return paths
 
@@ -113,7 +113,7 @@ class TestRead:
         for i, image in zip(order, batch["image"], strict=True):
             assert (image == decoded(photos[i])).all()
 
-    def test_memory_for_pixels_that_nobody_decodes(self, dataset):
+    def test_memory_for_pixels_that_are_not_decoded(self, dataset):
         with pytest.raises(errors.OptionError, match="out receives pixels"):
             dataset.with_options(decode=False).read([0], out=np.zeros((1, 8, 8, 3), np.uint8))
 
@@ -302,7 +302,7 @@ class TestSavedIndex:
         assert fastpack.open(file).columns["label"].tolist() == [8, 9]
         assert len(before) > 2
 
-    def test_file_changed_behind_an_open_reader(self, file):
+    def test_file_changed_under_an_open_reader(self, file):
         dataset = fastpack.open(file)
         with open(file, "ab") as appended:
             appended.write(b"x")
@@ -311,7 +311,7 @@ class TestSavedIndex:
         ):
             dataset[0]
 
-    def test_file_cut_behind_an_open_reader(self, file):
+    def test_file_cut_under_an_open_reader(self, file):
         dataset = fastpack.open(file)
         dataset[0]
         os.truncate(file, 100)

@@ -243,7 +243,7 @@ def test_no_saved_index_is_believed(tmp_path, make, options):
     assert index_path(path).read_bytes() == saved  # nor is one written
 
 
-def test_no_file_is_opened_to_see_whether_it_is_a_master(tmp_path):
+def test_no_file_is_opened_to_see_whether_it_is_a_virtual_dataset(tmp_path):
     for name in ("x.h5", "x-00000-of-00001.h5"):
         write_pixels(tmp_path / name)
     with pytest.raises(FormatError, match=r"name the files.*x\.h5"):

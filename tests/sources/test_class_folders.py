@@ -217,7 +217,7 @@ def test_options_that_only_folders_have(animals, tmp_path):
             opened(tmp_path / "a.tfrecord", **options)
         with pytest.raises(OptionError, match="class_folder and sidecars are for"):
             fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(**options))
-        with pytest.raises(OptionError, match="class_folder and sidecars say how a path is taken"):
+        with pytest.raises(OptionError, match="class_folder and sidecars are for the path"):
             fastpack.pack(fastpack.from_folder(animals), tmp_path / "b.h5", PackOptions(**options))
     with pytest.raises(OptionError, match="no labels"):
         fastpack.pack(tmp_path / "t.csv", tmp_path / "b.h5", PackOptions(classes=["a"]))

@@ -54,7 +54,7 @@ def test_the_first_is_named(hostile, tmp_path):
         pack(hostile, tmp_path / "out" / "a.h5")
 
 
-def test_folders_behind_links_are_not_listed(hostile, monkeypatch):
+def test_folders_below_links_are_not_listed(hostile, monkeypatch):
     """Unless that is asked for."""
     scandir, listed = os.scandir, []
 
@@ -85,7 +85,7 @@ def test_a_root_that_is_a_link(hostile, tmp_path):
     assert set(from_folder(tmp_path / "alias").faults) == set(from_folder(hostile).faults)
 
 
-def test_a_class_behind_a_link_keeps_its_number(hostile, tmp_path):
+def test_a_class_below_a_link_keeps_its_number(hostile, tmp_path):
     """So that labels are the same, whether it is packed or not."""
     (hostile / "a").symlink_to(tmp_path / "outside")
     for allow_external in (False, True):

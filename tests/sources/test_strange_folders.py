@@ -105,7 +105,7 @@ def test_packed_files_beside_images(tmp_path):
 
 
 @each_route
-def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
+def test_a_stray_image_takes_no_labels_away(tmp_path, take):
     root = grow(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg", "stray.jpg")
     said = (
         "left out 1 image beside the class folders, of no class: stray.jpg; "
@@ -125,7 +125,7 @@ def test_a_stray_picture_takes_no_labels_away(tmp_path, take):
     )
 
 
-def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
+def test_a_bad_image_beside_the_classes_is_a_bad_sample(tmp_path):
     grow(tmp_path, "train/ant/1.jpg", "train/bee/1.jpg", "train/cat/1.jpg")
     root = grow(tmp_path / "val", "bee/1.jpg", "cat/1.jpg")
     (root / "gone.jpg").symlink_to("/nowhere")
@@ -140,7 +140,7 @@ def test_a_bad_picture_beside_the_classes_is_a_bad_sample(tmp_path):
 
 
 @each_route
-def test_stray_pictures_that_are_the_most_are_refused(tmp_path, take):
+def test_stray_images_that_are_the_most_are_refused(tmp_path, take):
     root = grow(tmp_path / "photos", "thumbs/1.jpg", *(f"{number}.jpg" for number in range(9)))
     said = (
         "there would be left out 9 images beside the class folders, of no class: "
@@ -245,16 +245,16 @@ def test_links_within_a_folder_and_hard_links_are_fine(tmp_path):
 
 
 def break_one(root, what):
-    place = root / "a" / "bad.jpg"
+    bad_file = root / "a" / "bad.jpg"
     match what:
         case "dead link":
-            place.symlink_to("/nowhere")
+            bad_file.symlink_to("/nowhere")
         case "dead class":
             (root / "a" / "up").symlink_to("../gone")
         case "round link":
-            place.symlink_to("bad.jpg")
+            bad_file.symlink_to("bad.jpg")
         case "pipe":
-            os.mkfifo(place)
+            os.mkfifo(bad_file)
         case "loop":
             (root / "a" / "up").symlink_to("..")
 

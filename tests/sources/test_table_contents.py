@@ -205,7 +205,7 @@ def masks(tmp_path):
     return [(tmp_path / "masks" / f"{name}.png").read_bytes() for name in "abc"]
 
 
-def test_a_table_can_name_a_second_picture(masks):
+def test_a_table_can_name_a_second_image(masks):
     csv_of("path,mask\na.jpg,masks/a.png\nb.jpg,masks/b.png\n")
     packed = pack("t.csv", "a.tfrecord")
     assert "column 'mask' names images, which are packed as the field 'mask'" in packed.notes[1]
@@ -214,7 +214,7 @@ def test_a_table_can_name_a_second_picture(masks):
     assert [bytes(sample["mask"]) for sample in dataset] == masks[:2]
 
 
-def test_further_pictures_count_in_a_shards_size(masks, tmp_path):
+def test_further_images_count_in_a_shards_size(masks, tmp_path):
     for name in "abc":
         (tmp_path / "masks" / f"{name}.png").write_bytes(save(photo(90, 90), "PNG"))
     csv_of("path,mask\n" + "".join(f"{name}.jpg,masks/{name}.png\n" for name in "abc"))
@@ -224,7 +224,7 @@ def test_further_pictures_count_in_a_shards_size(masks, tmp_path):
     assert planned[0].num_bytes > 3 * (tmp_path / "masks" / "a.png").stat().st_size > 3 * 10_000
 
 
-def test_pictures_that_are_not_there(masks):
+def test_images_that_are_not_there(masks):
     csv_of("path,mask,original\na.jpg,masks/a.png,x.jpg\nb.jpg,masks/x.png,y.jpg\n")
     with pytest.raises(errors.MissingFileError, match=r"masks/x\.png"):
         pack("t.csv", "a.tfrecord")
@@ -236,7 +236,7 @@ def test_pictures_that_are_not_there(masks):
     assert list(fastpack.open("a.tfrecord").columns["original"]) == ["x.jpg"]
 
 
-def test_pictures_by_name(masks):
+def test_images_by_name(masks):
     csv_of("path,mask,depth\na.jpg,masks/a.png,masks/b.png\n")
     assert set(from_table("t.csv", image_columns=["depth"]).columns) == {"key", "mask"}
     with pytest.raises(SourceError, match="no column 'none' for image_columns"):
@@ -251,7 +251,7 @@ def test_pictures_by_name(masks):
     assert kinds == {"image": "image", "depth": "image", "mask": "mask"}
 
 
-def test_second_pictures_lead_nowhere_else(masks, tmp_path):
+def test_second_images_lead_nowhere_else(masks, tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_bytes(jpeg(8, 8))
     csv_of("path,mask\na.jpg,../masks/a.png\n", "in/t.csv")
@@ -350,7 +350,7 @@ def test_other_labels_of_one_file_are_two_samples_of_a_tar():
         lambda: from_table(csv_of("path\na.jpg\n"), root="t.csv"),
     ],
 )
-def test_bad_types_are_errors_of_ours(call):
+def test_bad_types_are_fastpack_errors(call):
     with pytest.raises(errors.FastpackError):
         call()
 

@@ -142,7 +142,7 @@ def test_an_index_of_pandas_is_left_out(name):
 
 
 @pytest.mark.parametrize("output", ["a.tfrecord", "a.h5"])
-def test_columns_with_the_names_of_ours_are_kept(output):
+def test_columns_with_fastpacks_names_are_kept(output):
     csv_of("file_name,label,key,image\na.jpg,x,K1,note\nb.jpg,y,K2,more\n")
     packed = pack("t.csv", output)
     assert any("column 'image' is kept as 'image_column'" in note for note in packed.notes)

@@ -91,7 +91,7 @@ class Trace:
 
     def written(self):
         """Places that were opened for writing, or changed by name."""
-        places = {
+        paths = {
             re.search(r" = \d+<([^<>]*)", call)[1]
             for call in self.calls
             if re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC", call)
@@ -99,18 +99,18 @@ class Trace:
         for call in self.calls:
             if re.match(rf"({CHANGING})\(", call):
                 names = re.findall(r'(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"([^"]*)"', call)
-                places |= {
+                paths |= {
                     os.path.normpath(os.path.join(above or os.getcwd(), name))
                     for above, name in names
                 }
-        return places
+        return paths
 
 
-def below(places, *folders):
+def below(paths, *folders):
     return {
-        place
-        for place in places
-        if any(place == str(each) or place.startswith(f"{each}/") for each in folders)
+        path
+        for path in paths
+        if any(path == str(each) or path.startswith(f"{each}/") for each in folders)
     }
 
 
@@ -126,8 +126,8 @@ def assert_contained(trace, tmp_path, source):
     index = str(source.with_name(f"{source.name}.index.npz"))
     elsewhere = trace.written() - below(trace.written(), tmp_path / "out", "/dev", "/proc")
     assert {
-        re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.index.npz", place)
-        for place in elsewhere
+        re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.index.npz", path)
+        for path in elsewhere
     } <= {index}
     assert below(trace.written(), tmp_path / "out")
     assert os.listdir(tmp_path / "outside") == ["secret.jpg"]
@@ -181,7 +181,7 @@ def test_extracting_names_that_lead_out(hostile, tmp_path, name):
     source = write_tar(hostile / "evil.tar", [b"good.jpg", name])
     trace = Trace(tmp_path, "extract", source, tmp_path / "out" / "files")
     assert trace.ended.returncode == 1
-    assert "no path below a folder; nothing was written" in " ".join(trace.ended.stderr.split())
+    assert "not a path below a folder; nothing was written" in " ".join(trace.ended.stderr.split())
     assert not below(trace.written(), tmp_path / "outside", tmp_path / "out", "/outside")
 
 

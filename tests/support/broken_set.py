@@ -17,7 +17,7 @@ from tests.support.images import cmyk_jpeg, jpeg, photo, save
 
 NUM_FILES = 1000
 # Numbers of the first and the second file of each kind.
-PLACES = {
+NUMBERS = {
     "empty": (3, 610),
     "truncated": (41, 700),
     "HTML": (42, 333),
@@ -49,9 +49,9 @@ def name_of(number: int) -> str:
 
 def expected(*, decoding: bool) -> list[tuple[int, str]]:
     """Number and reason of each bad file. Only decoding detects the second truncated one."""
-    bad = {number: reason for kind, reason in REASONS.items() for number in PLACES[kind]}
+    bad = {number: reason for kind, reason in REASONS.items() for number in NUMBERS[kind]}
     if not decoding:
-        del bad[PLACES["truncated"][1]]
+        del bad[NUMBERS["truncated"][1]]
     return sorted(bad.items())
 
 
@@ -92,8 +92,8 @@ def write_set(folder: Path) -> list[Path]:
     for number, path in enumerate(paths):
         path.write_bytes(jpeg(16 + number % 5, 12, seed=number))
     for kind in BEFORE:
-        for number in PLACES[kind]:
-            break_file(paths[number], kind, number == PLACES[kind][1])
+        for number in NUMBERS[kind]:
+            break_file(paths[number], kind, number == NUMBERS[kind][1])
     return paths
 
 
@@ -119,7 +119,7 @@ def main(folder: Path, output: Path) -> None:
     source = fastpack.sources.ImageFiles(
         paths, range(NUM_FILES), keys=[name_of(number) for number in range(NUM_FILES)]
     )
-    unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in PLACES[kind]}
+    unbroken = {number: kind for kind in REASONS if kind not in BEFORE for number in NUMBERS[kind]}
 
     def go_on(done: int, total: int, num_bytes: int) -> None:
         """Called while it is packed, before the second half is read."""
@@ -129,7 +129,7 @@ def main(folder: Path, output: Path) -> None:
 
     # Little memory: few samples are read ahead, and what vanishes does so before it is read.
     options = fastpack.PackOptions(on_error="skip", shards=3, num_workers=2, memory=8192)
-    told = {}
+    results = {}
     for check in ("header", "decode"):
         packed = fastpack.pack(
             source,
@@ -143,14 +143,14 @@ def main(folder: Path, output: Path) -> None:
         ]
         report = [json.loads(line) for line in packed.report.read_text().splitlines()]
         labels = fastpack.open(packed.paths).columns["label"].tolist()
-        told[check] = {
+        results[check] = {
             "rejects": rejects,
             "report": report,
             "labels": labels,
             "is_sound": fastpack.verify(packed.paths).is_sound,
         }
-    told["named"] = named_one_after_the_other(source, output.with_name(f"raise-{output.name}"))
-    print(json.dumps(told))
+    results["named"] = named_one_after_the_other(source, output.with_name(f"raise-{output.name}"))
+    print(json.dumps(results))
 
 
 def named_one_after_the_other(source: Any, output: Path) -> list[tuple[int, str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def in_place(path: Path, pieces: Mapping[int, bytes]) -> None:
-    """Writes these bytes at these places, as a bad disk does: the file's time stays."""
+    """Writes these bytes at these offsets, as a bad disk does: the file's time stays."""
     status = path.stat()
     with open(path, "r+b") as file:
         for at_byte, data in pieces.items():

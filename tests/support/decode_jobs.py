@@ -1,4 +1,4 @@
-"""Runs the JPEG kernel on bytes in memory, for views of their pictures."""
+"""Runs the JPEG kernel on bytes in memory, for views of their images."""
 
 import io
 

@@ -44,7 +44,7 @@ COLORS = ("RGB", "BGR", "GRAY")
 
 
 @dataclass(frozen=True)
-class Picture:
+class Jpeg:
     """Content and encoding of an image."""
 
     height: int
@@ -79,14 +79,14 @@ class Picture:
         )[1].tobytes()
 
 
-def _drawn(picture: Picture) -> npt.NDArray[np.uint8]:
-    random = np.random.default_rng(picture.seed)
-    shape = (picture.height, picture.width, 1 if picture.is_gray else 3)
-    if picture.content == "noise":
+def _drawn(jpeg: Jpeg) -> npt.NDArray[np.uint8]:
+    random = np.random.default_rng(jpeg.seed)
+    shape = (jpeg.height, jpeg.width, 1 if jpeg.is_gray else 3)
+    if jpeg.content == "noise":
         return random.integers(0, 256, shape, np.uint8)
-    if picture.content == "flat":
+    if jpeg.content == "flat":
         return np.broadcast_to(random.integers(0, 256, shape[2], np.uint8), shape).copy()
-    if picture.content == "edges":
+    if jpeg.content == "edges":
         coarse = random.integers(
             0, 2, (shape[0] // 5 + 1, shape[1] // 5 + 1, shape[2]), np.uint8
         ) * np.uint8(255)
@@ -108,8 +108,8 @@ class Wish:
     smaller: int = 1
 
 
-PICTURES = st.builds(
-    Picture,
+JPEGS = st.builds(
+    Jpeg,
     st.integers(1, 200),
     st.integers(1, 200),
     st.sampled_from(CONTENTS),
@@ -134,17 +134,17 @@ def _part(limit: int, begin: int, extent: int) -> tuple[int, int]:
     return first, 1 + extent * (limit - first - 1) // 1000
 
 
-def _decoded(picture: Picture, wish: Wish, use: str) -> tuple[npt.NDArray[np.uint8], int]:
-    (x, width), (y, height) = (0, picture.width), (0, picture.height)
+def _decoded(jpeg: Jpeg, wish: Wish, use: str) -> tuple[npt.NDArray[np.uint8], int]:
+    (x, width), (y, height) = (0, jpeg.width), (0, jpeg.height)
     if wish.box is not None:
         (x, width), (y, height) = (
-            _part(picture.width, *wish.box[:2]),
-            _part(picture.height, *wish.box[2:]),
+            _part(jpeg.width, *wish.box[:2]),
+            _part(jpeg.height, *wish.box[2:]),
         )
     size = max(1, height // wish.smaller), max(1, width // wish.smaller)
     out = np.full((*size, 1 if wish.color == "GRAY" else 3), 99, np.uint8)
     job = batch(
-        [picture.encoded],
+        [jpeg.encoded],
         view_of(width, height, x=x, y=y),
         [out],
         color=wish.color,
@@ -165,12 +165,12 @@ def _kernels_as_they_were() -> Iterator[None]:
         allow_vectors(512)
 
 
-def compare(picture: Picture, wish: Wish) -> bool:
+def compare(jpeg: Jpeg, wish: Wish) -> bool:
     """Asserts that the pixels are the same; returns whether fastpack's own decoder made them."""
     with _kernels_as_they_were():
         allow_vectors(512 if wish.vectors else 0)
-        ours, is_own = _decoded(picture, wish, "always")
-        theirs, _ = _decoded(picture, wish, "never")
+        ours, is_own = _decoded(jpeg, wish, "always")
+        theirs, _ = _decoded(jpeg, wish, "never")
     np.testing.assert_array_equal(ours, theirs)
     return bool(is_own)
 
@@ -187,12 +187,10 @@ def run(count: int, start: int) -> Counter[str]:
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(PICTURES, WISHES)
-    def check(picture: Picture, wish: Wish) -> None:
-        is_own = compare(picture, wish)
-        seen["gray" if picture.is_gray and picture.sampling in FACTORS else picture.sampling] += (
-            is_own
-        )
+    @given(JPEGS, WISHES)
+    def check(jpeg: Jpeg, wish: Wish) -> None:
+        is_own = compare(jpeg, wish)
+        seen["gray" if jpeg.is_gray and jpeg.sampling in FACTORS else jpeg.sampling] += is_own
         seen["left"] += not is_own
 
     check()

@@ -41,8 +41,8 @@ ARITHMETIC_PROGRESSIVE = base64.b85decode(
 
 def as_mode(mode):
     """The photo in one of Pillow's modes."""
-    picture = to_pillow(photo(HEIGHT, WIDTH))
-    return Image.merge("LA", [picture.convert("L")] * 2) if mode == "LA" else picture.convert(mode)
+    image = to_pillow(photo(HEIGHT, WIDTH))
+    return Image.merge("LA", [image.convert("L")] * 2) if mode == "LA" else image.convert(mode)
 
 
 def with_few_colors(count, format="PNG", **options):

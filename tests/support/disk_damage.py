@@ -53,7 +53,7 @@ class Original:
     path: Path
     data: bytes
     samples: list[Sample]
-    places: list[list[tuple[int, int]]]
+    sample_spans: list[list[tuple[int, int]]]
     shared: list[tuple[int, int]]  # labels and keys of all samples, where they lie together
 
 
@@ -82,14 +82,14 @@ def make_original(folder: Path, ending: str, num_samples: int = 24) -> Original:
             for s in spans
         ]
         return Original(path, path.read_bytes(), samples, [[frame] for frame in frames], [])
-    places = [[(int(s["offset"]), int(s["offset"] + s["length"]))] for s in spans]
+    sample_spans = [[(int(s["offset"]), int(s["offset"] + s["length"]))] for s in spans]
     with h5py.File(path) as file:
         tables = [file["labels"], file["keys"]]
         shared = [(table.id.get_offset(), table.id.get_offset() + table.nbytes) for table in tables]
-    return Original(path, path.read_bytes(), samples, places, shared)
+    return Original(path, path.read_bytes(), samples, sample_spans, shared)
 
 
-def changed_places(before: bytes, after: bytes) -> np.ndarray:
+def changed_offsets(before: bytes, after: bytes) -> np.ndarray:
     """(n,) the bytes that differ, those that are gone among them."""
     common = min(len(before), len(after))
     old, new = np.frombuffer(before, np.uint8), np.frombuffer(after, np.uint8)
@@ -98,8 +98,8 @@ def changed_places(before: bytes, after: bytes) -> np.ndarray:
     )
 
 
-def hits(changed: np.ndarray, places: list[tuple[int, int]]) -> bool:
-    return any(((changed >= first) & (changed < end)).any() for first, end in places)
+def hits(changed: np.ndarray, sample_spans: list[tuple[int, int]]) -> bool:
+    return any(((changed >= first) & (changed < end)).any() for first, end in sample_spans)
 
 
 def complaints(original: Original, data: bytes, target: Path, *, with_index: bool) -> Iterator[str]:
@@ -110,8 +110,8 @@ def complaints(original: Original, data: bytes, target: Path, *, with_index: boo
         stale.unlink(missing_ok=True)
     if with_index:
         shutil.copy(index_path(original.path), index_path(target))
-    changed = changed_places(original.data, data)
-    touched = [hits(changed, places) for places in original.places]
+    changed = changed_offsets(original.data, data)
+    touched = [hits(changed, sample_spans) for sample_spans in original.sample_spans]
     is_sound = fastpack.verify(target).is_sound
     if is_sound and (any(touched) or hits(changed, original.shared)):
         yield "verify found nothing"
@@ -157,10 +157,10 @@ def differences(
     def seen(key: object, label: object, image: bytes) -> tuple[object, ...]:
         return "key" in kept and key, "label" in kept and label, image
 
-    picture = saved.schema.image_field
-    assert picture is not None
+    image_field = saved.schema.image_field
+    assert image_field is not None
     got = Counter(
-        seen(sample.get("key"), sample.get("label"), sample[picture.name]) for sample in saved
+        seen(sample.get("key"), sample.get("label"), sample[image_field.name]) for sample in saved
     )
     lacking, strange = (
         Counter(seen(*sample) for sample in whole) - got,

@@ -17,7 +17,7 @@ PNG, JPEG, GRAY = (
     jpeg(6, 5, seed=2),
     save(photo(5, 4, 1, seed=3), "PNG"),
 )
-PICTURES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])
+IMAGES = st.sampled_from([PNG, JPEG, save(photo(3, 7, seed=4), "WEBP")])
 NAMES = [
     "caption",
     "seg",
@@ -45,7 +45,7 @@ KEYS = ["cat/0.png", "cat/1.jpg", "ü 1", "a.b", "dog/deep/2", "0", "A", "x.PNG"
 
 _FLOAT32 = st.floats(width=32)
 _VALUES: Mapping[str, Any] = {
-    "image": PICTURES,
+    "image": IMAGES,
     "mask": st.sampled_from([GRAY, b""]),
     "bytes": st.one_of(st.binary(max_size=20), st.just(PNG)),
     "int": st.integers(-(2**63), 2**63 - 1),
@@ -71,11 +71,11 @@ class Samples:
 
     @property
     def sizes(self) -> np.ndarray:
-        picture = self.schema.image_field
+        image_field = self.schema.image_field
         return (
             np.zeros(len(self), np.int64)
-            if picture is None
-            else self.read(np.arange(len(self)))[picture.name].lengths
+            if image_field is None
+            else self.read(np.arange(len(self)))[image_field.name].lengths
         )
 
     def __len__(self) -> int:
@@ -163,7 +163,7 @@ def fields_and_values(draw: Any, name: str, num_samples: int) -> tuple[Field, li
 @st.composite
 def samples(draw: Any) -> Samples:
     num_samples = draw(st.integers(1, 4))
-    found = {"image": (Field("image", "image"), [draw(PICTURES) for _ in range(num_samples)])}
+    found = {"image": (Field("image", "image"), [draw(IMAGES) for _ in range(num_samples)])}
     class_names: tuple[str, ...] = ()
     if draw(st.booleans()):
         found["key"] = Field("key", "text"), draw(st.permutations(KEYS))[:num_samples]

@@ -136,5 +136,5 @@ def animation(mode="RGB", **options):
     frames = [np.zeros((HEIGHT, WIDTH, len(mode)), np.uint8) for _ in range(3)]
     for number, frame in enumerate(frames):
         frame[4:12, 6:20] = noise(number, 8, 14, len(mode))
-    pictures = [Image.fromarray(frame) for frame in frames]
-    return save(pictures[0], "WEBP", save_all=True, append_images=pictures[1:], **options)
+    images = [Image.fromarray(frame) for frame in frames]
+    return save(images[0], "WEBP", save_all=True, append_images=images[1:], **options)

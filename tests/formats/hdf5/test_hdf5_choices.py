@@ -65,7 +65,7 @@ def test_numbers_are_exact(tmp_path, values, dtype):
 
 
 @pytest.mark.parametrize(
-    ("members", "told", "example"),
+    ("members", "named", "example"),
     [
         (
             {"images/data": COLOR, "labels/data": LABELS},
@@ -95,11 +95,11 @@ def test_numbers_are_exact(tmp_path, values, dtype):
         ),
     ],
 )
-def test_all_that_is_left_out_is_noted(tmp_path, members, told, example):
+def test_all_that_is_left_out_is_noted(tmp_path, members, named, example):
     (note,) = fastpack.open(write(tmp_path / "x.h5", members)).notes
-    count = "2 datasets are" if len(members) - len(told) == 2 and len(told) == 2 else ""
+    count = "2 datasets are" if len(members) - len(named) == 2 and len(named) == 2 else ""
     assert count in note
-    assert all(each in note for each in told)
+    assert all(each in note for each in named)
     assert f'fields={{"image": "{example[0]}", "label": "{example[1]}"}} - at {tmp_path}' in note
     if len(members[example[0]]) == len(members[example[1]]):
         chosen = fastpack.open(tmp_path / "x.h5", fields={"image": example[0], "label": example[1]})
@@ -315,7 +315,7 @@ def test_image_files_of_one_length(tmp_path, is_opaque):
 # Images
 
 
-def test_pictures_are_in_the_order_of_their_numbers(tmp_path):
+def test_images_are_in_the_order_of_their_numbers(tmp_path):
     names = [f"im{n}" for n in range(12)]
     path = write(tmp_path / "x.h5", {name: COLOR[n % 6] for n, name in enumerate(names)})
     reader = fastpack.open(path)
@@ -325,7 +325,7 @@ def test_pictures_are_in_the_order_of_their_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("of_group", [False, True])
-def test_attributes_of_pictures_are_noted(tmp_path, of_group):
+def test_attributes_of_images_are_noted(tmp_path, of_group):
     path = write(tmp_path / "x.h5", in_groups())
     with h5py.File(path, "r+") as f:
         f["s0" if of_group else "s0/image"].attrs["label"] = 3
@@ -335,7 +335,7 @@ def test_attributes_of_pictures_are_noted(tmp_path, of_group):
     assert "such as label;" in notes[0]
 
 
-def test_links_are_told(tmp_path):
+def test_links_are_reported(tmp_path):
     path = write(tmp_path / "x.h5", {"images": h5py.SoftLink("/elsewhere"), "labels": LABELS})
     with pytest.raises(FormatError, match=r"images: a link, which is not followed.*x\.h5"):
         fastpack.open(path)

@@ -109,7 +109,7 @@ def test_fields_that_are_not_there(tmp_path):
         fastpack.open(write(tmp_path / "x.h5", TWO_SETS), fields=["validation/x"])
 
 
-def test_what_is_no_column_is_told(tmp_path):
+def test_what_is_no_column_is_reported(tmp_path):
     path = write(
         tmp_path / "x.h5",
         {"images": IMAGES, "when": np.zeros(len(IMAGES), [("day", "i4"), ("hour", "i4")])},
@@ -136,19 +136,19 @@ def test_numbers_that_no_column_can_hold(tmp_path):
     assert fastpack.open(path).columns["label"][0] == 2**63 - 2
 
 
-def test_what_is_left_out_is_told(tmp_path):
+def test_what_is_left_out_is_reported(tmp_path):
     path = write(tmp_path / "x.h5", TWO_SETS)
     with h5py.File(path, "r+") as f:
         f.create_dataset(
             "train/z", data=IMAGES, chunks=(2, 12, 10, 3), compression="gzip", shuffle=True
         )
         f.create_dataset("train/w", data=IMAGES, chunks=(2, 12, 10, 3), scaleoffset=0)
-    told = {line.partition(":")[0]: line for line in HDF5.explain(path)}
-    assert "from its place" in told["train/x"]
-    assert "3 samples" in told["test/x"]
-    assert "shuffle, gzip; read chunk by chunk" in told["train/z"]
-    assert "HDF5's library" in told["train/w"]
-    assert "scaleoffset" in told["train/w"]
+    lines = {line.partition(":")[0]: line for line in HDF5.explain(path)}
+    assert "from its place" in lines["train/x"]
+    assert "3 samples" in lines["test/x"]
+    assert "shuffle, gzip; read chunk by chunk" in lines["train/z"]
+    assert "HDF5's library" in lines["train/w"]
+    assert "scaleoffset" in lines["train/w"]
 
 
 def test_groups_that_hold_one_another(tmp_path):
@@ -420,7 +420,7 @@ print(len(reader), reader.read(range(len(reader)))["image"].sum())
 """
 
 
-def test_a_file_that_somebody_is_writing(tmp_path):
+def test_a_file_that_is_being_written(tmp_path):
     """Single writer, many readers: flushed data is read while the writer continues."""
     path = tmp_path / "x.h5"
     with h5py.File(path, "w", libver="latest") as f:

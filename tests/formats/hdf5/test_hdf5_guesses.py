@@ -40,7 +40,7 @@ IN_CLASSES_AND_GROUPS = ["cat/0/image", "cat/1/image", "dog/0/image", "dog/1/ima
     ids=["HWC", "HW", "CHW", "HW1"],
 )
 @pytest.mark.parametrize("untrusted", [False, True])
-def test_a_dataset_for_each_picture(tmp_path, names, values, untrusted):
+def test_a_dataset_for_each_image(tmp_path, names, values, untrusted):
     if names is IN_CLASSES and values is not COLOR:
         pytest.skip("without a number in their names, these may be tables, or three gray images")
     path = write(tmp_path / "x.h5", dict(zip(names, values, strict=True)))
@@ -72,7 +72,7 @@ def test_a_dataset_for_each_image_file(tmp_path, names, kind):
 
 
 @pytest.mark.parametrize("options", [{"compression": "gzip"}, {"chunks": (5, 30, 3)}])
-def test_compressed_pictures(tmp_path, options):
+def test_compressed_images(tmp_path, options):
     with h5py.File(tmp_path / "x.h5", "w") as f:
         for name, values in zip(IN_CLASSES, COLOR, strict=True):
             f.create_dataset(name, data=values, **options)
@@ -82,7 +82,7 @@ def test_compressed_pictures(tmp_path, options):
         fastpack.open(tmp_path / "x.h5", untrusted=True)
 
 
-def test_numbers_and_texts_beside_each_picture(tmp_path):
+def test_numbers_and_texts_beside_each_image(tmp_path):
     members = dict(zip(IN_GROUPS, COLOR, strict=True))
     members |= (
         {f"{n}/label": 10 + n for n in range(5)}
@@ -97,7 +97,7 @@ def test_numbers_and_texts_beside_each_picture(tmp_path):
     assert fastpack.open(path, fields=["image", "note"]).read([3])["note"][0] == "note 3"
 
 
-def test_pictures_of_several_sizes_are_refused_by_name(tmp_path):
+def test_images_of_several_sizes_are_refused_by_name(tmp_path):
     members = {"cat/a": COLOR[0], "cat/b": COLOR[1][:10]}
     with pytest.raises(
         FormatError, match=r"cat/a is uint8 \(20, 30, 3\) and cat/b is uint8 \(10, 30, 3\).*x\.h5"
@@ -105,7 +105,7 @@ def test_pictures_of_several_sizes_are_refused_by_name(tmp_path):
         fastpack.open(write(tmp_path / "x.h5", members))
 
 
-def test_several_pictures_a_sample_are_chosen_by_name(tmp_path):
+def test_several_images_a_sample_are_chosen_by_name(tmp_path):
     members = {
         f"{n}/{name}": values
         for n in range(5)
@@ -117,13 +117,13 @@ def test_several_pictures_a_sample_are_chosen_by_name(tmp_path):
     assert (fastpack.open(path, fields=["right"]).read([0])["right"][0] == COLOR[4]).all()
 
 
-def test_one_picture_is_one_sample(tmp_path):
+def test_one_image_is_one_sample(tmp_path):
     assert fastpack.open(write(tmp_path / "x.h5", {"photo": COLOR[0]})).read([0])[
         "image"
     ].shape == (1, 20, 30, 3)
 
 
-def test_windows_of_three_channels_are_no_pictures(tmp_path):
+def test_windows_of_three_channels_are_no_images(tmp_path):
     """(N, 128, 3), with a label for each."""
     path = write(tmp_path / "x.h5", {"X": np.zeros((7, 128, 3), np.uint8), "y": np.arange(7)})
     assert len(fastpack.open(path)) == 7
@@ -333,8 +333,8 @@ def test_names_that_are_not_utf8_are_escaped(tmp_path, name):
 
 def test_axes_on_the_command_line(tmp_path):
     path = write(tmp_path / "x.h5", {"X": LAYOUTS["NWHC"]})
-    told = facts_of("info", path, "--axes", "X=NWHC")["images"]
-    assert (told["height"]["min"], told["width"]["min"]) == (20, 30)
+    facts = facts_of("info", path, "--axes", "X=NWHC")["images"]
+    assert (facts["height"]["min"], facts["width"]["min"]) == (20, 30)
     assert facts_of("ls", path, "--axes", "X=NWHC")["samples"][0]["height"] == 20
     assert run("info", path, "--axes", "X").exit_code == 2
     assert run("info", path, "--axes", "X=NWH").exit_code == 2
@@ -348,9 +348,9 @@ def test_previews_look_alike_whatever_the_axes(tmp_path, axes, output):
     assert run("preview", plain, "-o", tmp_path / f"plain-{output}").exit_code == 0
     assert run("preview", path, "-o", tmp_path / output, "--axes", f"X={axes}").exit_code == 0
     found = [(tmp_path / name).read_text("latin-1") for name in (f"plain-{output}", output)]
-    pictures = [re.findall(r"base64,[^'\"]+|^.PNG.*", text, re.DOTALL) for text in found]
-    assert pictures[0]
-    assert pictures[0] == pictures[1]
+    images = [re.findall(r"base64,[^'\"]+|^.PNG.*", text, re.DOTALL) for text in found]
+    assert images[0]
+    assert images[0] == images[1]
 
 
 def test_lists_of_labels_are_no_classes(tmp_path):
@@ -382,7 +382,7 @@ def test_guesses_and_what_is_left_out_are_noted(tmp_path):
     assert fastpack.open(write(tmp_path / "plain.h5", {"X": COLOR, "y": np.arange(5)})).notes == ()
 
 
-def test_pictures_are_noted(tmp_path):
+def test_images_are_noted(tmp_path):
     path = write(
         tmp_path / "x.h5", dict(zip(IN_CLASSES, COLOR, strict=True)) | {"other": np.arange(7)}
     )

@@ -106,7 +106,7 @@ HEAP, OBJECT = 0, 16  # the bytes of a collection where its head and that of its
         "object, too small",
     ],
 )
-def test_a_damaged_heap_is_told(tmp_path, at_byte, written):
+def test_a_damaged_heap_is_reported(tmp_path, at_byte, written):
     data = bytearray(write_rows(tmp_path / "x.h5").read_bytes())
     heap = data.index(b"GCOL")
     data[heap + at_byte : heap + at_byte + len(written)] = written

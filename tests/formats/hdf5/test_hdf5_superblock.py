@@ -81,7 +81,7 @@ def test_damaged_metadata_of_a_followed_file(tmp_path, signature):
     assert open_file(tmp_path / "x.h5") < MAX_SECONDS
 
 
-def test_a_damaged_superblock_is_told(tmp_path):
+def test_a_damaged_superblock_is_reported(tmp_path):
     data = write(tmp_path / "x.h5", "latest")
     data[44] ^= 1  # its checksum
     (tmp_path / "x.h5").write_bytes(data)

@@ -258,7 +258,7 @@ def test_a_chunk_past_the_end(tmp_path, options, offset):
 
 
 @each_way_of_chunks
-def test_chunks_in_the_same_place(tmp_path, options):
+def test_chunks_at_the_same_offset(tmp_path, options):
     data, offsets, _ = write_chunked(tmp_path / "x.h5", **options)
     (tmp_path / "x.h5").write_bytes(replaced(data, offsets[1], offsets[2], 8))
     assert isinstance(failure_of(tmp_path / "x.h5"), FormatError)

@@ -273,7 +273,7 @@ def test_rebuild(tmp_path):
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 7, None])
-def test_shards_in_order_whoever_builds_them(tmp_path, num_workers):
+def test_shards_in_order_for_any_num_workers(tmp_path, num_workers):
     paths = write_shards(tmp_path, 5)
     seen = []
     built = build_indexes(

@@ -242,7 +242,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
-def test_an_index_with_odd_tables_is_built_anew(packed, change):
+def test_an_index_with_odd_tables_is_rebuilt(packed, change):
     fastpack.open(packed, seek_points=True)
     with_words(packed, change)
     assert marks_of(fastpack.open(packed)) is None

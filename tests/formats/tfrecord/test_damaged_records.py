@@ -32,8 +32,8 @@ def payload(i):
     )
 
 
-def flipped(data, place, bits=4):
-    return data[:place] + bytes([data[place] ^ bits]) + data[place + 1 :]
+def flipped(data, offset, bits=4):
+    return data[:offset] + bytes([data[offset] ^ bits]) + data[offset + 1 :]
 
 
 DAMAGES = {
@@ -77,7 +77,7 @@ def assert_equal(ours, theirs):
 @each_policy
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize("bad", [[4], [0, 1, 8]], ids=["one", "first and last"])
-def test_the_others_are_read_and_the_lost_are_told(good, tmp_path, damage, bad, on_error):
+def test_the_others_are_read_and_the_lost_are_reported(good, tmp_path, damage, bad, on_error):
     path = write(tmp_path / "x.tfrecord", dict.fromkeys(bad, damage))
     with pytest.raises(CorruptRecordError, match=f"record {bad[0]}, byte"):
         fastpack.open(path)
@@ -194,7 +194,7 @@ def test_all_of_them(tmp_path):
 @pytest.mark.parametrize(
     "ending", [lambda data: data[:-5], lambda data: data + b"\1" * 40], ids=["cut", "no frame"]
 )
-def test_behind_a_damaged_frame_nothing_is_found(tmp_path, ending):
+def test_after_a_damaged_frame_nothing_is_found(tmp_path, ending):
     path = write(tmp_path / "x.tfrecord", {3: DAMAGES["zeros"]})
     path.write_bytes(ending(path.read_bytes()))
     with pytest.raises(CorruptRecordError, match=r"fastpack verify.*record [89]"):
@@ -218,17 +218,17 @@ def test_verify_and_repair_know_them_too(tmp_path):
         max_size=NUM_SAMPLES - 1,
     )
 )
-def test_any_byte_of_any_record(good, tmp_path_factory, places):
-    def change(place, bits):
-        return lambda data: flipped(data, place % len(data), bits)
+def test_any_byte_of_any_record(good, tmp_path_factory, changes):
+    def change(offset, bits):
+        return lambda data: flipped(data, offset % len(data), bits)
 
     path = write(
         tmp_path_factory.mktemp("any") / "x.tfrecord",
-        {row: change(*where) for row, where in places.items()},
+        {row: change(*where) for row, where in changes.items()},
     )
     batch = fastpack.open(path, on_error="skip", decode=False).read(range(NUM_SAMPLES))
-    kept = [row for row in range(NUM_SAMPLES) if row not in places]
+    kept = [row for row in range(NUM_SAMPLES) if row not in changes]
     assert batch.sample_numbers.tolist() == kept
     assert batch["image"] == good.with_options(decode=False).read(kept)["image"]
     assert batch["label"].tolist() == good.columns["label"][kept].tolist()
-    assert len(batch.failures) == len(places)
+    assert len(batch.failures) == len(changes)

@@ -73,17 +73,17 @@ def test_other_empty_files_are_damaged(tmp_path, name):
 
 
 @pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
-@pytest.mark.parametrize("place", [0, 2, 4])
-def test_the_other_records_can_be_read(tmp_path, strange, place):
-    path = write(tmp_path / "x.tfrecord", *GOOD[:place], frame(strange), *GOOD[place:])
-    with pytest.raises(FormatError, match=f"record {place}"):
+@pytest.mark.parametrize("bad", [0, 2, 4])
+def test_the_other_records_can_be_read(tmp_path, strange, bad):
+    path = write(tmp_path / "x.tfrecord", *GOOD[:bad], frame(strange), *GOOD[bad:])
+    with pytest.raises(FormatError, match=f"record {bad}"):
         fastpack.open(path)
     reader = fastpack.open(path, on_error="mask", decode=False)
     batch = reader.read(range(5))
-    assert batch.mask.tolist() == [row != place for row in range(5)]
+    assert batch.mask.tolist() == [row != bad for row in range(5)]
     assert "not a tf.train.Example" in str(batch.failures[0])
     assert fastpack.open(path, on_error="skip").read(range(5))["label"].tolist() == [0, 1, 2, 3]
-    assert [batch["image"].bytes(row) for row in range(5) if row != place] == IMAGES
+    assert [batch["image"].bytes(row) for row in range(5) if row != bad] == IMAGES
 
 
 def test_many_strange_records(tmp_path):

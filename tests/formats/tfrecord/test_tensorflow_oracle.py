@@ -200,7 +200,7 @@ def test_images_that_only_some_records_have(tmp_path):
         reader.read([1, 4])
 
 
-def test_the_first_record_with_a_value_tells_the_kind(tmp_path):
+def test_the_first_record_with_a_value_decides_the_kind(tmp_path):
     samples = [{"image": data, "mask": data} for data in IMAGES]
     samples[0]["mask"] = texts([])
     reader = fastpack.open(write_with_tensorflow(tmp_path / "x.tfrecord", samples), decode=False)

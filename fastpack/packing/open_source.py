@@ -1,0 +1,59 @@
+"""The source at a path: image files, or a packed dataset."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastpack.errors import EmptySourceError
+from fastpack.files.classes import ClassFolder
+from fastpack.files.file_names import path_of
+from fastpack.reading.reader import open as open_dataset
+from fastpack.sources import Source, from_folder, is_table, source_of
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    *,
+    fields: Sequence[str] | None = None,
+    index_dir: Path | None = None,
+    save_index: bool = False,
+    allow_external: bool = False,
+    class_folder: ClassFolder | None = None,
+    sidecars: Sequence[str] | None = None,
+) -> Source:
+    """Open a folder of images, a table of images or a packed dataset.
+
+    Raises MissingFileError, EmptySourceError, or FormatError for another kind of file.
+    """
+    path = path_of("path", path)
+
+    def dataset() -> Source:
+        return open_dataset(
+            path,
+            decode=False,
+            save_index=save_index,
+            index_dir=index_dir,
+            allow_external=allow_external,
+            class_folder=class_folder,
+            sidecars=sidecars,
+        )
+
+    if is_table(path):
+        return source_of(
+            path,
+            fields=fields,
+            allow_external=allow_external,
+            class_folder=class_folder,
+            sidecars=sidecars,
+        )
+    if not path.is_dir():
+        return dataset()
+    try:
+        return from_folder(
+            path, allow_external=allow_external, class_folder=class_folder, sidecars=sidecars
+        )
+    except EmptySourceError as no_images:
+        try:
+            return dataset()
+        except EmptySourceError:
+            raise no_images from None
