@@ -4,7 +4,7 @@ import sys
 
 
 def run() -> None:
-    """Runs the command line. Ctrl-C while it is imported ends it without a traceback."""
+    """Run the command line. Ctrl-C during its import ends it without a traceback."""
     try:
         from fastpack.cli import main
     except KeyboardInterrupt:

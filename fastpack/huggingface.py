@@ -21,7 +21,7 @@ from fastpack.errors import (
 from fastpack.images.batch import Batch
 from fastpack.images.headers import probe_blobs, raise_probe_status
 from fastpack.reading.reader import Reader
-from fastpack.sources.located import relative_key
+from fastpack.sources.table_paths import relative_key
 
 try:
     import datasets

@@ -1,1 +1,1 @@
-"""The built kernels. Each module's stub (.pyi) beside this file says what it offers."""
+"""The built kernels. The stub (.pyi) of each module describes it."""

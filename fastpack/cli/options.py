@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import click
 
@@ -14,62 +14,57 @@ import fastpack
 from fastpack.files.classes import ClassFolder
 from fastpack.files.companions import is_beside
 from fastpack.files.naming import numbered_members
+from fastpack.formats.registry import NAMES
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-_SIDECARS_HELP = "Endings of text files beside the images that become fields, such as txt,json; or none. By default what most images have."
-_IMAGE_COLUMNS_HELP = (
-    "Which other columns of a table name images; =mask where pixels are class numbers; '' for none."
-)
+
+# Callbacks: from text to values
 
 
 def existing(
     ctx: click.Context, parameter: click.Parameter, value: str | tuple[str, ...] | None
 ) -> str | tuple[str, ...] | None:
+    """Check that paths exist, or are globs or names of sets that match files."""
     for path in [value] if isinstance(value, str) else value or ():
         if not os.path.exists(path) and not glob.glob(path) and not numbered_members(Path(path)):
-            raise click.BadParameter(
-                f"{path!r} is not there, and no file matches it", ctx, parameter
-            )
+            message = f"{path!r} does not exist, and no file matches it"
+            raise click.BadParameter(message, ctx, parameter)
     return value
 
 
 def image_size(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> int | tuple[int, int] | None:
+    """Read `224x320` or `224`."""
     if value is None:
         return None
     match = re.fullmatch(r"(\d+)(?:x(\d+))?", value.lower())
     if not match:
-        raise click.BadParameter(
-            f"{value!r} is no size; write HEIGHTxWIDTH, such as 224x320, or one number",
-            ctx,
-            parameter,
-        )
+        message = f"{value!r} is not a size; write HEIGHTxWIDTH, such as 224x320, or one number"
+        raise click.BadParameter(message, ctx, parameter)
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])
 
 
 def number(ctx: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Read a choice of numbers."""
     return None if value is None else int(value)
 
 
 def names(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    """Of `a,b`."""
+    """Read `a,b`."""
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
 def renamed(
     ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    """Of `image=image/encoded,label=y`, given once or more."""
+    """Read `image=image/encoded,label=y`, given once or more."""
     found: dict[str, str] = {}
     for pair in (pair for value in values for pair in value.split(",")):
         field, equals, name = (part.strip() for part in pair.partition("="))
         if not (field and equals and name) or field in found:
-            raise click.BadParameter(
-                f"{pair!r} is not a new name of a field; write FIELD=NAME, each field once",
-                ctx,
-                parameter,
-            )
+            message = f"{pair!r} does not rename a field; write FIELD=NAME, each field once"
+            raise click.BadParameter(message, ctx, parameter)
         found[field] = name
     return found
 
@@ -77,49 +72,58 @@ def renamed(
 def image_columns(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> dict[str, str] | None:
-    """Of `depth,labels=mask`."""
+    """Read `depth,labels=mask`."""
     parts = names(ctx, parameter, value)
-    return (
-        None
-        if parts is None
-        else {part.partition("=")[0]: part.partition("=")[2] or "image" for part in parts}
-    )
+    if parts is None:
+        return None
+    return {part.partition("=")[0]: part.partition("=")[2] or "image" for part in parts}
 
 
 def fractions(
     ctx: click.Context, parameter: click.Parameter, value: str | None
 ) -> dict[str, float]:
-    """Of `train=0.9,val=0.1`."""
+    """Read `train=0.9,val=0.1`."""
     found: dict[str, float] = {}
     for part in value.split(",") if value else ():
         name, _, fraction = part.partition("=")
         try:
             found[name.strip()] = float(fraction)
         except ValueError:
-            raise click.BadParameter(
-                f"{part!r} is no part; write NAME=FRACTION, such as train=0.9,val=0.1",
-                ctx,
-                parameter,
-            ) from None
+            message = f"{part!r} is not a part; write NAME=FRACTION, such as train=0.9,val=0.1"
+            raise click.BadParameter(message, ctx, parameter) from None
     return found
 
 
 def axes(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str]:
-    """Of `images=NCHW,masks=NHW`."""
+    """Read `images=NCHW,masks=NHW`."""
     found: dict[str, str] = {}
     for part in value.split(",") if value else ():
         name, equals, letters = part.partition("=")
         if not equals:
-            raise click.BadParameter(
-                f"{part!r} is not a pair; write NAME=AXES, such as images=NCHW", ctx, parameter
-            )
+            message = f"{part!r} is not a pair; write NAME=AXES, such as images=NCHW"
+            raise click.BadParameter(message, ctx, parameter)
         found[name.strip()] = letters.strip()
     return found
 
 
-def axes_option(command: Command) -> Command:
-    help = "Axes of arrays in HDF5 files of others, such as images=NCHW, where the guess is wrong."
-    return click.option("--axes", metavar="NAME=AXES", callback=axes, help=help)(command)
+def kinds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str]:
+    """Read `caption=text,seg=mask`."""
+    found = {}
+    for part in names(ctx, parameter, value) or ():
+        name, equals, kind = part.rpartition("=")
+        if not equals or not name:
+            message = f"{part!r} is not a kind of a field; write NAME=KIND, such as caption=text"
+            raise click.BadParameter(message, ctx, parameter)
+        found[name] = kind
+    return found
+
+
+def sidecars(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
+    """Read `txt,json`, or `none`."""
+    return [] if value == "none" else names(ctx, parameter, value)
+
+
+# Options
 
 
 def dataset_argument(command: Command) -> Command:
@@ -128,144 +132,174 @@ def dataset_argument(command: Command) -> Command:
     )
 
 
-def index_dir_option(command: Command) -> Command:
-    kind = click.Path(file_okay=False, exists=True, path_type=Path)
-    return click.option(
-        "--index-dir",
-        type=kind,
-        help="Where the saved indexes are, when they are not beside the files.",
-    )(command)
+axes_option = click.option(
+    "--axes",
+    metavar="NAME=AXES",
+    callback=axes,
+    help="Axes of arrays in HDF5 files if the guess is wrong, such as images=NCHW.",
+)
+index_dir_option = click.option(
+    "--index-dir",
+    type=click.Path(file_okay=False, exists=True, path_type=Path),
+    help="Folder of the saved indexes. Default: beside the files.",
+)
+kinds_option = click.option(
+    "--kinds",
+    metavar="A=text,B=mask",
+    callback=kinds,
+    help="Kinds of fields if the guess is wrong: image, mask, bytes or text.",
+)
+classes_option = click.option(
+    "--classes",
+    metavar="FILE|DATASET",
+    callback=existing,
+    help="Class names that labels count in: a file with one name per line, or a dataset.",
+)
+format_option = click.option(
+    "--format",
+    type=click.Choice(NAMES),
+    help="Format of the output. Default: the suffix of OUT decides.",
+)
+float64_option = click.option(
+    "--float64",
+    type=click.Choice(["refuse", "round"]),
+    default="refuse",
+    help="Treatment of floats that TFRecord would change.",
+)
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object on stdout. After a failure it has an `error`.",
+)
+quiet_option = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Show no progress, and no summary of a success.",
+)
 
 
-def kinds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str]:
-    """Of `caption=text,seg=mask`."""
-    found = {}
-    for part in names(ctx, parameter, value) or ():
-        name, equals, kind = part.rpartition("=")
-        if not equals or not name:
-            raise click.BadParameter(
-                f"{part!r} is no kind of a field; write NAME=KIND, such as caption=text",
-                ctx,
-                parameter,
-            )
-        found[name] = kind
-    return found
+def overwrite_option(help: str) -> Callable[[Command], Command]:
+    return click.option("--overwrite", is_flag=True, help=help)
 
 
-def kinds_option(command: Command) -> Command:
-    help_text = "What fields are, where the files do not say it: image, mask, bytes or text."
-    return click.option("--kinds", metavar="A=text,B=mask", callback=kinds, help=help_text)(command)
+def num_workers_option(help: str, **settings: Any) -> Callable[[Command], Command]:
+    kind = click.IntRange(min=1)
+    return click.option("-j", "--num-workers", type=kind, metavar="N", help=help, **settings)
 
 
-def sidecars(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
-    """Of `txt,json`, or `none`."""
-    return [] if value == "none" else names(ctx, parameter, value)
+def seconds_option(default: float, help: str) -> Callable[[Command], Command]:
+    kind = click.FloatRange(min=0, min_open=True)
+    return click.option("--seconds", type=kind, default=default, show_default=True, help=help)
 
 
-def folder_options(command: Command) -> Command:
-    """How a folder of images is taken: the command gets `taking`, for `fastpack.open` and `fastpack.from_folder`."""
+def _all_of(options: list[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Apply options so that help lists them in this order."""
 
-    @functools.wraps(command)
-    def taking(
-        *arguments: Any,
-        allow_external: bool,
-        class_folder: str | None,
-        sidecars: list[str] | None,
-        **options: Any,
-    ) -> Any:
-        chosen = {
-            "allow_external": allow_external,
-            "class_folder": class_folder,
-            "sidecars": sidecars,
-        }
-        return command(*arguments, taking=chosen, **options)
+    def apply(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
 
-    for option in _FOLDER_OPTIONS:
-        taking = option(taking)
-    return taking  # type: ignore[return-value]
+    return apply
 
 
-_FOLDER_OPTIONS = [
-    click.option("--sidecars", metavar="A,B", callback=sidecars, help=_SIDECARS_HELP),
-    click.option(
-        "--class-folder",
-        type=click.Choice(get_args(ClassFolder)),
-        help="Which folder of an image's path is its class.",
-    ),
-    click.option(
-        "--allow-external",
-        is_flag=True,
-        help="Follow links that lead out of a folder of images, or of a table's.",
-    ),
-]
+shards_options = _all_of(
+    [
+        click.option(
+            "--shards", type=click.IntRange(min=1), metavar="N", help="Write N numbered files."
+        ),
+        click.option(
+            "--shard-size",
+            metavar="SIZE",
+            help="Write numbered files of at most this size, such as 1GB or 256MiB.",
+        ),
+    ]
+)
 
 
+def _grouped(
+    options: list[Callable[[Command], Command]], group: str, members: tuple[str, ...]
+) -> Callable[[Command], Command]:
+    """Apply options; the command gets their values as one dict, the argument `group`."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(*arguments: Any, **values: Any) -> Any:
+            taken = {name: values.pop(name) for name in members}
+            return command(*arguments, **{group: taken}, **values)
+
+        return _all_of(options)(cast(Command, run))
+
+    return decorate
+
+
+FOLDER_ARGUMENTS = ("allow_external", "class_folder", "sidecars")
 TABLE_COLUMNS = ("root", "path_column", "label_column", "image_columns")
 
+# How a folder of images is read. The command gets `folder`, for `open` and `from_folder`.
+folder_options = _grouped(
+    [
+        click.option(
+            "--allow-external",
+            is_flag=True,
+            help="Follow links out of the folder of images or of the table.",
+        ),
+        click.option(
+            "--class-folder",
+            type=click.Choice(get_args(ClassFolder)),
+            help="Which folder in the path of an image is its class.",
+        ),
+        click.option(
+            "--sidecars",
+            metavar="A,B",
+            callback=sidecars,
+            help="Suffixes of text files beside the images that become fields, such as txt,json; "
+            "or none. Default: those that most images have.",
+        ),
+    ],
+    "folder",
+    FOLDER_ARGUMENTS,
+)
+# How a table is read. The command gets `columns`, for `from_table`.
+table_options = _grouped(
+    [
+        click.option(
+            "--root",
+            metavar="DIR",
+            help="Folder that the paths of a table start from. Default: the folder of the table.",
+        ),
+        click.option(
+            "--path-column",
+            metavar="NAME",
+            help="Column of a table with the paths or bytes of the images.",
+        ),
+        click.option(
+            "--label-column",
+            metavar="NAME",
+            help="Column of a table with the labels; '' for none.",
+        ),
+        click.option(
+            "--image-columns",
+            metavar="A,B=mask",
+            callback=image_columns,
+            help="Other columns of a table that name images; =mask if pixels are class numbers; "
+            "'' for none.",
+        ),
+    ],
+    "columns",
+    TABLE_COLUMNS,
+)
 
-def table_options(command: Command) -> Command:
-    """How a table is read: the command gets `columns`, for `fastpack.from_table`."""
 
-    @functools.wraps(command)
-    def reading(*arguments: Any, **options: Any) -> Any:
-        return command(
-            *arguments, columns={name: options.pop(name) for name in TABLE_COLUMNS}, **options
-        )
-
-    for option in _TABLE_OPTIONS:
-        reading = option(reading)
-    return reading  # type: ignore[return-value]
+# Datasets
 
 
-_TABLE_OPTIONS = [
-    click.option(
-        "--image-columns", metavar="A,B=mask", callback=image_columns, help=_IMAGE_COLUMNS_HELP
-    ),
-    click.option(
-        "--label-column",
-        metavar="NAME",
-        help="The column of a table that holds the labels; '' for none.",
-    ),
-    click.option(
-        "--path-column",
-        metavar="NAME",
-        help="The column of a table that names or holds the images.",
-    ),
-    click.option(
-        "--root",
-        metavar="DIR",
-        help="The folder that a table's paths are below; by default the table's own.",
-    ),
-]
-
-
-def classes_option(command: Command) -> Command:
-    about = "What labels count in: a file with a class name a line, or a dataset, such as the training set."
-    return click.option("--classes", metavar="FILE|DATASET", callback=existing, help=about)(command)
-
-
-def open_dataset(paths: tuple[str, ...], index_dir: Path | None, **taking: Any) -> fastpack.Reader:
-    return fastpack.open(without_indexes(paths), index_dir=index_dir, **taking)
-
-
-def json_option(command: Command) -> Command:
-    return click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        help="Print one JSON object on stdout; on failure it has an `error`.",
-    )(command)
-
-
-def quiet_option(command: Command) -> Command:
-    return click.option(
-        "-q",
-        "--quiet",
-        is_flag=True,
-        help="Show no progress, and print no summary when all is well.",
-    )(command)
+def open_dataset(paths: tuple[str, ...], index_dir: Path | None, **options: Any) -> fastpack.Reader:
+    return fastpack.open(without_indexes(paths), index_dir=index_dir, **options)
 
 
 def without_indexes(paths: tuple[str, ...]) -> list[str]:
-    """The shell's `train*` also finds the indexes that lie beside the files."""
+    """Drop indexes beside the files, which the shell's `train*` matches too."""
     return [path for path in paths if not is_beside(Path(path))]

@@ -7,48 +7,63 @@ import click
 
 import fastpack
 from fastpack.cli import terminal
-from fastpack.cli.options import existing, index_dir_option, json_option, quiet_option
-from fastpack.cli.text import printable, repaired_text
+from fastpack.cli.commands import Command
+from fastpack.cli.formatting import counted, printable, readable_size
+from fastpack.cli.options import (
+    existing,
+    index_dir_option,
+    json_option,
+    overwrite_option,
+    quiet_option,
+)
 from fastpack.errors import with_location
+from fastpack.integrity import RepairResult
 
 
-@click.command(epilog=terminal.EPILOG)
+@click.command(cls=Command)
 @click.argument("path", callback=existing)
 @click.option(
-    "-o", "--output", required=True, metavar="OUT", help="The file to write what is whole to."
+    "-o", "--output", required=True, metavar="OUT", help="File to write intact records to."
 )
-@click.option("--overwrite", is_flag=True, help="Replace OUT when it is there already.")
+@overwrite_option("Replace an existing OUT.")
 @index_dir_option
 @json_option
 @quiet_option
 def repair(
     path: str, output: str, overwrite: bool, index_dir: Path | None, as_json: bool, quiet: bool
 ) -> None:
-    """Writes what is whole in a damaged file to a new one.
+    """Copy the intact records of a damaged file to a new file.
 
-    PATH is a TFRecord or HDF5 file; it is only read. Each damage is listed with its place, and whether what was there is lost.
-    The exit status is 1 when something is, or the new file cannot be opened as it is.
+    PATH is a TFRecord or HDF5 file; it is only read. Lists the place of each damage, and whether
+    samples are lost. The exit status is 1 if any are lost, or if the new file cannot be opened
+    without options.
     """
     with terminal.progress("repairing", quiet) as update:
-        repaired = fastpack.repair(
+        result = fastpack.repair(
             path,
             output,
             overwrite=overwrite,
             index_dir=index_dir,
             progress=update,
         )
+    ctx = click.get_current_context()
     if as_json:
-        terminal.emit(json.loads(repaired.to_json()))
+        terminal.emit(json.loads(result.to_json()))
     else:
-        for damage in repaired.damages:
-            click.echo(
-                printable(
-                    f"{'lost' if damage.is_lost else 'saved'}: {with_location(damage.reason, damage.location(Path(path)))}"
-                )
-            )
-        for note in repaired.notes:
-            click.echo(printable(f"note: {note}"))
-        if not (quiet and not repaired.damages):
-            click.echo(repaired_text(repaired))
-    if repaired.num_lost or repaired.notes:
-        click.get_current_context().exit(terminal.EXIT_DATA)
+        for damage in result.damages:
+            outcome = "lost" if damage.is_lost else "saved"
+            where = damage.location(Path(path))
+            click.echo(printable(f"{outcome}: {with_location(damage.reason, where)}"))
+        for note in result.notes:
+            click.echo(printable(f"note: {terminal.in_options(note, ctx)}"))
+        if result.damages or not quiet:
+            click.echo(repaired_text(result))
+    if result.num_lost or result.notes:
+        ctx.exit(terminal.EXIT_DATA)
+
+
+def repaired_text(result: RepairResult) -> str:
+    """Summarize a repair."""
+    samples, size = counted(result.num_samples, "sample"), readable_size(result.output_bytes)
+    lost = f"{result.num_lost:,} beyond repair" if result.num_lost else "nothing was lost"
+    return printable(f"{samples} in {result.output} ({size}); {lost}")

@@ -1,16 +1,15 @@
-"""What commands share with the terminal: errors on one line, results on stdout, progress on stderr."""
+"""The terminal: one-line errors, results, notes and progress."""
 
-import contextlib
 import json
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
-from fastpack.cli.text import printable, readable_size
-from fastpack.cli.words import in_cli_words
+from fastpack.cli.formatting import printable, readable_size
 from fastpack.core.progress import Progress
 from fastpack.errors import (
     FastpackError,
@@ -22,90 +21,71 @@ from fastpack.errors import (
 )
 
 EXIT_DATA, EXIT_USAGE, EXIT_SKIPPED, EXIT_INTERRUPTED = 1, 2, 3, 130
-# What the user asked for makes no sense, whatever the data.
+# Errors of the request, whatever the data.
 _USAGE_ERRORS = (OptionError, OutputExistsError, PlanChangedError, StagingBusyError)
-EPILOG = """\b
-Exit status:
-  0    all is well
-  1    the data cannot be used, `verify` found problems, or `repair`
-       could not save all
-  2    the command cannot be obeyed: an unknown option, a bad value,
-       an input that is not there, an output that is there already
-  3    `pack` wrote its files, and left out samples that --on-error skip
-       or --dedupe told it to: the report names them
-  130  interrupted; nothing half-written stands under a final name"""
+# Results with messages of the library.
+_MESSAGES = {"notes", "problems", "advice"}
 
 
-class Commands(click.Group):
-    """Turns what a command raises into one line on stderr, an exit status and, with --json, an object on stdout."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Looked for by hand: the error may be that the options cannot be parsed.
-        ctx.meta["json"] = "--json" in args
-        with _errors_told(ctx):
-            return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _errors_told(ctx), _notes_told(ctx):
-            return super().invoke(ctx)
-
-
-@contextlib.contextmanager
-def _errors_told(ctx: click.Context) -> Iterator[None]:
+@contextmanager
+def report_errors(ctx: click.Context) -> Iterator[None]:
+    """Turn an error into a line on stderr, an exit status and, with --json, a JSON object."""
     try:
         yield
     except click.ClickException as error:
         _emit_error(ctx, error, error.format_message())
         raise  # click prints the usage
     except FastpackError as error:
-        message = in_cli_words(
-            str(error.args[-1]), _invoked(ctx)
-        )  # an OSError's own text would begin with its number
+        message = in_options(str(error), ctx)
         _emit_error(ctx, error, message)
-        click.echo(f"fastpack: {printable(message)}", err=True)
-        _tell_notes(error, ctx)
+        _report_line(message)
+        _report_details(error, ctx)
         ctx.exit(EXIT_USAGE if isinstance(error, _USAGE_ERRORS) else EXIT_DATA)
     except KeyboardInterrupt as error:
         _emit_error(ctx, error, "interrupted")
-        click.echo("fastpack: interrupted", err=True)
-        _tell_notes(error, ctx)
+        _report_line("interrupted")
+        _report_details(error, ctx)
         ctx.exit(EXIT_INTERRUPTED)
 
 
-def _invoked(ctx: click.Context) -> click.Command | None:
-    """The command that the group was asked for."""
-    name = ctx.invoked_subcommand
-    return (
-        ctx.command.get_command(ctx, name)
-        if name and isinstance(ctx.command, click.Group)
-        else None
-    )
+@contextmanager
+def report_notes(ctx: click.Context) -> Iterator[None]:
+    """Print each note of the library once, as a line on stderr, without a place in the code."""
+    printed, show = set[str](), warnings.showwarning
 
-
-@contextlib.contextmanager
-def _notes_told(ctx: click.Context) -> Iterator[None]:
-    """Prints each note of the library once, as a line on stderr: not where in the code it was found."""
-    told, show = set[str](), warnings.showwarning
-
-    def tell(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+    def report(
+        message: Warning | str, category: type[Warning], *where: Any, **options: Any
+    ) -> None:
         if not issubclass(category, FastpackWarning):
             show(message, category, *where, **options)
-        elif str(message) not in told:
-            told.add(str(message))
-            click.echo(
-                f"fastpack: {printable(in_cli_words(str(message), _invoked(ctx)))}", err=True
-            )
+        elif str(message) not in printed:
+            printed.add(str(message))
+            _report_line(in_options(str(message), ctx))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", FastpackWarning)
-        warnings.showwarning = tell
+        warnings.showwarning = report
         yield
 
 
-def _tell_notes(error: BaseException, ctx: click.Context) -> None:
-    """What is kept for a pack that resumes, say."""
+def in_options(message: str, ctx: click.Context) -> str:
+    """Replace Python arguments in a message by options of the command that runs."""
+    from fastpack.cli.messages import in_cli_words
+
+    root, command = ctx.find_root(), None
+    if root.invoked_subcommand and isinstance(root.command, click.Group):
+        command = root.command.get_command(root, root.invoked_subcommand)
+    return in_cli_words(message, command)
+
+
+def _report_line(text: str) -> None:
+    click.echo(f"fastpack: {printable(text)}", err=True)
+
+
+def _report_details(error: BaseException, ctx: click.Context) -> None:
+    """Print the notes of an exception, such as what a pack can resume."""
     for note in getattr(error, "__notes__", ()):
-        click.echo(f"fastpack: {printable(in_cli_words(note, _invoked(ctx)))}", err=True)
+        _report_line(in_options(note, ctx))
 
 
 def _emit_error(ctx: click.Context, error: BaseException, message: str) -> None:
@@ -114,11 +94,19 @@ def _emit_error(ctx: click.Context, error: BaseException, message: str) -> None:
 
 
 def emit(facts: dict[str, Any]) -> None:
-    # JSON's escapes carry names that are no UTF-8 or that a terminal would obey.
+    """Print a JSON object. Escapes hold names that are not UTF-8 or that a terminal would obey."""
+    ctx = click.get_current_context()
+    for name in _MESSAGES & facts.keys():
+        facts[name] = [in_options(message, ctx) for message in facts[name]]
     click.echo(json.dumps(facts, default=str, indent=2))
 
 
-@contextlib.contextmanager
+def emit_line(facts: dict[str, Any]) -> None:
+    """Print a JSON object on one line."""
+    click.echo(json.dumps(facts, default=str))
+
+
+@contextmanager
 def progress(description: str, quiet: bool) -> Iterator[Progress]:
     """Show a bar on stderr if that is a terminal. Yields the function that moves it."""
     if quiet or not sys.stderr.isatty():

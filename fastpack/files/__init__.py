@@ -1,1 +1,1 @@
-"""Files on disk: shards, their names, and how they are written whole."""
+"""Files on disk: shards, names of sets, image folders and atomic writes."""

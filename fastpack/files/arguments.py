@@ -1,4 +1,7 @@
-"""Checks of the arguments that public functions share: each name means the same wherever it stands."""
+"""Checks of arguments that public functions share.
+
+A name means the same in all of them.
+"""
 
 import os
 from collections.abc import Callable
@@ -25,7 +28,9 @@ _FLAGS = (
 
 
 def check_arguments(**given: Any) -> None:
-    """Raises OptionError for the first argument of a wrong type. Flags must be booleans: the string "no" would count as true.
+    """Raise OptionError for the first argument of a wrong type.
+
+    Flags must be booleans: the string "no" would count as true.
 
     >>> check_arguments(overwrite=True, progress=None, index_dir="indexes")
     """

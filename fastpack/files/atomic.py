@@ -1,11 +1,11 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file gets its name when it is complete, or not at all."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fastpack.errors import OutputExistsError, os_errors_at
+from fastpack.errors import Location, OutputExistsError, os_errors_at, with_location
 from fastpack.files.temporary import temporary_in
 
 # Bytes that one call writes. Larger calls hold the page cache's lock longer: see write_rows.c.
@@ -13,18 +13,22 @@ _MAX_CALL_BYTES = 128 * 1024
 
 
 def check_absent(paths: list[Path], overwrite: bool) -> None:
+    """Raise OutputExistsError if a file exists and `overwrite` is false."""
     for path in paths:
         if not overwrite and path.exists():
-            raise OutputExistsError(
-                f"the output is there already; ask for overwrite, or choose another name - at {path}"
-            )
+            message = "the output is there already; ask for overwrite, or choose another name"
+            raise OutputExistsError(with_location(message, Location(path)))
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Gives the path of a temporary file beside `path`; its content at the end is synced and takes the name.
+    """Yield the path of a temporary file, which takes the name `path` at the end.
 
     On an exception the temporary file is removed and `path` is left as it was.
+
+    Args:
+        path: name of the complete file.
+        sync: wait until the disk has the content and the name.
     """
     with os_errors_at(path), temporary_in(path.parent) as temporary:
         yield temporary
@@ -50,7 +54,7 @@ def write_all(
 
 
 def sync_path(path: Path) -> None:
-    """Waits until the disk has the file's bytes, or the folder's names."""
+    """Wait until the disk has the file's bytes, or the folder's names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

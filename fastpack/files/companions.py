@@ -1,4 +1,4 @@
-"""Names of the files that lie beside a shard: its index, and the report of its pack."""
+"""Names of the companions of a shard: its index, and the report of its pack."""
 
 import errno
 import os
@@ -9,10 +9,14 @@ from fastpack._native.crc32c import crc32c
 from fastpack.errors import Location, OptionError, from_os_error, with_location
 
 _INDEX_SUFFIX = ".index.npz"
+_REPORT_SUFFIX = ".rejects.jsonl"
 
 
 def index_path(shard: Path, index_dir: Path | None = None) -> Path:
-    """Where the index of a shard is saved: beside it; or in `index_dir`, where shards of other folders may have its name."""
+    """Return the path of a shard's index: beside it, or in `index_dir`.
+
+    There its name has a checksum of the shard's folder: shards of two folders may share a name.
+    """
     shard = shard if shard.name not in ("", "..") else shard.resolve()
     if index_dir is None:
         return shard.with_name(shard.name + _INDEX_SUFFIX)
@@ -21,19 +25,17 @@ def index_path(shard: Path, index_dir: Path | None = None) -> Path:
 
 
 def is_beside(path: Path) -> bool:
-    """True for what lies beside shards and is none: an index, or the report of a pack."""
+    """Return True for a companion of a shard: an index, or the report of a pack."""
     return path.name.endswith(_INDEX_SUFFIX) or is_report(path)
 
 
-_REPORT_SUFFIX = ".rejects.jsonl"
-
-
 def report_path(output: Path) -> Path:
-    """`train.tfrecord.rejects.jsonl`, say."""
+    """Return the path of a pack's report, such as `train.tfrecord.rejects.jsonl`."""
     return output.with_name(output.name + _REPORT_SUFFIX)
 
 
 def is_report(path: Path) -> bool:
+    """Return True for the name of a pack's report."""
     return path.name.endswith(_REPORT_SUFFIX)
 
 
@@ -45,13 +47,16 @@ def refuse_long_names(companions: Iterable[Path]) -> None:
     path = max(companions, key=lambda path: len(os.fsencode(path.name)))
     length, limit = len(os.fsencode(path.name)), os.pathconf(path.parent, "PC_NAME_MAX")
     if length > limit:
-        said = f"this name has {length} bytes, and the file system allows {limit}"
+        message = f"this name has {length} bytes, and the file system allows {limit}"
         remedy = f"it is derived from the dataset's name; shorten that by {length - limit} bytes"
-        raise OptionError(with_location(f"{said}; {remedy}", Location(path)))
+        raise OptionError(with_location(f"{message}; {remedy}", Location(path)))
 
 
 def exists(companion: Path) -> bool:
-    """Return True when the file exists. A name too long for the file system has no file."""
+    """Return True when the file exists.
+
+    A name too long for the file system has no file.
+    """
     try:
         return companion.exists()
     except OSError as error:

@@ -1,6 +1,7 @@
-r"""Names of files that are not UTF-8, as text that is, and back: each byte that is not becomes \x and two hexadecimal digits.
+r"""Escapes: file names that are not UTF-8 as UTF-8 text, and back.
 
-A backslash before what reads like such an escape is escaped too, as \x5c. So two names never become one text.
+Each byte that is not UTF-8 becomes \x and two hexadecimal digits. A backslash before such an escape
+becomes \x5c. So two names never become the same text.
 """
 
 import re
@@ -8,14 +9,15 @@ from collections.abc import Iterable
 
 from fastpack.core.ragged import Text
 
-# What `surrogateescape` makes of bytes that are not UTF-8.
+# Characters that `surrogateescape` decodes from bytes that are not UTF-8.
 _BYTE = re.compile(r"[\udc80-\udcff]")
 _ESCAPE = re.compile(r"\\x(5c|[89a-f][0-9a-f])")
 _BACKSLASH = re.compile(r"\\(?=x(?:5c|[89a-f][0-9a-f]))")
 
 
 def escaped_name(name: str) -> str:
-    r"""
+    r"""Return the name as UTF-8 text.
+
     >>> print(escaped_name("caf\udce9.jpg"), escaped_name("café.jpg"), escaped_name(r"caf\xe9.jpg"))
     caf\xe9.jpg café.jpg caf\x5cxe9.jpg
     """
@@ -23,7 +25,9 @@ def escaped_name(name: str) -> str:
 
 
 def raw_name(text: str) -> str:
-    r"""The name that `escaped_name` was given, as the system's functions take it. Gives no slash, dot or NUL that was not there.
+    r"""Return the name that `escaped_name` escaped, as functions of the OS take it.
+
+    The result has no slash, dot or NUL that the text does not have.
 
     >>> raw_name(r"caf\xe9.jpg"), raw_name(r"caf\x5cxe9.jpg"), raw_name(r"\x2e\x2e")
     ('caf\udce9.jpg', 'caf\\xe9.jpg', '\\x2e\\x2e')
@@ -34,28 +38,29 @@ def raw_name(text: str) -> str:
 
 
 def escaped_names(names: Text) -> Text:
-    """All of them; the same object where nothing needs an escape."""
+    """Return all names escaped; the same object if none needs an escape."""
     if all(map(_is_plain, _pieces(names))):
         return names
     return Text.of(map(escaped_name, names))
 
 
 def is_utf8(text: Text) -> bool:
-    """Whether each row is."""
+    """Return True if each row is UTF-8."""
     return all(map(_is_text, _pieces(text)))
 
 
 def escaped_bytes(text: Text) -> Text:
-    """The same text with what is not UTF-8 escaped; rows that are UTF-8 stay as they are, and so does what is escaped already."""
-    return (
-        text
-        if is_utf8(text)
-        else Text.of(escaped_name(row) if _BYTE.search(row) else row for row in text)
-    )
+    """Escape the rows that are not UTF-8.
+
+    Other rows stay as they are, with or without escapes.
+    """
+    if is_utf8(text):
+        return text
+    return Text.of(escaped_name(row) if _BYTE.search(row) else row for row in text)
 
 
 def _pieces(text: Text) -> Iterable[str]:
-    """Blocks of rows, joined by NULs: so no row's end can complete what the one before it began."""
+    """Return blocks of rows joined by NULs. No escape crosses the end of a row."""
     return map("\0".join, text.blocks())
 
 

@@ -1,4 +1,4 @@
-"""FileNames: the names of many files in one piece of memory, as the system takes them; what it says of them; their bytes."""
+"""FileNames: names of many files in one block of memory; reads and stats them."""
 
 import errno
 import os
@@ -29,27 +29,28 @@ from fastpack.errors import (
 )
 from fastpack.images.headers import ProbedFiles
 
-# Looking at fewer files is done before threads have begun.
+# To stat fewer files takes less time than to start threads.
 _FEW = 256
-# Names that are there as a str each at one time.
+# Names that exist as a str each at one time.
 _LISTED = 4096
-# Whether the system's names are written as Text is: everywhere but under a locale of old.
+# Whether the OS encodes names as Text does: always, except in a non-UTF-8 locale.
 _TEXT_IS_NAMES = sys.getfilesystemencoding() == "utf-8"
 
 
 def path_of(name: str, value: Any) -> Path:
-    """The argument `name` as a path. Raises OptionError for what is not one, UnreadableFileError for a name that is too long."""
+    """Return the argument `name` as a path.
+
+    Raises OptionError for other types, UnreadableFileError for a name that is too long.
+    """
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
-        raise OptionError(
-            f"{name} must be a path, not {type(value).__name__}; give a str or a pathlib.Path"
-        )
+        kind = type(value).__name__
+        raise OptionError(f"{name} must be a path, not {kind}; give a str or a pathlib.Path")
     path = Path(value)
     try:
         os.lstat(path)
     except ValueError as error:  # a NUL, or half of a surrogate pair
-        raise OptionError(
-            f"{name} is not a valid path ({error}), but {checks.shown(str(path))}; correct it"
-        ) from error
+        message = f"{name} is not a valid path ({error}), but {checks.shown(str(path))}"
+        raise OptionError(f"{message}; correct it") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             raise from_os_error(error, f"use the {name}", checks.shown(str(path))) from error
@@ -57,8 +58,14 @@ def path_of(name: str, value: Any) -> Path:
 
 
 class FileNames(Sequence[str]):
-    """Names of files, any number of times each, all behind the same `from_folder`, whose slash it ends with. A str for each of 500,000
-    would be three times as large. A Text of names is kept as it is: who has it for something else, too, pays for it once.
+    """Names of files below a folder, with repetitions.
+
+    Takes a third of the memory of strings. A Text of names is kept as it is, so that other parts
+    may share it.
+
+    Args:
+        names: paths below the folder.
+        folder: the folder with a slash at the end; "" for none.
 
     >>> names = FileNames(["a.jpg", "folder/b.jpg"])
     >>> len(names), names[1], list(FileNames(Text.of(["b.jpg"]), "folder/"))
@@ -67,28 +74,19 @@ class FileNames(Sequence[str]):
 
     def __init__(self, names: Iterable[str | os.PathLike[str]], folder: str = "") -> None:
         self._folder = _encoded(folder)
-        self._names: Ragged = (
-            names if isinstance(names, Text) and _TEXT_IS_NAMES else _joined(names)
-        )
-        if np.count_nonzero(self._names.values) != len(self._names.values):
-            row = (
-                int(
-                    np.searchsorted(
-                        self._names.offsets, np.argmin(self._names.values), side="right"
-                    )
-                )
-                - 1
-            )
-            raise SourceError(
-                f"the file name {self[row]!r} is no file's name, since it holds a NUL; correct it"
-            )
+        is_shared = isinstance(names, Text) and _TEXT_IS_NAMES
+        self._names: Ragged = names if is_shared else _joined(names)  # type: ignore[assignment]
+        values = self._names.values
+        if np.count_nonzero(values) != len(values):
+            row = int(np.searchsorted(self._names.offsets, np.argmin(values), side="right")) - 1
+            raise SourceError(f"the file name {self[row]!r} has a NUL; correct it")
 
     def is_made_of(self, names: Text) -> bool:
-        """Whether that text is where these names are, behind their folder."""
+        """Return True if these names share the memory of that text."""
         return self._names is names
 
     def as_text(self) -> Text:
-        """The same names; in the same memory, where that can be."""
+        """Return the same names, in the same memory if there is no folder."""
         return self._names if isinstance(self._names, Text) and not self._folder else Text.of(self)
 
     def __len__(self) -> int:
@@ -114,24 +112,22 @@ class FileNames(Sequence[str]):
             )
 
     def digest(self) -> str:
-        """A checksum of all names."""
+        """Return a checksum of all names."""
         return f"{crc32c(self._folder + digest(self._names).encode()):08x}"
 
     def stat(
-        self, passed_over: Collection[int] = ()
+        self, skipped: Collection[int] = ()
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[int, FastpackError]]:
-        """Sizes, bytes, and times of modification, ns, of all but the files `passed_over`, which get zeros; and for each file that is
-        not there, or is none, an error that says so."""
-        sizes, times, errors = (
-            np.zeros(len(self), np.int64),
-            np.zeros(len(self), np.int64),
-            np.zeros(len(self), np.int32),
-        )
-        errors[list(passed_over)] = PASSED_OVER
-        looking = StatFiles(
-            self._folder, self._names.values, self._names.offsets, sizes, times, errors
-        )
-        run_in_threads(looking.run, 1 if len(self) < _FEW else None)
+        """Return sizes in bytes, (n,), modification times in ns, (n,), and faults by row.
+
+        A file that is missing, or is not a regular file, has a fault. Rows in `skipped` have zeros.
+        """
+        sizes, times = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64)
+        errors = np.zeros(len(self), np.int32)
+        errors[list(skipped)] = PASSED_OVER
+        names = self._folder, self._names.values, self._names.offsets
+        job = StatFiles(*names, sizes, times, errors)
+        run_in_threads(job.run, 1 if len(self) < _FEW else None)
         faults = np.flatnonzero((errors != 0) & (errors != PASSED_OVER))
         return sizes, times, {row: _fault(int(errors[row]), self[row]) for row in faults.tolist()}
 
@@ -141,52 +137,51 @@ class FileNames(Sequence[str]):
         out: npt.NDArray[np.uint8],
         offsets: npt.NDArray[np.int64],
     ) -> ProbedFiles:
-        """The bytes of files: of number rows[i] to out[offsets[i]:offsets[i + 1]], which must be its size. Raises what the first of `rows`
-        that cannot be read meets."""
-        crcs, infos, statuses = (
-            np.empty(len(rows), np.uint32),
-            np.zeros(len(rows), IMAGE_INFO),
-            np.empty(len(rows), np.int32),
-        )
+        """Read files. Raises the error of the first of `rows` that cannot be read.
+
+        Args:
+            rows: numbers of the files, (k,).
+            out: memory for the bytes, (offsets[-1],) uint8.
+            offsets: file rows[i] goes to out[offsets[i]:offsets[i + 1]], which must have its size.
+        """
+        crcs, statuses = np.empty(len(rows), np.uint32), np.empty(len(rows), np.int32)
+        infos = np.zeros(len(rows), IMAGE_INFO)
         names = self._folder, self._names.values, self._names.offsets
-        read = GatherFiles(
-            *names, rows, out, offsets, crcs, infos, statuses, max_ahead=_max_ahead()
-        )
-        raise_first([read.run()], lambda row: Location(self[int(rows[row])]))
+        results = crcs, infos, statuses
+        job = GatherFiles(*names, rows, out, offsets, *results, max_ahead=_max_ahead())
+        raise_first([job.run()], lambda row: Location(self[int(rows[row])]))
         files = ProbedFiles(out, offsets)
         files.crcs, files.probed = crcs, (infos, statuses)
         return files
 
 
 def _max_ahead() -> int:
-    """Files that a thread may have open at a time, to ask for them ahead: together, as many threads as the pool has leave half of what
-    this process may open to others."""
+    """Return how many files a thread may have open for prefetching.
+
+    All threads of the pool together use half of the limit of this process.
+    """
     import resource
 
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(1, most // 2 // max_threads()) if most != resource.RLIM_INFINITY else sys.maxsize
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(1, limit // 2 // max_threads())
 
 
 def _joined(names: Iterable[str | os.PathLike[str]]) -> Text | Ragged:
-    growing = RaggedBuilder()
-    growing.extend(_encoded(os.fspath(name)) for name in names)
-    return growing.finished(Text if _TEXT_IS_NAMES else Ragged)
+    builder = RaggedBuilder()
+    builder.extend(_encoded(os.fspath(name)) for name in names)
+    return builder.finished(Text if _TEXT_IS_NAMES else Ragged)
 
 
 def _encoded(name: str) -> bytes:
     try:
         return os.fsencode(name)
     except UnicodeEncodeError as error:
-        raise SourceError(
-            f"the file name {name!r} is no file's name: {error.reason}; correct it"
-        ) from error
+        message = f"the file name {name!r} cannot be encoded: {error.reason}; correct it"
+        raise SourceError(message) from error
 
 
 def _fault(error: int, name: str) -> FastpackError:
     if error == NOT_A_FILE:
-        return UnreadableFileError(
-            with_location(
-                "this is a folder or a device, not an image file; leave it out", Location(name)
-            )
-        )
+        message = "this is a folder or a device, not an image file; leave it out"
+        return UnreadableFileError(with_location(message, Location(name)))
     return from_os_error(OSError(error, os.strerror(error)), "read the image", name)

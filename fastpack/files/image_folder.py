@@ -1,284 +1,221 @@
-"""Tree: the image files below a folder, in sorted order, and what lies there beside them and is left out."""
+"""ImageFolder: a folder of images as a dataset, with classes and sidecars."""
 
 import os
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from heapq import nsmallest
-from itertools import groupby
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core import checks
 from fastpack.core.ragged import Text
-from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import (
+    EmptySourceError,
     FastpackError,
     Location,
-    UnreadableFileError,
-    from_os_error,
+    OptionError,
+    SourceError,
     with_location,
 )
-from fastpack.files.link_policy import LinkPolicy
+from fastpack.files.classes import Classes, ClassFolder, check_class_folder, classes_of
+from fastpack.files.escapes import escaped_names
+from fastpack.files.file_names import FileNames
+from fastpack.files.image_tree import IMAGE_SUFFIXES, ImageTree, walk
+from fastpack.files.name_summary import NameSummary
+from fastpack.files.sidecars import SIDECARS, Sidecar
+from fastpack.files.splits import with_training_classes
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
-# What systems and programs leave in folders, in lower case. Names that begin with a dot are such, too.
-_JUNK_FOLDERS = (
-    "@eadir",
-    "@tmp",
-    "@recycle",
-    "#recycle",
-    "#snapshot",
-    "$recycle.bin",
-    "system volume information",
-    "lost+found",
-)
-_JUNK = frozenset(
-    (*_JUNK_FOLDERS, "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini")
-)
-_NUM_NAMED = 3
-
-
-def is_junk(name: str) -> bool:
-    """Whether a file or folder of this name is passed over.
-
-    >>> is_junk("@eaDir"), is_junk("._cat.jpg"), is_junk("cat.jpg")
-    (True, True, False)
-    """
-    return name[:1] == "." or name.lower() in _JUNK
+Column = npt.NDArray[np.int64] | Text
+_TAKEN_NAMES = ("image", "label", "key", "class_name")
 
 
 @dataclass(frozen=True)
-class FirstNames:
-    """How many names there are, and the first of them in sorted order."""
+class FolderRules:
+    """Options for reading a folder of images.
 
-    count: int = 0
-    first: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, names: Collection[str]) -> Self:
-        return cls(len(names), tuple(nsmallest(_NUM_NAMED, names)))
-
-    def __add__(self, other: "FirstNames") -> "FirstNames":
-        return FirstNames(
-            self.count + other.count, tuple(nsmallest(_NUM_NAMED, self.first + other.first))
-        )
-
-    def counted(self, one: str, many: str = "") -> str:
-        """
-        >>> FirstNames(1).counted("file"), FirstNames(2).counted("file")
-        ('1 file', '2 files')
-        """
-        return f"{self.count:,} {one if self.count == 1 else many or one + 's'}"
-
-    def __str__(self) -> str:
-        """
-        >>> str(FirstNames.of(["a", "b", "c", "d"]))
-        'a, b, c and 1 more'
-        """
-        more = self.count - len(self.first)
-        return ", ".join(self.first) + (f" and {more:,} more" if more else "")
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """`prefix`: the path below the root, ending in a slash; `above`: the folders that we came through, by device and inode;
-    `beside`: endings of files that may belong to images."""
-
-    path: str
-    link_policy: LinkPolicy
-    beside: tuple[str, ...] = ()
-    prefix: str = ""
-    is_link: bool = False
-    above: frozenset[tuple[int, int]] = frozenset()
-
-    def listed(self) -> "_Listed":
-        try:
-            if self.is_link and (refusal := self.link_policy.fault(self.path)):
-                raise refusal
-            facts = os.stat(self.path)
-            here = facts.st_dev, facts.st_ino
-            if here in self.above:
-                raise UnreadableFileError(
-                    with_location(
-                        "a link leads back to a folder above it; remove the link",
-                        Location(self.path),
-                    )
-                )
-            with os.scandir(self.path) as entries:
-                return self._sorted_out(entries, self.above | {here})
-        except FastpackError:
-            raise
-        except OSError as error:
-            raise from_os_error(error, "list the folder", error.filename or self.path) from error
-
-    def listed_or_fault(self) -> "_Listed":
-        """What is wrong with the root is wrong with all; with a folder in it, only with that."""
-        try:
-            return self.listed()
-        except FastpackError as fault:
-            if not self.prefix:
-                raise
-            return _Listed([_Run(self.prefix, self.prefix, "")], faults={self.prefix: fault})
-
-    def _sorted_out(
-        self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]
-    ) -> "_Listed":
-        found = _Listed()
-        names, junk, others = list[str](), list[str](), dict[str, list[str]]()
-        for entry in entries:
-            name = entry.name
-            if is_junk(name):
-                junk.append(self.prefix + name)
-            elif _is_folder(entry):
-                names.append(name + "/")
-                inner = f"{self.prefix}{name}/"
-                found.folders.append(
-                    replace(
-                        self, path=entry.path, prefix=inner, is_link=entry.is_symlink(), above=above
-                    )
-                )
-            else:
-                is_image = name.lower().endswith(IMAGE_SUFFIXES)
-                (names if is_image else others.setdefault(self._ending(name), [])).append(name)
-                if (
-                    (is_image or self._ending(name))
-                    and entry.is_symlink()
-                    and (refusal := self.link_policy.fault(entry.path))
-                ):
-                    found.faults[self.prefix + name] = refusal
-        found.runs.extend(self._runs(sorted(names)))
-        return replace(
-            found,
-            junk=FirstNames.of(junk),
-            others={
-                ending: FirstNames.of([self.prefix + name for name in some])
-                for ending, some in others.items()
-            },
-            empty=FirstNames(1, (self.prefix,)) if self.prefix and not names else FirstNames(),
-        )
-
-    def _ending(self, name: str) -> str:
-        """Which of `beside` the name has; "" is none of them."""
-        ending = name.rpartition(".")[2]
-        return ending if ending in self.beside else ""
-
-    def _runs(self, names: Iterable[str]) -> Iterator["_Run"]:
-        """Of the files among sorted names; those of folders end with a slash."""
-        for is_folder, some in groupby(names, lambda name: name[-1] == "/"):
-            if not is_folder:
-                first, *others = some
-                yield _Run(self.prefix + first, self.prefix, "/".join([first, *others]))
-
-
-@dataclass(frozen=True, order=True)
-class _Run:
-    """Files of one folder that follow one another in the order of all: no folder's name stands between theirs, which are joined by
-    slashes. `first`: the path below the root of the first; runs are sorted by it, and then their files are."""
-
-    first: str
-    prefix: str
-    names: str
-
-    def files(self) -> Iterator[str]:
-        return (self.prefix + name for name in self.names.split("/"))
-
-
-@dataclass(frozen=True)
-class _Listed:
-    """What is in a folder; of one that could not be looked into, a run of it alone, and why."""
-
-    runs: list[_Run] = field(default_factory=list)
-    folders: list[_Folder] = field(default_factory=list)
-    faults: dict[str, FastpackError] = field(default_factory=dict)
-    junk: FirstNames = FirstNames()
-    others: dict[str, FirstNames] = field(default_factory=dict)
-    empty: FirstNames = FirstNames()
-
-
-@dataclass(frozen=True)
-class Tree:
-    """What lies below a folder; names are paths below it, with forward slashes.
-
-    - files: image files in sorted order; and among them, each with a slash behind its name, folders that could not be looked into.
-    - faults: what is wrong with some of them, by name: links that lead out, folders. So for files of `others` that lead out.
-    - junk: hidden files and folders, and what systems leave behind.
-    - others: files that are no images by their names, by the endings that were asked for; those of other endings under "".
-    - empty: folders without images or folders.
+    Args:
+        allow_external: follow links that lead out of the folder.
+        class_folder: the folder of a path that is the class: "first", "last", or "none" for no
+            labels. None chooses, with a note.
+        sidecars: endings of files beside the images, such as "txt", whose text becomes a column.
+            None takes those of txt, caption, json and cls that most images have, with a note.
     """
 
+    allow_external: bool = False
+    class_folder: ClassFolder | None = None
+    sidecars: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_class_folder(self.class_folder)
+        endings = () if self.sidecars is None else checks.texts("sidecars", self.sidecars)
+        for ending in endings:
+            if ending in _TAKEN_NAMES or not ending.isalnum():
+                rule = "sidecars are endings of files such as 'txt', without a dot"
+                raise OptionError(f"{rule}, not {ending!r}")
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The n images below a folder.
+
+    Args:
+        root: the folder.
+        files: paths below it, as the OS has them.
+        keys: the same as UTF-8; the same object if they are.
+        labels: the class of each image, (n,) int64; None for no labels.
+        class_names: by label.
+        sidecars: the files beside the images.
+        faults: errors of images that cannot be read, and of folders that cannot be listed, by row.
+        notes: guesses and omissions.
+    """
+
+    root: Path
     files: Text
-    faults: dict[str, FastpackError]
-    junk: FirstNames
-    others: dict[str, FirstNames]
-    empty: FirstNames
+    keys: Text
+    labels: npt.NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    sidecars: tuple[Sidecar, ...]
+    faults: Mapping[int, FastpackError]
+    notes: tuple[str, ...]
 
-    def faulty_rows(self) -> dict[int, FastpackError]:
-        """Faults by their place among `files`."""
-        return (
-            {row: self.faults[file] for row, file in enumerate(self.files) if file in self.faults}
-            if self.faults
-            else {}
-        )
+    @property
+    def names(self) -> FileNames:
+        """The files with their folder."""
+        return FileNames(self.files, os.path.join(self.root, ""))
+
+    def columns(self) -> dict[str, Column]:
+        """Read the sidecars: field name -> values (n,).
+
+        If folders give no labels, `cls` does.
+        """
+        found: dict[str, Column] = {}
+        for sidecar in self.sidecars:
+            numbers = sidecar.numbers() if sidecar.ending == "cls" else None
+            name = "label" if numbers is not None and self.labels is None else sidecar.ending
+            found[name] = sidecar.text() if numbers is None else numbers
+        return found
 
 
-def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()) -> Tree:
-    """Looks into all folders below `root` but for junk; what is wrong with one of them is no failure of all.
+def scan_folder(root: Path, rules: FolderRules) -> ImageFolder:
+    """List a folder, and choose its classes and sidecars.
 
-    - allow_external: look into folders, and take files, outside of `root` that links lead to.
-    - beside: endings, such as "txt", of files that may belong to images.
-
-    Raises MissingFileError or UnreadableFileError when `root` cannot be looked into.
+    Raises EmptySourceError, MissingFileError, UnreadableFileError, or SourceError if the folder
+    seems to be several datasets.
     """
-    runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, FirstNames]()
-    junk, empty = FirstNames(), FirstNames()
-    folders = [
-        _Folder(os.fspath(root), LinkPolicy(root, allow_external=allow_external), tuple(beside))
-    ]
-    while folders:
-        found = _listed(folders)
-        for each in found:
-            runs += each.runs
-            faults |= each.faults
-            junk, empty = junk + each.junk, empty + each.empty
-            for ending, some in each.others.items():
-                others[ending] = others.get(ending, FirstNames()) + some
-        folders = [folder for each in found for folder in each.folders]
-    runs.sort()
-    return Tree(Text.of(file for run in runs for file in run.files()), faults, junk, others, empty)
+    tree = walk(
+        root,
+        allow_external=rules.allow_external,
+        beside=SIDECARS if rules.sidecars is None else rules.sidecars,
+    )
+    faults: Mapping[int, FastpackError] = tree.faulty_rows()
+    if len(tree.files) == len(faults):
+        raise EmptySourceError(with_location(_why_empty(tree, faults), Location(root)))
+    keys = escaped_names(tree.files)
+    classes = _classes(root, keys, rules, faults)
+    if classes.strays.count:
+        tree, keys, classes = _without_strays(root, tree, keys, classes, faults)
+        faults = tree.faulty_rows()
+    sidecars, declined = _sidecars(root, tree, rules)
+    faults = dict(ChainMap(dict(faults), *(dict(sidecar.faults) for sidecar in sidecars)))
+    sidecar_notes = *declined, *(sidecar.note for sidecar in sidecars)
+    return ImageFolder(
+        root,
+        tree.files,
+        keys,
+        classes.labels,
+        classes.names,
+        sidecars,
+        faults,
+        notes=(*classes.notes, *sidecar_notes, *_notes_on_left_out(tree, sidecars)),
+    )
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """A link that leads nowhere, or round, is taken for one when its name has no ending: listing it says what is wrong."""
-    try:
-        return entry.is_dir() or (
-            "." not in entry.name and entry.is_symlink() and not os.path.exists(entry.path)
+def _why_empty(tree: ImageTree, faults: Mapping[int, FastpackError]) -> str:
+    endings = ", ".join(IMAGE_SUFFIXES)
+    if faults:
+        first = faults[min(faults)]
+        return (
+            f"no readable images (files ending in {endings}), the first: {first}; check the folder"
         )
-    except OSError:
-        return False
+    found = sum(tree.others.values(), NameSummary())
+    others = f", but {found.counted('file')} of other endings: {found}" if found.count else ""
+    return f"no images here (files ending in {endings}){others}; check the folder"
 
 
-def _listed(folders: Sequence[_Folder]) -> list[_Listed]:
-    """Several at once, since a disk that is asked for one after the other is slow."""
-    left = deque(enumerate(folders))
-    found: dict[int, _Listed] = {}
-
-    def work() -> None:
-        with suppress(IndexError):  # none is left
-            while True:
-                number, folder = left.popleft()
-                found[number] = folder.listed_or_fault()
-
-    run_in_threads(work, min(len(folders), num_cores()))
-    return [found[number] for number in range(len(folders))]
+def _classes(
+    root: Path, keys: Text, rules: FolderRules, faults: Mapping[int, FastpackError]
+) -> Classes:
+    try:
+        classes = classes_of(keys, rules.class_folder, faults)
+    except SourceError as error:
+        raise SourceError(with_location(str(error), Location(root))) from None
+    is_plain = rules.class_folder is None and not classes.notes and not classes.strays.count
+    return with_training_classes(root, classes) if is_plain else classes
 
 
-def has_image_files(root: Path) -> bool:
-    """Whether there are any, or folders that could not be looked into."""
-    folders = [_Folder(os.fspath(root), LinkPolicy(root))]
-    while folders:
-        found = folders.pop().listed_or_fault()
-        if found.runs:
-            return True
-        folders += found.folders
-    return False
+def _without_strays(
+    root: Path, tree: ImageTree, keys: Text, classes: Classes, faults: Mapping[int, FastpackError]
+) -> tuple[ImageTree, Text, Classes]:
+    """Leave out the images beside the class folders, except those with faults.
+
+    Unlabeled images would take the labels from all others. Raises SourceError if more than half of
+    the images are strays: then the folders may not be classes.
+    """
+    assert classes.labels is not None
+    remedy = 'give class_folder="none" to take all, without labels'
+    which = f"{classes.strays.counted('image')} beside the class folders: {classes.strays}"
+    if 2 * classes.strays.count > len(keys):
+        message = f"most images have no class: {which}; {remedy}"
+        raise SourceError(with_location(message, Location(root)))
+    rows = np.flatnonzero((classes.labels >= 0) | np.isin(np.arange(len(keys)), list(faults)))
+    files = tree.files.take(rows)
+    notes = (*classes.notes, f"left out {which}; {remedy}")
+    kept = replace(classes, labels=classes.labels[rows], notes=notes)
+    return replace(tree, files=files), files if keys is tree.files else keys.take(rows), kept
+
+
+def _sidecars(
+    root: Path, tree: ImageTree, rules: FolderRules
+) -> tuple[tuple[Sidecar, ...], list[str]]:
+    """Return the sidecars that are taken, and a note on each that is declined."""
+    if rules.sidecars is None:
+        return _guessed_sidecars(root, tree)
+    sidecars = [Sidecar.of(root, tree, ending, is_guess=False) for ending in rules.sidecars]
+    for sidecar in sidecars:
+        if not sidecar.num_present:
+            message = f"no image has a file ending in .{sidecar.ending} beside it"
+            raise SourceError(with_location(f"{message}; leave it out of sidecars", Location(root)))
+    return tuple(sidecars), []
+
+
+def _guessed_sidecars(root: Path, tree: ImageTree) -> tuple[tuple[Sidecar, ...], list[str]]:
+    taken, declined = list[Sidecar](), list[str]()
+    for ending in SIDECARS:
+        if 2 * tree.others.get(ending, NameSummary()).count < len(tree.files):
+            continue
+        sidecar = Sidecar.of(root, tree, ending, is_guess=True)
+        if reason := sidecar.reason_against():
+            declined.append(reason)
+        elif sidecar.num_present:
+            taken.append(sidecar)
+    return tuple(taken), declined
+
+
+def _notes_on_left_out(tree: ImageTree, sidecars: Iterable[Sidecar]) -> list[str]:
+    taken = {sidecar.ending for sidecar in sidecars}
+    not_taken = (names for ending, names in tree.others.items() if ending not in taken)
+    others = sum(not_taken, NameSummary())
+    junk = tree.junk.counted(
+        "hidden or system file or folder", "hidden or system files and folders"
+    )
+    other = others.counted(
+        "file that does not end like an image", "files that do not end like images"
+    )
+    notes = {
+        f"left out {junk}": tree.junk,
+        f"left out {other}": others,
+        f"no class is made of {tree.empty.counted('folder')} without images": tree.empty,
+    }
+    return [f"{note}: {names}" for note, names in notes.items() if names.count]

@@ -1,8 +1,8 @@
-"""LockedFolder: a hidden folder of ours beside an output, for one program at a time.
+"""LockedFolder: a hidden folder beside an output, for one program at a time.
 
-The folder holds `fastpack.lock`, which marks it as ours and is locked while a program works there. The system releases
-the lock when the program dies. The file is made right after the folder and goes last, so a folder that holds something
-else and no such file is not ours: it is left alone.
+The folder has a file `fastpack.lock`, which marks it as fastpack's. A program that works there
+locks the file; the OS releases the lock when the program dies. The file is made right after the
+folder and removed last. So a folder with other files and without it is not fastpack's, and stays.
 """
 
 import errno
@@ -18,10 +18,10 @@ LOCK_NAME = "fastpack.lock"
 
 
 class LockedFolder:
-    """A folder that is not ours yet, until `lock` is called.
+    """A folder that `lock` makes and locks.
 
     Args:
-        path: where the folder is or will be.
+        path: of the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,9 +29,10 @@ class LockedFolder:
         self._descriptor = -1
 
     def lock(self) -> None:
-        """Makes the folder if it is missing, and locks it.
+        """Make the folder if it is missing, and lock it.
 
-        Raises OutputExistsError when something of that name is not ours, StagingBusyError when another program holds it.
+        Raises OutputExistsError if something else has that name, StagingBusyError if another
+        program has the lock.
         """
         while True:
             if not os.path.lexists(self.path):
@@ -39,10 +40,10 @@ class LockedFolder:
             self._refuse_others()
             if self.relock():
                 return
-            # Otherwise the program before us has just removed its folder.
+            # Otherwise another program has just removed its folder.
 
     def relock(self) -> bool:
-        """Whether the lock of an existing folder of ours could be taken. Raises StagingBusyError."""
+        """Lock the folder if it exists and is fastpack's. Raises StagingBusyError."""
         self.unlock()
         try:
             if not is_ours(self.path):
@@ -60,7 +61,7 @@ class LockedFolder:
         return self.holds()
 
     def holds(self) -> bool:
-        """Whether the folder is locked by us now."""
+        """Return True if this object has the lock of the folder that exists now."""
         try:
             return self._descriptor >= 0 and os.path.samestat(
                 os.fstat(self._descriptor), os.stat(self.path / LOCK_NAME)
@@ -70,20 +71,21 @@ class LockedFolder:
 
     def unlock(self) -> None:
         if self._descriptor >= 0:
-            descriptor, self._descriptor = (
-                self._descriptor,
-                -1,
-            )  # first, so that none is ever closed twice
+            # Forgotten first, so that it is never closed twice.
+            descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)
 
     def clear(self, last: Sequence[str] = ()) -> None:
-        """Removes all files but the lock; those called `last` go last, in that order."""
+        """Remove all files except the lock; those named in `last` at the end."""
         names = [name for name in os.listdir(self.path) if name != LOCK_NAME]
         for name in sorted(names, key=lambda name: last.index(name) if name in last else -1):
             os.unlink(self.path / name)
 
     def remove(self, last: Sequence[str] = ()) -> None:
-        """Removes the folder. The lock goes last: a program that makes one of its own before we are done keeps the folder."""
+        """Remove the folder, the lock last.
+
+        The folder stays if another program makes its own lock meanwhile.
+        """
         self.clear(last)
         os.unlink(self.path / LOCK_NAME)
         try:
@@ -98,12 +100,16 @@ class LockedFolder:
                 return
         except FileNotFoundError:
             return
-        message = "fastpack needs this name for a folder of its own, and another file, folder or link has it; rename or remove it"
-        raise OutputExistsError(errno.EEXIST, with_location(message, Location(self.path)))
+        message = "fastpack needs this name for a folder; a file, folder or link has it"
+        text = with_location(f"{message}; rename or remove it", Location(self.path))
+        raise OutputExistsError(errno.EEXIST, text)
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a folder is empty or has our mark. Links are not followed. Raises FileNotFoundError."""
+    """Return True if a folder is empty or has fastpack's lock. Links are not followed.
+
+    Raises FileNotFoundError.
+    """
     if not stat.S_ISDIR(os.lstat(path).st_mode):
         return False
     names = os.listdir(path)
@@ -111,7 +117,7 @@ def is_ours(path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a program works in a folder of ours now."""
+    """Return True if a program has the folder's lock now."""
     try:
         descriptor = os.open(path / LOCK_NAME, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -126,7 +132,10 @@ def is_held(path: Path) -> bool:
 
 
 def read_note(path: Path) -> bytes:
-    """The content of a small file of ours. Raises OSError for a link, a pipe or a folder."""
+    """Return the content of a small file.
+
+    Raises OSError for a link, a pipe or a folder.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,13 +1,13 @@
-"""Naming: the files of a set, which share the name that was packed to.
+"""Names of the files of a set, which share the name that was packed to.
 
-The set `train.tfrecord` is the file of that name, or the shards `train-00000-of-00002.tfrecord` and so on. A pack that
-appends numbers its shards on, and each name keeps the count of its own time:
+The set `train.tfrecord` is the file of that name, or the shards `train-00000-of-00002.tfrecord` and
+so on. A pack that appends continues the numbers. Each name keeps the count of its own pack:
 
     train-00000-of-00002  train-00001-of-00002     packed
     train-00002-of-00004  train-00003-of-00004     appended
 
-A plain file that shards were appended to counts as number 0. So the end of a shard's own pack is its count, and of two
-shards the one with the higher number has the same count, or a higher one that begins behind the lower count.
+A plain file that shards were appended to counts as number 0. So all numbers of a pack are below its
+count, and those of later packs are not.
 """
 
 import itertools
@@ -21,12 +21,19 @@ from pathlib import Path
 from fastpack.errors import Location, with_location
 
 _NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})((?:\..*)?)", re.DOTALL)
-_MAX_MISSING = 100  # of one set are listed one by one
+_MAX_MISSING = 100  # files of a set that are listed one by one
 
 
 @dataclass(frozen=True)
 class Member:
-    """A shard of a set: its number, how many shards there were with its pack, and the set's own name."""
+    """A shard of a set.
+
+    Args:
+        path: of the file.
+        number: of the shard.
+        count: number of shards after its pack.
+        output: the name of the set.
+    """
 
     path: Path
     number: int
@@ -35,25 +42,23 @@ class Member:
 
     @classmethod
     def of(cls, path: Path) -> "Member | None":
-        """None for a file without a number.
+        """Return the member that a file's name means; None for a file without a number.
 
         >>> member = Member.of(Path("train-00001-of-00002.tfrecord"))
         >>> member.number, member.count, str(member.output)
         (1, 2, 'train.tfrecord')
         """
         match = _NAME.fullmatch(path.name)
-        return match and cls(
-            path, int(match[2]), int(match[3]), path.with_name(match[1] + match[4])
-        )
+        if match is None:
+            return None
+        return cls(path, int(match[2]), int(match[3]), path.with_name(match[1] + match[4]))
 
     def sibling(self, number: int, count: int) -> Path:
-        """Where another shard of the set lies."""
+        """Return the path of another shard of the set."""
         match = _NAME.fullmatch(self.path.name)
-        return (
-            self.path.with_name(_numbered(match[1], number, count, match[4]))
-            if match
-            else self.path
-        )
+        if match is None:
+            return self.path
+        return self.path.with_name(_numbered(match[1], number, count, match[4]))
 
 
 def _numbered(stem: str, number: int, count: int, suffix: str) -> str:
@@ -63,7 +68,7 @@ def _numbered(stem: str, number: int, count: int, suffix: str) -> str:
 def shard_paths(
     output: Path, num_shards: int, *, num_before: int = 0, is_numbered: bool = True
 ) -> list[Path]:
-    """The names of `num_shards` files, numbered after the `num_before` that exist.
+    """Return the names of `num_shards` files, numbered from `num_before` on.
 
     Without `is_numbered`, a single file has the output's own name.
 
@@ -82,17 +87,21 @@ def shard_paths(
 
 
 def numbered_members(output: Path) -> list[Member]:
-    """The numbered files of a set, in order."""
-    found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix).get(
-        output, []
-    )
-    return [member for member in found if not member.path.is_dir()]
+    """Return the numbered files of a set, in order."""
+    found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix)
+    return [member for member in found.get(output, []) if not member.path.is_dir()]
 
 
 def members_below(
     folders: Iterable[Path], start: str = "", end: str = ""
 ) -> dict[Path, list[Member]]:
-    """The numbered files in some folders, by set and in order. `start`, `end`: how the names begin and end."""
+    """Return the numbered files in some folders, by set and in order.
+
+    Args:
+        folders: to list.
+        start: beginning of the names.
+        end: end of the names.
+    """
     found: defaultdict[Path, list[Member]] = defaultdict(list)
     for folder in dict.fromkeys(folders):
         for name in _numbered_names(folder, start, end):
@@ -111,37 +120,44 @@ def _numbered_names(folder: Path, start: str, end: str) -> list[str]:
             for name in os.listdir(folder)
             if name.startswith(start) and name.endswith(end) and "-of-" in name
         ]
-    except OSError:  # it is not there, or cannot be listed
+    except OSError:  # missing, or not readable
         return []
 
 
 def members_of(output: Path) -> list[Path]:
-    """All files of a set, in order; the plain one is the first."""
+    """Return all files of a set, in order; the plain one is the first."""
     plain = [output] if os.path.lexists(output) else []
     return plain + [member.path for member in numbered_members(output)]
 
 
 def data_members(output: Path) -> list[Path]:
-    """The files of a set that hold its samples, in order. Beside a number 0, the plain file is a virtual dataset, which shows them again."""
+    """Return the files of a set with its samples, in order.
+
+    Beside a number 0, the plain file is a virtual dataset, whose samples are those of the others.
+    """
     numbered = numbered_members(output)
     plain = [output] if output.is_file() and not (numbered and numbered[0].number == 0) else []
     return plain + [member.path for member in numbered]
 
 
 def num_shards_of(output: Path) -> int:
-    """Counts the shards of a set, gaps included; a plain file alone is one."""
-    return max(
-        (member.number + 1 for member in numbered_members(output)), default=int(output.exists())
-    )
+    """Count the shards of a set, with gaps; a plain file alone is one."""
+    ends = (member.number + 1 for member in numbered_members(output))
+    return max(ends, default=int(output.exists()))
 
 
 def first_alias(output: Path) -> Path:
-    """The name that a plain file would have with a number; a pattern that matches it means the plain file too."""
+    """Return the numbered name of a plain file.
+
+    A pattern that matches it means the plain file.
+    """
     return shard_paths(output, 1)[0]
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
-    """Sorted by name, and within a set by number. A plain file stands where its number 0 would.
+    """Sort by name, and within a set by number.
+
+    A plain file sorts like number 0 of its set.
 
     >>> names = ["s-00001-of-00002.h5", "s.h5", "s-100000-of-100001.h5", "s-99999-of-100000.h5"]
     >>> [path.name for path in in_order(map(Path, names))]
@@ -150,16 +166,16 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
     listed = list(paths)
     outputs = {member.output for member in map(Member.of, listed) if member}
 
-    def location(path: Path) -> tuple[Path, int, Path]:
+    def rank(path: Path) -> tuple[Path, int, Path]:
         if member := Member.of(path):
             return first_alias(member.output), member.number, path
         return (first_alias(path), 0, path) if path in outputs else (path, 0, path)
 
-    return sorted(listed, key=location)
+    return sorted(listed, key=rank)
 
 
 def strangers(paths: Iterable[Path]) -> Iterator[str]:
-    """A line for each two files that cannot be of one set by their names."""
+    """Yield a message for each two files that cannot be of one set by their names."""
     remedy = "they are of different packs; remove what is left of the older one, or open them apart"
     for output, members in _sets(paths).items():
         for lower, higher in itertools.pairwise(members):
@@ -172,30 +188,25 @@ def strangers(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def missing(paths: Iterable[Path]) -> Iterator[str]:
-    """A line for each numbered file that is neither listed nor beside those that are."""
+    """Yield a message for each file that a set lacks, here and beside these files."""
     for output, members in _sets(paths).items():
         counts = sorted({member.count for member in members})
         present = {member.number for member in members}
         if len(present) < counts[-1]:  # others may lie beside those that are listed
-            present |= {member.number for member in numbered_members(output)} | (
-                {0} if output.exists() else set()
-            )
+            present |= {member.number for member in numbered_members(output)}
+            present |= {0} if output.exists() else set()
         absent = (number for number in range(counts[-1]) if number not in present)
         for number in itertools.islice(absent, _MAX_MISSING):  # a name may claim any count
             count = next(count for count in counts if count > number)
-            yield with_location(
-                "a file of the set is missing; restore it, or pack again",
-                Location(members[0].sibling(number, count)),
-            )
+            message = "a file of the set is missing; restore it, or pack again"
+            yield with_location(message, Location(members[0].sibling(number, count)))
         if (more := counts[-1] - len(present) - _MAX_MISSING) > 0:
-            yield with_location(
-                f"{more:,} more files of the set are missing; restore them, or pack again",
-                Location(output),
-            )
+            message = f"{more:,} more files of the set are missing; restore them, or pack again"
+            yield with_location(message, Location(output))
 
 
 def _sets(paths: Iterable[Path]) -> dict[Path, list[Member]]:
-    """Output -> its members among the paths, by number; the plain file is number 0."""
+    """Return output -> its members among the paths. The plain file is number 0."""
     listed = list(dict.fromkeys(paths))
     found: defaultdict[Path, list[Member]] = defaultdict(list)
     for member in map(Member.of, listed):

@@ -1,9 +1,10 @@
-"""Publication: how the files of a set are replaced as a whole, whatever stops the pack.
+"""Publication: replaces the files of a set as a whole, even if the pack is killed.
 
-A pack makes its files in a staging folder. When all are on the disk it writes `publish.json` there: the names that go,
-and the names that come. From then on the new files are the ones that count. The old files are removed, the new ones
-renamed, and `publish.json` becomes `published.json`. Each step may be repeated, so a later pack completes what a kill
-cut short. Until then `open` refuses the set: a reader sees the old files, the new ones or an error, never both.
+A pack makes its files in a staging folder. When all are on the disk, it writes `publish.json`
+there, with the names of old and new files. From then on the new files count. The old files are
+removed, the new ones renamed, and `publish.json` becomes `published.json`. Each step can be
+repeated, so a later pack completes an interrupted change. Until then `open` refuses the set: a
+reader sees the old files, the new ones or an error, never both.
 """
 
 import contextlib
@@ -31,9 +32,9 @@ class Publication:
 
     Args:
         folder: the staging folder.
-        new: names of staged files, in the order in which they take their names.
+        new: names of staged files, in the order of renaming.
         old: names of files that are removed first.
-        pack: JSON values by which the pack knows itself again.
+        pack: JSON values by which a resumed pack recognizes its own work.
     """
 
     folder: Path
@@ -43,45 +44,38 @@ class Publication:
 
     @classmethod
     def load(cls, folder: Path, name: str = PENDING) -> "Publication | None":
-        """What a pack began to publish from `from_folder`; with `DONE`, what it published. None when there is no such note.
+        """Read the pending publication of a folder; with `DONE`, the completed one.
 
-        Raises FormatError when the note is damaged.
+        Returns None if there is no such note. Raises FormatError if it is damaged.
         """
         try:
             facts = json.loads(read_note(folder / name))
-            new, old = (
-                tuple(_checked(each, folder) for each in facts[key]) for key in ("new", "old")
-            )
+            new = tuple(_checked(each, folder) for each in facts["new"])
+            old = tuple(_checked(each, folder) for each in facts["old"])
             return cls(folder, new, old, dict(facts["pack"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            message = f"the note of an interrupted pack is damaged ({error})"
             remedy = "move the files of its folder to where they belong, then delete the folder"
-            raise FormatError(
-                with_location(
-                    f"the note of an interrupted pack is damaged ({error}); {remedy}",
-                    Location(folder / name),
-                )
-            ) from error
+            text = with_location(f"{message}; {remedy}", Location(folder / name))
+            raise FormatError(text) from error
 
     def begin(self, *, sync: bool) -> None:
-        """Decides that the new files count from now on."""
+        """Write the note. The new files count from now on."""
         with atomic_write(self.folder / PENDING, sync=sync) as temporary:
             temporary.write_text(json.dumps({"new": self.new, "old": self.old, "pack": self.pack}))
 
     def complete(self, *, sync: bool) -> None:
-        """Removes the old files and renames the new ones, or what is left of both."""
+        """Remove the old files and rename the new ones; both may be done in part already."""
         above = self.folder.parent
         staged = {name for name in self.new if (self.folder / name).exists()}
-        if lost := [
-            name for name in self.new if name not in staged and not (above / name).exists()
-        ]:
-            message = "a file that takes its name now is gone; delete the folder and pack again"
+        renamed = [name for name in self.new if name not in staged]
+        if lost := [name for name in renamed if not (above / name).exists()]:
+            message = "a new file of the set is missing; delete the folder and pack again"
             raise FormatError(with_location(message, Location(self.folder / lost[0])))
         for name in self.old:
-            if (
-                name in staged or name not in self.new
-            ):  # else the file of that name is the new one already
+            if name not in renamed:  # otherwise the file of that name is the new one already
                 (above / name).unlink(missing_ok=True)
         for name in self.new:
             if name in staged:
@@ -92,33 +86,33 @@ class Publication:
         os.replace(self.folder / PENDING, self.folder / DONE)
 
     def concerns(self, names: Iterable[str]) -> bool:
+        """Return True if one of these files is removed or made."""
         return not {*self.new, *self.old}.isdisjoint(names)
 
 
 def staging_folder(output: Path) -> Path:
-    """`.train.tfrecord.packing`, say."""
+    """Return the staging folder of a pack, such as `.train.tfrecord.packing`."""
     return output.with_name(f".{output.name}{_SUFFIX}")
 
 
 def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[Path]:
-    """The staging folders of packs that may write files of these names, or any file there."""
+    """Return staging folders of packs that may write these files, or any (None)."""
     try:
         listed = sorted(
             name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX)
         )
-    except OSError:  # it cannot be listed by this user
+    except OSError:  # not readable by this user
         return []
     folders = [parent / name for name in listed]
-    related = [
+    return [
         folder
         for folder in folders
-        if names is None or [name for name in names if may_write(folder, name)]
+        if (names is None or any(may_write(folder, name) for name in names)) and _is_staging(folder)
     ]
-    return [folder for folder in related if _is_staging(folder)]
 
 
 def may_write(folder: Path, name: str) -> bool:
-    """Whether a pack with that staging folder may write a file of that name: all of them begin and end alike."""
+    """Return True if a pack with that staging folder may write a file so named."""
     output = Path(folder.name[1 : -len(_SUFFIX)])
     shard = next((name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending)), name)
     is_plain = "/" not in name and "\0" not in name and name not in ("", ".", "..")
@@ -133,7 +127,7 @@ def _is_staging(folder: Path) -> bool:
 
 
 def companions(shard: Path) -> list[Path]:
-    """What belongs to a file of a set and is of no use without it: its index, its report, and its offsets for DALI."""
+    """Return the companions of a shard: its index, report, and offsets for DALI."""
     return [index_path(shard), report_path(shard), shard.with_name(f"{shard.name}.idx")]
 
 
@@ -141,9 +135,9 @@ _ENDINGS = tuple(path.name[1:] for path in companions(Path("x")))
 
 
 def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ...]:
-    """The names of all files of the sets that are there, as `Publication` takes them; the shards come first.
+    """Return the names of all present files of the sets, the shards first.
 
-    One file that replaces one file of the same name does so in one step, so it is not removed before.
+    If one file replaces one file of the same name, it is not removed: the rename replaces it.
     """
     outputs = list(outputs)
     shards = [member for output in outputs for member in members_of(output)]
@@ -162,9 +156,14 @@ def _shard_names(names: Iterable[str], beside: Iterable[Path]) -> list[str]:
 
 
 def complete_pending(output: Path, outputs: Iterable[Path], *, sync: bool = True) -> None:
-    """Completes what packs to `output`, or to others that share files with `outputs`, began to publish.
+    """Complete pending publications of `output`, and of sets that share its files.
 
-    Raises StagingBusyError while another program does so, FormatError when the notes are damaged.
+    Raises StagingBusyError while another program does so, FormatError if a note is damaged.
+
+    Args:
+        output: the name of the set to write.
+        outputs: the sets whose files may be replaced.
+        sync: wait for the disk.
     """
     own, outputs = staging_folder(output), list(outputs)
     for folder in staging_folders(output.parent):
@@ -175,7 +174,7 @@ def complete_pending(output: Path, outputs: Iterable[Path], *, sync: bool = True
 
 
 def _coming(folder: Path) -> tuple[str, ...]:
-    """The names of files that a pack began to publish; none where its note is damaged."""
+    """Return the files that a pack began to publish; () if its note is damaged."""
     with contextlib.suppress(FormatError):
         if (publication := Publication.load(folder)) is not None:
             return publication.new
@@ -186,7 +185,8 @@ def _complete(folder: Path, *, is_kept: bool, sync: bool) -> None:
     locked = LockedFolder(folder)
     try:
         locked.lock()
-        if (publication := Publication.load(folder)) is not None:  # else another program was faster
+        publication = Publication.load(folder)
+        if publication is not None:  # otherwise another program was faster
             publication.complete(sync=sync)
         if not is_kept or _is_bare(folder):
             locked.remove(last=[DONE])
@@ -195,18 +195,18 @@ def _complete(folder: Path, *, is_kept: bool, sync: bool) -> None:
 
 
 def _is_bare(folder: Path) -> bool:
-    """Whether a pack was stopped when all but the folder and its lock was removed."""
+    """Return True if only the lock is left of a folder that a pack was removing."""
     return set(os.listdir(folder)) <= {LOCK_NAME}
 
 
 def concerns_sets(names: Collection[str], outputs: Iterable[Path]) -> bool:
-    """Whether one of the names is of a file of these sets."""
+    """Return True if one of the names belongs to these sets."""
     sets = [member.output.name for member in map(Member.of, map(Path, names)) if member]
     return not {output.name for output in outputs}.isdisjoint([*names, *sets])
 
 
 def unfinished_files(folder: Path, pattern: str) -> list[Path]:
-    """The files that match a pattern, or are of the set of that name, and come with a publication that is not complete."""
+    """Return files of pending publications that match a pattern or a set's name."""
     names = [name for each in staging_folders(folder) for name in _coming(each)]
     members = {name: member.output.name for name in names if (member := Member.of(Path(name)))}
     return [
@@ -217,22 +217,20 @@ def unfinished_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def refuse_unfinished(paths: Iterable[Path]) -> None:
-    """Raises MixedSetError when one of the files is being replaced, or a pack was stopped while it replaced them."""
+    """Raise MixedSetError if a pack replaces one of the files, or was killed then."""
     listed = list(paths)
     for parent in dict.fromkeys(path.parent for path in listed):
         names = {path.name for path in listed if path.parent == parent}
         for folder in staging_folders(parent, names):
             publication = Publication.load(folder)
             if publication is not None and publication.concerns(names):
-                message = (
-                    "the files of this set are being replaced, or the pack that did so was stopped"
-                )
+                message = "a pack is replacing the files of this set, or was stopped doing so"
                 remedy = "wait for it, or pack the same with resume=True"
                 raise MixedSetError(with_location(f"{message}; {remedy}", Location(folder)))
 
 
 def _checked(name: object, folder: Path) -> str:
-    """The name of a file that a pack with that staging folder may write. Raises ValueError."""
+    """Return a name that a pack with that staging folder may write. Raises ValueError."""
     if not isinstance(name, str) or not may_write(folder, name):
         raise ValueError(f"{name!r} is not a name that it may change")
     return name

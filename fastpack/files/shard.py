@@ -1,4 +1,7 @@
-"""Shard: one file of a dataset. Its identity, how it comes into being whole, and its open descriptor."""
+"""Shard: one file of a dataset and its identity.
+
+OpenShards: the open files of a dataset.
+"""
 
 import contextlib
 import errno
@@ -13,19 +16,25 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import Location, UnreadableFileError, changed_file_error, from_os_error
+from fastpack.errors import Location, UnreadableFileError, changed_file_error, os_errors_at
 
-# Enough of both ends of a file to tell it from another of the same size and time.
+# Enough of both ends of a file to distinguish it from another of the same size and time.
 _FINGERPRINT_BYTES = 4096
-_MIN_KEPT = 16  # files that stay open, however few a process may have
+_MIN_KEPT = 16  # files that stay open, whatever the limit of the process
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file as it was when it was indexed: size in bytes, modification time in ns, a checksum of its ends.
+    """One file as it was when it was indexed.
 
-    The inode, where it is known, spares reading the ends again. It is not compared: a copy has another, and some network file systems
-    give a file another one now and then.
+    Args:
+        path: the file.
+        container: name of its container.
+        size: in bytes.
+        mtime_ns: modification time in ns.
+        fingerprint: CRC-32C of the file's ends.
+        inode: 0 if unknown. An equal inode spares reading the ends again. It is not compared: a
+            copy has another, and some network file systems change it.
     """
 
     path: Path
@@ -37,26 +46,24 @@ class Shard:
 
     @classmethod
     def of(cls, path: Path, container: str) -> "Shard":
-        try:
-            with open(path, "rb", buffering=0) as file:
-                return cls.of_open(file.fileno(), path, container)
-        except OSError as error:
-            raise from_os_error(error, "read", path) from error
+        """Return the shard that the file is now."""
+        with os_errors_at(path, "read"), open(path, "rb", buffering=0) as file:
+            return cls.of_open(file.fileno(), path, container)
 
     @classmethod
     def of_open(cls, descriptor: int, path: Path, container: str) -> "Shard":
+        """Return the shard that an open file is now. Raises OSError."""
         status = os.fstat(descriptor)
-        return cls(
-            path,
-            container,
-            status.st_size,
-            status.st_mtime_ns,
-            _fingerprint(descriptor),
-            status.st_ino,
-        )
+        fingerprint = _fingerprint(descriptor)
+        return cls(path, container, status.st_size, status.st_mtime_ns, fingerprint, status.st_ino)
+
+    def to_json(self, folder: Path) -> list[str | int]:
+        """Return the path relative to `folder`, and the identity, for a saved index."""
+        path = os.path.relpath(self.path, folder)
+        return [path, self.container, self.size, self.mtime_ns, self.fingerprint]
 
     def is_open_at(self, descriptor: int) -> bool:
-        """True when the open file is this one."""
+        """Return True if the open file is this one."""
         status = os.fstat(descriptor)
         if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
             return False
@@ -64,7 +71,7 @@ class Shard:
 
 
 def _fingerprint(descriptor: int) -> int:
-    """A checksum of both ends of an open file."""
+    """Return a checksum of both ends of an open file."""
     last = max(0, os.fstat(descriptor).st_size - _FINGERPRINT_BYTES)
     return crc32c(
         os.pread(descriptor, _FINGERPRINT_BYTES, last),
@@ -73,38 +80,39 @@ def _fingerprint(descriptor: int) -> int:
 
 
 class Descriptors(np.ndarray[Any, np.dtype[np.int32]]):
-    """Descriptors by shard number, -1 for shards that were not asked for. The files stay open for as long as this lives."""
+    """Descriptors by shard number, -1 for other shards.
+
+    The files stay open as long as it lives.
+    """
 
     files: "list[_OpenFile]"
 
 
 class OpenShards:
-    """The descriptors of the shards, opened when first needed; the one owner of them.
+    """Owns the descriptors of a dataset's shards, opened when first needed.
 
-    A descriptor is only ever read at given offsets, so threads and forked children may share it. Of the files that a process may have
-    open, no more than a part stay open for the next read: a dataset may have thousands.
+    A descriptor is only read at given offsets, so threads and forked children may share it. A part
+    of the files that the process may have open stay open for the next read.
 
-    Each file is compared with its shard when it is opened, and again when it was written to while it stayed open. A file that
-    another one replaced is still read as long as it stays open: its bytes are those that were indexed.
+    Each file is compared with its shard when it is opened, and if it was written to since. A file
+    that was replaced is still read while it is open: its bytes are those that were indexed.
     """
 
     def __init__(self, shards: tuple[Shard, ...]) -> None:
         self._shards = shards
-        self._kept: OrderedDict[int, _OpenFile] = (
-            OrderedDict()
-        )  # without locks, which a fork could leave held: each step is one call
+        # Without locks, which a fork could leave locked: each step is one call.
+        self._kept: OrderedDict[int, _OpenFile] = OrderedDict()
         self._max_kept = _max_kept()
 
     def __reduce__(self) -> Any:
         return OpenShards, (self._shards,)
 
     def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> Descriptors:
-        """Of the shards with these numbers."""
+        """Return the descriptors of these shards, (number of all shards,) int32."""
         table = np.full(len(self._shards), -1, np.int32).view(Descriptors)
         table.files = []
-        for number in np.flatnonzero(
-            np.bincount(shard_numbers)
-        ).tolist():  # np.unique would import numpy.ma first
+        # Not np.unique, which would import numpy.ma first.
+        for number in np.flatnonzero(np.bincount(shard_numbers)).tolist():
             file = self._file(number)
             table.files.append(file)
             table[number] = file.descriptor
@@ -126,12 +134,12 @@ class OpenShards:
         except UnreadableFileError as error:
             if error.errno != errno.EMFILE:
                 raise
-        self._kept.clear()  # closes those that nobody reads now
+        self._kept.clear()  # closes the files that are not being read
         return _open_unchanged(shard)
 
 
 class _OpenFile:
-    """Owns a descriptor, for its readers and for those who may come."""
+    """Owns a descriptor, which is closed when the last reader releases it."""
 
     __slots__ = ("descriptor",)
 
@@ -143,19 +151,17 @@ class _OpenFile:
 
 
 def _max_kept() -> int:
-    """A quarter of the files that this process may have open."""
+    """Return a quarter of the files that this process may have open."""
     import resource
 
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return max(_MIN_KEPT, most // 4) if most != resource.RLIM_INFINITY else sys.maxsize
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(_MIN_KEPT, limit // 4)
 
 
 def _open_unchanged(shard: Shard) -> _OpenFile:
-    try:
+    with os_errors_at(shard.path, "read"):
         file = _OpenFile(os.open(shard.path, os.O_RDONLY | os.O_CLOEXEC))
         is_unchanged = shard.is_open_at(file.descriptor)
-    except OSError as error:
-        raise from_os_error(error, "read", shard.path) from error
     if not is_unchanged:
         raise changed_file_error(Location(shard.path))
     return file

@@ -1,4 +1,4 @@
-"""Splits: folders of one dataset side by side, such as train and val, whose labels must mean the same."""
+"""Splits: adjacent folders of one dataset, such as train and val."""
 
 import os
 from dataclasses import replace
@@ -6,12 +6,16 @@ from pathlib import Path
 
 from fastpack.files.classes import HELD_OUT_SPLITS, TRAINING_SPLITS, Classes, ClassMap
 from fastpack.files.escapes import escaped_name
-from fastpack.files.image_folder import IMAGE_SUFFIXES, FirstNames, has_image_files, is_junk
+from fastpack.files.image_tree import IMAGE_SUFFIXES, has_image_files, is_junk
+from fastpack.files.name_summary import NameSummary
 
 
-def beside_training(root: Path, classes: Classes) -> Classes:
-    """The classes of a folder called val, test or the like, beside one called train: where that has all of them and more, labels
-    count in those of train, since a model that learned from train knows these numbers. Notes say so."""
+def with_training_classes(root: Path, classes: Classes) -> Classes:
+    """Number the classes of a folder such as val like those of train beside it.
+
+    A model trained on train knows these numbers. Applies if train has all the classes and more,
+    with a note. If train lacks a class, the labels stay, with a note.
+    """
     path = Path(os.path.abspath(root))
     labels = classes.labels
     if labels is None or path.name.lower() not in HELD_OUT_SPLITS:
@@ -20,20 +24,21 @@ def beside_training(root: Path, classes: Classes) -> Classes:
         known = _class_folders(path.with_name(name))
         ours = set(classes.names)
         if unknown := ours - set(known):
-            said = f"the folder {name} beside {path.name} has no class {FirstNames.of(unknown)}; labels differ there; give classes to decide"
-            classes = replace(classes, notes=(*classes.notes, said)) if known else classes
+            lacks = f"the folder {name} beside {path.name} has no class {NameSummary.of(unknown)}"
+            note = f"{lacks}; labels differ there; give classes to decide"
+            classes = replace(classes, notes=(*classes.notes, note)) if known else classes
         elif len(known) > len(ours):
-            said = f"labels count in the classes of {name} beside {path.name}, which has {FirstNames.of(set(known) - ours)} too"
+            more = f"which has {NameSummary.of(set(known) - ours)} too"
+            note = f"labels are those of the classes of {name} beside {path.name}, {more}"
             found, has_class = labels.copy(), labels >= 0
             found[has_class] = ClassMap.between(classes.names, known).relabeled(labels[has_class])
-            return replace(
-                classes, labels=found, names=known, notes=(f"{said}; give classes to decide",)
-            )
+            notes = (f"{note}; give classes to decide",)
+            return replace(classes, labels=found, names=known, notes=notes)
     return classes
 
 
 def _class_folders(folder: Path) -> tuple[str, ...]:
-    """Folders in it that hold images; nothing of one that is a link, or cannot be looked into."""
+    """Return inner folders with images; () for a link or an unreadable folder."""
     try:
         if folder.is_symlink():
             return ()
@@ -49,10 +54,13 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
 
 
 def _holds_images(folder: Path) -> bool:
-    """Mostly the first names tell."""
+    """Return True if there are images below the folder.
+
+    Mostly its first names show one.
+    """
     with os.scandir(folder) as entries:
-        is_there = any(
+        has_image = any(
             entry.name.lower().endswith(IMAGE_SUFFIXES) and not is_junk(entry.name)
             for entry in entries
         )
-    return is_there or has_image_files(folder)
+    return has_image or has_image_files(folder)

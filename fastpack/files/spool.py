@@ -1,6 +1,6 @@
-"""Spool: an array that grows batch by batch and is wanted whole at the end, on disk once it is large.
+"""Spool: an array that grows by batches, on disk once it is large.
 
-What a pack finds out about its samples is a hundred bytes for each; in memory, that would be the most of what a pack of many takes.
+A pack learns about 100 bytes of each sample. In memory, they would be most of what a pack needs.
 """
 
 import mmap
@@ -14,20 +14,19 @@ import numpy.typing as npt
 
 from fastpack.files.atomic import write_all
 
-# What is held back before it is written.
-_HELD_BYTES = 2**20
+_HELD_BYTES = 2**20  # collected in memory before they are written
 
 
 class _Pages(mmap.mmap):
-    """Of a file that nobody writes to any more."""
+    """The pages of a file that is complete."""
 
 
 class Spool:
-    """Rows of one dtype, one behind the other. Not thread-safe.
+    """Rows of one dtype, appended one after another. Not thread-safe. Raises OSError.
 
-    - folder: where the file lies, should there be one: it has no name, so it goes with whoever uses it.
-
-    Raises OSError when the disk refuses.
+    Args:
+        folder: of the file. The file has no name, so it goes when the process ends.
+        dtype: of the rows.
 
     >>> with_few = Spool(Path(getfixture("tmp_path")), np.int64)
     >>> with_few.append([3, 4]); with_few.append([5])
@@ -45,7 +44,7 @@ class Spool:
         return (self._written_bytes + self._held_bytes) // self._dtype.itemsize
 
     def append(self, rows: npt.ArrayLike) -> None:
-        """Copies rows (n,), which may be used for something else afterwards."""
+        """Append a copy of rows (n,)."""
         copied = np.array(rows, self._dtype)
         self._held.append(copied)
         self._held_bytes += copied.nbytes
@@ -54,7 +53,8 @@ class Spool:
 
     def _write(self) -> None:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # closed by `close`
+            # Closed by `close`.
+            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115
         write_all(self._file.fileno(), self._joined().view(np.uint8).data)
         self._written_bytes += self._held_bytes
         self._held, self._held_bytes = [], 0
@@ -63,8 +63,10 @@ class Spool:
         return np.concatenate(self._held) if self._held else np.empty(0, self._dtype)
 
     def whole(self) -> npt.NDArray[Any]:
-        """All rows (n,), not to be written to: what is on disk stays there, and comes to memory as it is looked at (see `release`).
-        Nothing is appended afterwards."""
+        """Return all rows (n,), read-only. Nothing can be appended afterwards.
+
+        Rows on disk are mapped: they come to memory when they are read (see `release`).
+        """
         if self._file is None:
             rows, self._held = self._joined(), []
             return rows
@@ -75,18 +77,18 @@ class Spool:
         return np.frombuffer(pages, self._dtype)
 
     def close(self) -> None:
-        """Gives the disk back what `whole` has not been asked for."""
+        """Free the disk. Only an array that `whole` returned keeps its rows."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def release(array: npt.NDArray[Any]) -> None:
-    """What was looked at of an array that is on disk leaves memory; it comes again when it is looked at."""
+    """Free the memory of a `Spool.whole` array; reads bring its pages back."""
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
     pages = base.obj if isinstance(base, memoryview) else base
     if isinstance(pages, _Pages):
-        with suppress(AttributeError):  # of systems that have no such call
+        with suppress(AttributeError):  # some systems have no madvise
             pages.madvise(mmap.MADV_DONTNEED)

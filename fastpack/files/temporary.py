@@ -1,8 +1,9 @@
-"""Temporary files: unique names, and removal of those whose writer died.
+"""Temporary files: unique names, and removal of files of dead writers.
 
-A writer creates `.fastpack.<16 hex digits>.tmp` with O_EXCL and holds an flock on it until the file is renamed or removed.
-The system releases the lock when the writer dies, so a file that can be locked is a leftover. A process id would not
-do: containers that share a folder each have a process 1.
+A writer creates `.fastpack.<16 hex digits>.tmp` with O_EXCL. It has a flock on the file until the
+file is renamed or removed. The OS releases the lock when the writer dies, so a file that can be
+locked is a leftover. A process id would not do: containers that share a folder each have a
+process 1.
 """
 
 import contextlib
@@ -17,16 +18,15 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def create_temporary(folder: int) -> tuple[str, int]:
-    """Creates and locks a file in an open folder.
+    """Create and lock a file in an open folder. Returns its name and its descriptor.
 
-    Returns its name and its descriptor, which the caller closes after renaming or removing the file.
+    The caller closes the descriptor after renaming or removing the file.
     """
     while True:
         name = f".fastpack.{os.urandom(8).hex()}.tmp"
         descriptor = os.open(name, _FLAGS, 0o666, dir_fd=folder)
-        with contextlib.suppress(
-            OSError
-        ):  # some file systems have no locks; nothing is removed there
+        # Some file systems have no locks. No leftover is removed there.
+        with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if _is_named(name, descriptor, folder):
             return name, descriptor
@@ -35,7 +35,10 @@ def create_temporary(folder: int) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def temporary_in(folder: Path) -> Iterator[Path]:
-    """Gives the path of a new, empty file. It is removed at the end, unless it was renamed."""
+    """Yield the path of a new, empty file.
+
+    It is removed at the end, unless it was renamed.
+    """
     with _opened(folder) as above:
         name, descriptor = create_temporary(above)
         try:
@@ -47,10 +50,13 @@ def temporary_in(folder: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path | int) -> None:
-    """Removes the temporary files of dead writers from a folder. What the system refuses stays."""
+    """Remove the temporary files of dead writers from a folder.
+
+    Ignores errors of the OS.
+    """
     with contextlib.suppress(OSError), _opened(folder) as above:
         for name in filter(_NAME.fullmatch, os.listdir(above)):
-            with contextlib.suppress(OSError):  # it is written now, or belongs to another user
+            with contextlib.suppress(OSError):  # being written, or another user's
                 _remove_leftover(name, above)
 
 
@@ -67,7 +73,7 @@ def _remove_leftover(name: str, folder: int) -> None:
 
 
 def _is_named(name: str, descriptor: int, folder: int) -> bool:
-    """Whether the open file still has that name."""
+    """Return True if the open file still has that name."""
     try:
         return os.path.samestat(
             os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)

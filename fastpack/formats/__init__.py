@@ -1,4 +1,4 @@
-"""Containers: a folder or module for each file format."""
+"""Containers: one folder or module for each file format."""
 
 from typing import TYPE_CHECKING
 

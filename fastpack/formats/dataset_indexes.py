@@ -87,7 +87,7 @@ class _Opening:
 
     def _keep(self, index: Index, file: FileIndex) -> None:
         is_default = replace(self.options, keep_damaged=False) == IndexOptions()
-        if self.save and is_default and index.lost is None:
+        if self.save and file.saves_index and is_default and index.lost is None:
             with contextlib.suppress(FastpackError):
                 file.save(index)
 

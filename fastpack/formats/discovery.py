@@ -19,7 +19,7 @@ from fastpack.errors import (
 )
 from fastpack.files.companions import is_beside
 from fastpack.files.file_names import path_of
-from fastpack.files.image_folder import has_image_files
+from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, first_alias, in_order, members_below, missing, strangers
 from fastpack.files.publication import refuse_unfinished, unfinished_files
 from fastpack.formats.protocols import DatasetPaths, VirtualDatasetContainer

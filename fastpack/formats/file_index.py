@@ -65,6 +65,11 @@ class FileIndex:
         """The file's container. Raises FormatError if no container recognizes it."""
         return of_file(self.path)
 
+    @property
+    def saves_index(self) -> bool:
+        """Whether reading may save the index: always in `index_dir`, never beside image folders."""
+        return self._has_index_dir or self.container.saves_index
+
     def index(self, options: IndexOptions = _BY_DEFAULT, *, save: bool = True) -> Index:
         """Return the saved index while it is fresh, else build it and, with `save`, save it.
 
@@ -115,7 +120,7 @@ class FileIndex:
             index = self.container.index(self.path, limits=self._limits, kinds=kinds)
             return self._noting_loss(index, earlier)
         index = self.build(earlier)
-        if save and (self._has_index_dir or self.container.saves_index):
+        if save and self.saves_index:
             # The folder may be read-only. An index is derived, so nothing is lost.
             with contextlib.suppress(FastpackError):
                 self.save(index.remembering(earlier))

@@ -33,7 +33,7 @@ from fastpack.errors import (
 )
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import FileNames
-from fastpack.files.folders import FolderRules, ImageFolder, scan_folder
+from fastpack.files.image_folder import FolderRules, ImageFolder, scan_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.file_options import Layout
 from fastpack.formats.index.arrays import Column

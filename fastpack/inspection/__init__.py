@@ -1,1 +1,1 @@
-"""Looking at datasets: descriptions, statistics, pages, diagnosis."""
+"""Inspecting datasets: descriptions, statistics, contact sheets, measurements."""

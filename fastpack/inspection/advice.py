@@ -1,20 +1,24 @@
-"""advice: what would make a dataset load faster, by what was measured of it."""
+"""Advice on faster loading, from measurements."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-_LARGE_MEGAPIXELS = 0.5  # beyond what training crops are made of
+_LARGE_MEGAPIXELS = 0.5  # more than training crops need
 _SMALL_SHARE = 0.05
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What advice goes by.
+    """Measurements that advice depends on.
 
-    - binding: the stage that holds the others back; rates: stage -> samples a second.
-    - fits_memory: the stored images fit into memory, so that only the first epoch reads the disk.
-    - formats: share of each image format, and of progressive JPEGs, none where pixels are stored; megapixels: of an image, in the mean.
-    - is_packed: false for files that lie one by one in a folder.
+    Args:
+        binding: the slowest stage.
+        fits_memory: stored images fit into memory, so that only the first epoch reads the disk.
+        rates: stage -> samples per second.
+        num_workers: threads.
+        formats: share of each image format and of progressive JPEGs; empty for stored pixels.
+        megapixels: mean of an image.
+        is_packed: False for a folder of single files.
     """
 
     binding: str
@@ -27,7 +31,7 @@ class Facts:
 
 
 def advise(facts: Facts) -> Iterator[str]:
-    """What to change, the most effective first. Only what would move the ceiling is said."""
+    """Yield changes that would raise the ceiling, the most effective first."""
     if facts.binding == "consumer":
         yield from _about_consumer(facts)
     elif facts.binding == "decode":
@@ -42,46 +46,68 @@ def _about_consumer(facts: Facts) -> Iterator[str]:
         for name, rate in facts.rates.items()
         if name in ("decode", "memory" if facts.fits_memory else "disk, shuffled")
     )
-    yield f"loading is not the limit: it could give {rest / facts.rates['consumer']:.1f} times what the consumer takes"
+    ratio = rest / facts.rates["consumer"]
+    yield f"loading is not the limit: it is {ratio:.1f} times as fast as the consumer"
     if (
         not facts.fits_memory
         and facts.rates.get("disk, shuffled", rest) < 2 * facts.rates["consumer"]
     ):
-        yield "the disk has little to spare: leave it to this training alone"
+        yield "the disk has little reserve: run nothing else on it during training"
 
 
 def _about_decode(facts: Facts) -> Iterator[str]:
     if facts.megapixels > _LARGE_MEGAPIXELS:
         yield (
-            f"images have {facts.megapixels:.1f} megapixels: training crops need fewer; pack them smaller once, "
-            "or read with a transform, which decodes only what it needs, and mode='fast'"
+            f"images have {facts.megapixels:.1f} megapixels, more than training crops need: "
+            "pack them smaller, or read with a transform and mode='fast', which decode fewer pixels"
         )
     if (progressive := facts.formats.get("progressive", 0)) > _SMALL_SHARE:
-        yield f"{progressive:.0%} of the images are progressive JPEGs, which take some times as long: encode them anew as baseline"
+        yield (
+            f"{progressive:.0%} of the images are progressive JPEGs, which decode several times "
+            "slower: pack them with jpeg='fast'"
+        )
     slow = sum(
         share for name, share in facts.formats.items() if name in ("png", "webp", "tiff", "gif")
     )
     if slow > _SMALL_SHARE:
-        yield f"{slow:.0%} of the images are PNG, WebP, TIFF or GIF, which no crop can be cut from: encode them as JPEG where that may be"
+        yield (
+            f"{slow:.0%} of the images are PNG, WebP, TIFF or GIF, which decode as a whole "
+            "even for a crop: re-encode them as JPEG if that loss is fine"
+        )
     one_core = facts.rates.get("decode, one core")
     if one_core and facts.rates["decode"] < 0.7 * facts.num_workers * one_core:
         gained = facts.rates["decode"] / one_core
-        yield f"{facts.num_workers} threads decode only {gained:.1f} times as fast as one: see what else runs on these cores"
+        yield (
+            f"{facts.num_workers} threads decode only {gained:.1f} times as fast as one: "
+            "check for other processes on these cores"
+        )
     if facts.formats:
-        yield "give loading more cores (num_workers), or keep decoded pixels: HDF5 with a size, for a faster disk and more of it"
+        yield (
+            "give loading more cores (num_workers), or pack decoded pixels (HDF5 with a size), "
+            "which need more and faster disk"
+        )
     else:
-        yield "these are pixels already, and what takes so long is resampling them: keep them at the size that is trained on"
+        yield "resampling of stored pixels is the limit: pack them at the size of training"
 
 
 def _about_reading(facts: Facts) -> Iterator[str]:
     if not facts.is_packed:
-        yield "files lie one by one: pack them, and each image is one read at a known place"
+        yield "images are single files: pack them, so that each image is one read at a known offset"
     in_order, shuffled = facts.rates.get("disk, in order"), facts.rates.get("disk, shuffled")
     if in_order and shuffled and in_order > 2 * shuffled:
-        yield f"the disk reads {in_order / shuffled:.1f} times as fast in order: shuffle within windows instead of everything"
+        yield (
+            f"the disk reads {in_order / shuffled:.1f} times as fast in order: "
+            "shuffle within windows, with Shuffle(window=...)"
+        )
     if facts.binding == "memory":
-        yield "even from memory, reading is the slowest: give it more threads (num_workers), or pack smaller images"
+        yield (
+            "even from memory, reading is the slowest: use more threads (num_workers), "
+            "or pack smaller images"
+        )
         return
     if facts.fits_memory:
-        yield "the dataset fits into memory: only the first epoch is as slow as this"
-    yield "read from a faster disk, keep more reads in flight (num_workers), or store fewer bytes: smaller images, or a lower quality"
+        yield "the dataset fits into memory: only the first epoch is this slow"
+    yield (
+        "read from a faster disk, use more threads (num_workers), or store fewer bytes: "
+        "smaller images or a lower quality"
+    )

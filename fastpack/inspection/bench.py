@@ -1,4 +1,4 @@
-"""bench: how fast a dataset is read, decoded and loaded on this machine, with one thread and with more, and what binds."""
+"""bench: measures reading, decoding and loading with one thread and with more."""
 
 import dataclasses
 import json
@@ -19,34 +19,40 @@ from fastpack.reading.reader import Reader
 
 _ROUNDS = 3
 _BATCH_SAMPLES = 64
-# Works for about so many seconds; gives those it took, and the samples that it did.
+# Called with seconds to work for, approximately; returns the seconds taken and samples done.
 Work = Callable[[float], tuple[float, int]]
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How many samples a second, by how many threads.
+    """Samples per second of one kind of work with a number of threads.
 
-    - name: "records": as they are stored; "decode": whole images; "train": random crops, flipped or not; "loader": the same
-      in shuffled batches that are made ahead.
-    - samples_per_second: the median of the rounds; least and most: their extremes.
+    Args:
+        name: "records" (as stored), "decode" (whole images), "train" (random crops, flipped or
+            not) or "loader" (random crops in shuffled, prefetched batches).
+        num_workers: threads.
+        samples_per_second: median of the rounds.
+        slowest: samples per second of the slowest round.
+        fastest: samples per second of the fastest round.
     """
 
     name: str
     num_workers: int
     samples_per_second: float
-    least: float
-    most: float
+    slowest: float
+    fastest: float
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What `bench` measured.
+    """Result of `bench`.
 
-    - num_samples, num_bytes: of the whole dataset's images.
-    - size: of the crops that train and loader make, in pixels.
-    - speeds: of what was in memory, whatever the disk does; see Speed.
-    - diagnosis: what binds, disk included, for the same crops by all cores.
+    Args:
+        num_samples: images of the whole dataset.
+        num_bytes: their stored bytes.
+        size: height and width of the crops of "train" and "loader", in pixels.
+        speeds: speeds from memory, without the disk.
+        diagnosis: the slowest stage, with the disk, for the same crops and all cores.
     """
 
     num_samples: int
@@ -67,20 +73,28 @@ def bench(
     seconds: float = 0.5,
     seed: int = 0,
 ) -> Benchmark:
-    """Measures reading, decoding and loading with ever more threads, by turns, so that what else runs meanwhile meets all alike.
+    """Measure reading, decoding and loading with one thread and with more.
 
-    - dataset: its samples are read as its options say, but for transform, decode and num_workers.
-    - size: height and width of the random crops, in pixels.
-    - num_workers: numbers of threads; None is 1, 2, 4 ... and one a core.
-    - seconds: for each figure, and for each stage of the diagnosis, about.
-    - seed: which samples are taken, and their order.
+    Rounds alternate between all kinds of work, so that other processes slow all of them alike.
 
-    Raises EmptySourceError, OptionError, and what damaged files raise.
+    Args:
+        dataset: the dataset. Its options apply, except transform, decode and num_workers.
+        size: height and width of the random crops, in pixels.
+        num_workers: numbers of threads; None means 1, 2, 4 ... and one for each core.
+        seconds: approximate time for each figure, and for each stage of the diagnosis.
+        seed: chooses the samples and their order.
 
-    >>> import fastpack
-    >>> found = bench(fastpack.open(getfixture("digits")), size=8, num_workers=[1], seconds=0.01)
-    >>> [speed.name for speed in found.speeds]
-    ['records', 'decode', 'train', 'loader']
+    Raises:
+        EmptySourceError: there are no samples.
+        OptionError: an option has a bad value.
+        FastpackError: a file is damaged.
+
+    Example:
+        >>> import fastpack
+        >>> dataset = fastpack.open(getfixture("digits"))
+        >>> result = bench(dataset, size=8, num_workers=[1], seconds=0.01)
+        >>> [speed.name for speed in result.speeds]
+        ['records', 'decode', 'train', 'loader']
     """
     if len(dataset) == 0:
         raise EmptySourceError("there are no samples to measure")
@@ -88,7 +102,7 @@ def bench(
         [*dict.fromkeys(num_workers)] if num_workers is not None else _thread_counts(num_cores())
     )
     if seconds <= 0 or not counts or min(counts) < 1:
-        raise OptionError("seconds must be positive, and num_workers numbers of at least 1")
+        raise OptionError("seconds must be positive, and num_workers at least 1")
     dataset = dataset.with_one_depth()
     training = dataset.with_options(
         decode=True, transform=(RandomResizedCrop(size), HorizontalFlip()), num_workers=max(counts)
@@ -104,7 +118,7 @@ def bench(
         len(dataset),
         int(dataset.sizes.sum()),
         size,
-        tuple(_by_turns(works, seconds / _ROUNDS)),
+        tuple(_alternate(works, seconds / _ROUNDS)),
         diagnosis,
     )
 
@@ -114,20 +128,13 @@ def _thread_counts(cores: int) -> list[int]:
 
 
 def _works(dataset: Reader, training: Reader, rows: Rows, count: int) -> Iterator[tuple[str, Work]]:
-    yield (
-        "records",
-        partial(_read, dataset.with_options(decode=False, transform=None, num_workers=count), rows),
-    )
+    plain = dataset.with_options(decode=False, transform=None, num_workers=count)
+    yield "records", partial(_read, plain, rows)
     image_field = dataset.schema.image_field
     if image_field is None:
         return
     if image_field.kind == "image":
-        yield (
-            "decode",
-            partial(
-                _read, dataset.with_options(decode=True, transform=None, num_workers=count), rows
-            ),
-        )
+        yield "decode", partial(_read, plain.with_options(decode=True), rows)
     yield "train", partial(_read, training.with_options(num_workers=count), rows)
     yield "loader", _Epochs(training.with_options(num_workers=count), rows)
 
@@ -138,8 +145,10 @@ def _read(reader: Reader, rows: Rows, seconds: float) -> tuple[float, int]:
 
 
 class _Epochs:
-    """Whole epochs, since what is made ahead and not delivered would be work that does not count. The first, of one batch, tells
-    how many samples the next may have."""
+    """Whole epochs of a Loader, so that no prefetched batch is wasted.
+
+    The first epoch, of one batch, decides how many samples later ones have.
+    """
 
     def __init__(self, reader: Reader, rows: Rows) -> None:
         self._reader, self._rows = reader, rows
@@ -157,8 +166,8 @@ class _Epochs:
         return took, count
 
 
-def _by_turns(works: dict[tuple[str, int], Work], seconds: float) -> Iterator[Speed]:
-    """All once, to bring what is read into memory and to make what is made at first use; then A B C, A B C."""
+def _alternate(works: dict[tuple[str, int], Work], seconds: float) -> Iterator[Speed]:
+    """Do all work once, to warm caches; then A B C, A B C and so on."""
     for work in works.values():
         work(seconds)
     rates: dict[tuple[str, int], list[float]] = {key: [] for key in works}

@@ -1,4 +1,4 @@
-"""CaptionFont: one line of text on an image."""
+"""CaptionFont: draws a line of text on an image."""
 
 import unicodedata
 from typing import Any
@@ -7,20 +7,20 @@ import cv2
 
 from fastpack.images.thumbnail import Rgb
 
-_SCALE = 0.4  # of OpenCV 4's one font
-_SIZE = 12  # of OpenCV 5's, in pixels
+_SCALE = 0.4  # for the font of OpenCV 4
+_SIZE = 12  # pixels, for the fonts of OpenCV 5
 _INK = (40, 40, 40)
-_BASELINE = 5  # over the lower edge
+_BASELINE = 5  # pixels above the lower edge
 
 
 class CaptionFont:
-    """Draws what OpenCV's fonts can. Those of OpenCV 5 have the letters of most scripts, that of OpenCV 4 has ASCII."""
+    """The font of captions. OpenCV 5 has letters of most scripts; OpenCV 4 has only ASCII."""
 
     def __init__(self, *, unicode: bool = hasattr(cv2, "FontFace")) -> None:
         self._face: Any = cv2.FontFace("sans") if unicode else None
 
     def write(self, strip: Rgb, text: str) -> None:
-        """Writes `text` in the middle of `strip`."""
+        """Write `text` in the middle of `strip`."""
         height, width = strip.shape[:2]
         shown = self.shortened(text, width)
         origin = max(0, (width - self.width_of(shown)) // 2), height - _BASELINE
@@ -32,10 +32,9 @@ class CaptionFont:
             )
 
     def shortened(self, text: str, width: int) -> str:
-        """`text`, or as much of its beginning as fits into `width` pixels with two dots behind it."""
-        text = text[
-            : width + 1
-        ]  # no letter is narrower than a pixel, so a very long text costs nothing
+        """Cut `text` to `width` pixels. A cut text ends with two dots."""
+        # No letter is narrower than a pixel, so a very long text costs nothing.
+        text = text[: width + 1]
         shown = text
         while text and self.width_of(shown) > width:
             text = text[:-1]
@@ -43,15 +42,18 @@ class CaptionFont:
         return shown
 
     def width_of(self, text: str) -> int:
-        """In pixels."""
+        """Return the width of `text` in pixels."""
         if self._face is not None:
             left, _, width, _ = cv2.getTextSize((1, 1), text, (0, 0), self._face, _SIZE)
             return int(left + width)
         return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, _SCALE, 1)[0][0])
 
     def drawable(self, text: str, instead: str = "") -> str:
-        """What can be drawn of `text`. In ASCII accents are dropped and other letters become question marks; a text with
-        nothing else in it is replaced by `instead`."""
+        """Replace letters that the font lacks.
+
+        For ASCII, drop accents and draw other letters as question marks. A text without any ASCII
+        letter is replaced by `instead`.
+        """
         if self._face is not None:
             return "".join(letter if letter.isprintable() else "?" for letter in text)
         bare = "".join(

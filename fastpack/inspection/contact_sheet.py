@@ -1,4 +1,4 @@
-"""preview: samples of a dataset on one image, to look at with one's own eyes."""
+"""Contact sheets: thumbnails of samples on one image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from fastpack.errors import (
     EmptySourceError,
     OptionError,
     SchemaError,
-    from_os_error,
+    os_errors_at,
 )
 from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.images.codecs import encode
@@ -30,23 +30,30 @@ _CAPTION_HEIGHT = 18
 def choose_samples(
     dataset: Reader, count: int, *, seed: int | None = None, per_class: bool = False
 ) -> npt.NDArray[np.int64]:
-    """Numbers of samples to look at: the first `count`, or a random choice that `seed` decides.
+    """Choose samples to show.
 
-    - per_class: that many of each class, class after class.
+    Args:
+        dataset: the dataset.
+        count: number of samples.
+        seed: chooses random samples; None chooses the first ones.
+        per_class: choose `count` samples of each class, in the order of classes.
 
-    Raises OptionError (no labels to tell classes by).
+    Returns:
+        int64 (n,): sample numbers.
 
-    >>> import fastpack
-    >>> choose_samples(fastpack.open(getfixture("digits")), 3).tolist()
-    [0, 1, 2]
+    Raises:
+        OptionError: `per_class` needs labels, which the dataset lacks.
+
+    Example:
+        >>> import fastpack
+        >>> choose_samples(fastpack.open(getfixture("digits")), 3).tolist()
+        [0, 1, 2]
     """
     numbers = np.arange(len(dataset))
     if per_class:
         labels = dataset.columns.get("label")
         if not isinstance(labels, np.ndarray):
-            raise OptionError(
-                "the samples have no single label to tell classes by; leave per_class out"
-            )
+            raise OptionError("the samples have no single label each; leave per_class out")
         groups = [numbers[labels == label] for label in np.unique(labels)]
     else:
         groups = [numbers]
@@ -65,14 +72,25 @@ def contact_sheet(
     columns: int = 8,
     tile: int = 160,
 ) -> Rgb:
-    """Thumbnails of the given samples, each with its class name (or label, or key) below: RGB, uint8.
+    """Draw thumbnails with the class name (or label, or key) of each sample below.
 
-    - rows: sample numbers, in the order in which they are shown, from left to right and downwards.
-    - columns: thumbnails beside each other.
-    - tile: side in pixels of the square that each thumbnail is fitted into, its aspect ratio kept.
+    Images are drawn as the Reader returns them, after its transform.
 
-    Images are shown as the Reader gives them, so its transform is seen. Raises EmptySourceError (no rows),
-    SchemaError (no image field), OptionError, IndexError, and what damaged files raise.
+    Args:
+        dataset: the dataset.
+        rows: sample numbers, in the order from left to right and then down.
+        columns: thumbnails in a row.
+        tile: side in pixels of the square that holds each thumbnail, at its aspect ratio.
+
+    Returns:
+        uint8 (height, width, 3): the sheet, RGB.
+
+    Raises:
+        EmptySourceError: there are no rows.
+        SchemaError: the dataset has no image field.
+        OptionError: columns or tile is below 1.
+        OutOfRangeError: a sample does not exist.
+        FastpackError: a file is damaged.
     """
     image_field = dataset.schema.image_field
     if image_field is None:
@@ -82,7 +100,7 @@ def contact_sheet(
     from fastpack.inspection.captions import CaptionFont  # OpenCV takes 0.1 s to import
 
     grid = Grid(len(rows), columns, tile, _CAPTION_HEIGHT)
-    sheet, lettering = grid.blank(), CaptionFont()
+    sheet, font = grid.blank(), CaptionFont()
     reader = dataset.with_one_depth().with_options(decode=True, color="RGB")
     # One row of the grid at a time, so that memory holds few whole images.
     for first in range(0, len(rows), grid.columns):
@@ -91,35 +109,38 @@ def contact_sheet(
             sample = batch.sample(row)
             grid.draw(sheet, first + row, as_rgb(sample[image_field.name], image_field))
             _, strip = grid.cell(sheet, first + row)
-            lettering.write(strip, _caption(sample, dataset.schema, lettering))
+            font.write(strip, _caption(sample, dataset.schema, font))
     return sheet
 
 
 def save_sheet(sheet: Rgb, output: str | Path, *, overwrite: bool = False) -> None:
-    """Writes a sheet as the image format that the name ends in, under a temporary name first.
+    """Write a sheet as an image file, under a temporary name first.
 
-    Raises OptionError (unknown ending), OutputExistsError or UnreadableFileError.
+    Args:
+        sheet: uint8 (height, width, 3), RGB.
+        output: the file. Its suffix chooses the format.
+        overwrite: replace an existing file.
+
+    Raises:
+        OptionError: the suffix is unknown.
+        OutputExistsError: the file exists.
+        UnreadableFileError: the file cannot be written.
     """
     output = Path(output)
     check_sheet_output(output, overwrite=overwrite)
     data = encode(sheet, format_of(output))
-    with atomic_write(output) as temporary:
-        try:
-            temporary.write_bytes(data)
-        except OSError as error:
-            raise from_os_error(error, "write", output) from error
+    with atomic_write(output) as temporary, os_errors_at(output):
+        temporary.write_bytes(data)
 
 
 def check_sheet_output(output: Path, *, overwrite: bool = False) -> None:
-    """Refuses a name that `save_sheet` could not write, before any work is done."""
+    """Refuse a name that `save_sheet` cannot write, before any work is done."""
     format_of(output)
     check_absent([output], overwrite)
 
 
-def _caption(sample: dict[str, Any], schema: Schema, lettering: "CaptionFont") -> str:
+def _caption(sample: dict[str, Any], schema: Schema, font: "CaptionFont") -> str:
     if "label" not in sample:
-        return lettering.drawable(str(sample.get("key", "")).rsplit("/", 1)[-1])
+        return font.drawable(str(sample.get("key", "")).rsplit("/", 1)[-1])
     labels = np.atleast_1d(sample["label"]).tolist()
-    return ", ".join(
-        lettering.drawable(schema.class_name(label), f"label {label}") for label in labels
-    )
+    return ", ".join(font.drawable(schema.class_name(label), f"label {label}") for label in labels)

@@ -1,4 +1,4 @@
-"""DecoderUsage: which decoder takes the images of a dataset, and why, by what their headers say."""
+"""DecoderUsage: which decoder takes the images of a dataset, according to their headers."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -14,31 +14,34 @@ from fastpack.images.headers import FORMATS, JPEG, probe_blobs
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
-# Of an image its route, or its format when it is not a JPEG; and whether its headers are odd.
+# Of a JPEG the decoder or the reason for libjpeg, else the format; and whether its headers are odd.
 ImageDecoder = tuple[str, bool]
 
-# Of larger datasets, so many images are looked at: a share of a half is then known to some 3%.
-_MAX_LOOKED_AT = 1000
+# A sample of this size gives a share of one half within about 3%.
+_MAX_SAMPLED = 1000
 _BATCH_SAMPLES = 64
-# Most headers are shorter; of an image with a longer one, all is read.
+# Most headers are shorter. An image with a longer one is read as a whole.
 _HEAD_BYTES = 2**16
 
 
 @dataclass(frozen=True)
 class DecoderUsage:
-    """Which decoder takes how many of the images that were looked at.
+    """How many images each decoder takes.
 
-    - num_images: of the dataset; num_looked_at: fewer, at random, where it is large.
-    - ours: JPEGs for the decoder of our own.
-    - libjpeg: those for libjpeg-turbo, by what in their headers makes them so: "progressive", "arithmetic" (codes), "several
-      scans", "not 8 bits", "CMYK or RGB", "subsampling", "unusual headers" or "small" (no data worth making tables for).
-    - others: images for OpenCV, by format.
-    - num_unreadable: of which not even the header could be read.
-    - num_odd: JPEGs whose headers break the standard in a way that changes no pixel.
+    Args:
+        num_images: images of the dataset.
+        num_sampled: images whose headers were read: random ones if the dataset is large.
+        ours: JPEGs that fastpack's decoder takes.
+        libjpeg: reason -> number of JPEGs that libjpeg-turbo takes. Reasons are "progressive",
+            "arithmetic", "several scans", "not 8 bits", "CMYK or RGB", "subsampling",
+            "unusual headers" and "small" (too little data to build tables for).
+        others: format -> number of images that OpenCV takes.
+        num_unreadable: images with unreadable headers.
+        num_odd: JPEGs whose headers break the standard without an effect on pixels.
     """
 
     num_images: int
-    num_looked_at: int
+    num_sampled: int
     ours: int
     libjpeg: dict[str, int]
     others: dict[str, int]
@@ -47,16 +50,20 @@ class DecoderUsage:
 
 
 def decoder_usage(dataset: Reader | Source, *, seed: int = 0) -> DecoderUsage | None:
-    """Looks at the headers of up to 1,000 images; None when there are none, or they are stored decoded.
+    """Read the headers of at most 1,000 images.
 
-    >>> import fastpack
-    >>> decoder_usage(fastpack.open(getfixture("digits"))).others
-    {'png': 10}
+    Returns:
+        The usage; None for a dataset without image files.
+
+    Example:
+        >>> import fastpack
+        >>> decoder_usage(fastpack.open(getfixture("digits"))).others
+        {'png': 10}
     """
     image_field = dataset.schema.image_field
     if image_field is None or image_field.kind != "image" or len(dataset) == 0:
         return None
-    rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:_MAX_LOOKED_AT])
+    rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:_MAX_SAMPLED])
     sizes, decoder = dataset.sizes[rows], Decoder()
     decoders: list[ImageDecoder] = []
     for first in range(0, len(rows), _BATCH_SAMPLES):
@@ -83,29 +90,28 @@ def _decoders(
     if not isinstance(dataset, Reader):
         return _decoders_by(dataset.read(rows)[image_field.name], sizes, decoder)
     decoders = _decoders_by(dataset.heads(image_field, rows, _HEAD_BYTES), sizes, decoder)
-    unsure = [
-        i for i, (kind, _) in enumerate(decoders) if kind == "unreadable" and sizes[i] > _HEAD_BYTES
-    ]
+    unread = [i for i, (kind, _) in enumerate(decoders) if kind == "unreadable"]
+    unsure = [i for i in unread if sizes[i] > _HEAD_BYTES]
     if unsure:
         whole = dataset.heads(image_field, rows[unsure], int(sizes[unsure].max()))
-        for i, decoder_name in zip(
-            unsure, _decoders_by(whole, sizes[unsure], decoder), strict=True
-        ):
-            decoders[i] = decoder_name
+        certain = _decoders_by(whole, sizes[unsure], decoder)
+        for i, image_decoder in zip(unsure, certain, strict=True):
+            decoders[i] = image_decoder
     return decoders
 
 
 def _decoders_by(heads: Ragged, sizes: Rows, decoder: Decoder) -> list[ImageDecoder]:
     infos, statuses = probe_blobs(heads)
     facts = zip(statuses.tolist(), infos["format"].tolist(), sizes.tolist(), strict=True)
-    return [
-        ("unreadable", False)
-        if status
-        else decoder.route(heads[i], size)
-        if format == JPEG
-        else (FORMATS[format], False)
-        for i, (status, format, size) in enumerate(facts)
-    ]
+    found: list[ImageDecoder] = []
+    for i, (status, format, size) in enumerate(facts):
+        if status:
+            found.append(("unreadable", False))
+        elif format == JPEG:
+            found.append(decoder.route(heads[i], size))
+        else:
+            found.append((FORMATS[format], False))
+    return found
 
 
 def _largest_first(counts: Mapping[str, int]) -> dict[str, int]:

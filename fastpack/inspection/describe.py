@@ -16,6 +16,8 @@ from fastpack.reading.reader import Reader
 
 @dataclass(frozen=True)
 class FileFacts:
+    """A file of a dataset."""
+
     path: str
     format: str
     num_samples: int
@@ -24,7 +26,7 @@ class FileFacts:
 
 @dataclass(frozen=True)
 class Spread:
-    """The least, the middle and the greatest of some numbers."""
+    """Minimum, median and maximum of numbers."""
 
     min: int
     median: int
@@ -35,16 +37,14 @@ class Spread:
         return cls(int(values.min()), int(np.median(values)), int(values.max()))
 
     def __str__(self) -> str:
-        return (
-            f"{self.min:,}"
-            if self.min == self.max
-            else f"{self.min:,} to {self.max:,} (median {self.median:,})"
-        )
+        if self.min == self.max:
+            return f"{self.min:,}"
+        return f"{self.min:,} to {self.max:,} (median {self.median:,})"
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Of the images as they stand upright. Widths and heights are None when no header can be read."""
+    """Facts of upright images. Width and height are None if no header can be read."""
 
     num_bytes: int
     formats: dict[str, int]
@@ -54,6 +54,8 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class ClassFacts:
+    """A class and its number of samples."""
+
     label: int
     name: str
     num_samples: int
@@ -61,7 +63,11 @@ class ClassFacts:
 
 @dataclass(frozen=True)
 class Description:
-    """What a dataset holds."""
+    """Facts of a dataset.
+
+    Args:
+        arrays: how each HDF5 array of the first file is read, or why it is left out.
+    """
 
     files: tuple[FileFacts, ...]
     num_samples: int
@@ -69,14 +75,12 @@ class Description:
     fields: tuple[Field, ...]
     images: ImageFacts | None
     classes: tuple[ClassFacts, ...]
-    arrays: tuple[
-        str, ...
-    ] = ()  # of the first file: how each is stored and read, or why it is left out
+    arrays: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def describe(dataset: Reader) -> Description:
-    """The facts of a dataset that its index and its first file know; no image is read."""
+    """Return the facts in the index and the first file of a dataset. Reads no image."""
     index = dataset.index
     samples_of = np.bincount(index.shard_numbers, minlength=len(index.shards))
     files = tuple(
@@ -114,10 +118,8 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
     column = dataset.columns.get("label")
     labels = column.values if isinstance(column, Ragged) else column
-    if (
-        column is not None and dataset.schema["label"].list_length is not None
-    ):  # a number for each class, say
-        return ()
+    if column is not None and dataset.schema["label"].list_length is not None:
+        return ()  # such as a score for each class
     if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
         return ()
     values, counts = np.unique(labels, return_counts=True)

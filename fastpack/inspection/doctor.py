@@ -1,4 +1,4 @@
-"""doctor: how fast disk, decoder and consumer each are, which of them holds the others back, and what would help."""
+"""doctor: measures disk, decoder and consumer, and names the slowest stage."""
 
 import contextlib
 import dataclasses
@@ -26,21 +26,23 @@ from fastpack.inspection.decoders import DecoderUsage, decoder_usage
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
-_SAMPLED_BYTES = 256 * 2**20
-_SAMPLED = 4096
+_MAX_SAMPLED_BYTES = 256 * 2**20
+_MAX_SAMPLED = 4096
 _BATCH_SAMPLES = 64
 _PAGE_BYTES = 4096
-# A training step, or whatever else takes batches; it returns when it is done with the batch.
+# A training step or another consumer of batches. It returns when the batch is consumed.
 Consumer = Callable[[Batch], Any]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How fast one part of the way is, alone.
+    """Speed of one stage by itself.
 
-    - name: "disk, shuffled", "disk, in order" (nothing of the file in memory), "memory" (all of it), "decode", "decode, one
-      core" or "consumer".
-    - bytes_per_second: of stored images.
+    Args:
+        name: "disk, shuffled" or "disk, in order" (nothing of the files in memory), "memory" (all
+            in memory), "decode", "decode, one core" or "consumer".
+        samples_per_second: samples per second.
+        bytes_per_second: bytes of stored images per second.
     """
 
     name: str
@@ -50,15 +52,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `doctor` found.
+    """Result of `doctor`.
 
-    - num_samples, num_bytes: of the whole dataset's images.
-    - memory_bytes: what the system could give to keep files in; None when it does not tell.
-    - stages: see Stage; those that cannot be measured here are left out.
-    - binding: the stage that is slowest of those that must keep up, and ceiling its samples a second: however good the
-      loading is, training gets no more.
-    - advice: what would raise the ceiling, the most effective first.
-    - routes: which decoder takes the images, and why.
+    Args:
+        num_samples: images of the whole dataset.
+        num_bytes: their stored bytes.
+        num_workers: threads.
+        memory_bytes: memory that the OS can use to cache files; None if it is unknown.
+        stages: the stages that can be measured here.
+        binding: the slowest stage that every sample passes.
+        ceiling: samples per second of that stage. Training cannot be faster.
+        advice: changes that would raise the ceiling, the most effective first.
+        decoders: which decoder takes the images.
     """
 
     num_samples: int
@@ -83,21 +88,30 @@ def doctor(
     seconds: float = 2.0,
     seed: int = 0,
 ) -> Diagnosis:
-    """Measures a dataset, or the files of a source, stage by stage.
+    """Measure each stage of loading a dataset, or the files of a source.
 
-    - dataset: a Reader, whose transform counts as decoding; or a Source, to see what reading its files one by one costs.
-    - consumer: a function that takes a Batch as training would, or the samples a second that training is known to take.
-    - num_workers: threads that read and decode; None is one a core.
-    - seconds: for each stage, about.
-    - seed: which samples are taken.
+    Before the disk stages, the OS is asked to drop the files from memory (posix_fadvise). If it
+    keeps them, as on a RAM disk, these stages are left out.
 
-    For the disk's stages the system is asked to forget the files (posix_fadvise); it keeps what it must, and where it keeps
-    all, as in a RAM disk, these stages are left out. Raises EmptySourceError, OptionError, and what damaged files raise.
+    Args:
+        dataset: a Reader, whose transform counts as decoding; or a Source, whose single files are
+            read.
+        consumer: a function that takes a Batch as training does, or the samples per second of
+            training.
+        num_workers: threads that read and decode; None means one for each core.
+        seconds: approximate time for each stage.
+        seed: chooses the samples.
 
-    >>> import fastpack
-    >>> found = doctor(fastpack.open(getfixture("digits")), consumer=50.0, seconds=0.01)
-    >>> found.binding, found.ceiling
-    ('consumer', 50.0)
+    Raises:
+        EmptySourceError: there are no samples.
+        OptionError: an option has a bad value.
+        FastpackError: a file is damaged.
+
+    Example:
+        >>> import fastpack
+        >>> result = doctor(fastpack.open(getfixture("digits")), consumer=50.0, seconds=0.01)
+        >>> result.binding, result.ceiling
+        ('consumer', 50.0)
     """
     if len(dataset) == 0:
         raise EmptySourceError("there are no samples to measure")
@@ -107,58 +121,51 @@ def doctor(
     subject = _ReaderSubject(dataset) if isinstance(dataset, Reader) else _SourceSubject(dataset)
     rows = sampled(dataset.sizes, seed)
     stages = tuple(_measured(subject, rows, workers, consumer, seconds))
-    memory = _available_memory()
-    num_bytes = int(dataset.sizes.sum())
+    memory, num_bytes = _available_memory(), int(dataset.sizes.sum())
     fits = memory is not None and num_bytes < memory / 2
     binding = _binding(stages, fits)
-    facts = Facts(
-        binding.name,
-        fits,
-        {stage.name: stage.samples_per_second for stage in stages},
-        workers,
-        *subject.look(rows),
-    )
-    ceiling, advice = binding.samples_per_second, tuple(advise(facts))
+    rates = {stage.name: stage.samples_per_second for stage in stages}
+    facts = Facts(binding.name, fits, rates, workers, *subject.facts(rows))
     return Diagnosis(
-        len(dataset),
-        num_bytes,
-        workers,
-        memory,
-        stages,
-        binding.name,
-        ceiling,
-        advice,
-        decoder_usage(dataset),
+        num_samples=len(dataset),
+        num_bytes=num_bytes,
+        num_workers=workers,
+        memory_bytes=memory,
+        stages=stages,
+        binding=binding.name,
+        ceiling=binding.samples_per_second,
+        advice=tuple(advise(facts)),
+        decoders=decoder_usage(dataset),
     )
 
 
 def sampled(sizes: Rows, seed: int) -> Rows:
-    """Samples from all over the dataset, in random order."""
-    order = np.random.default_rng(seed).permutation(len(sizes))[:_SAMPLED]
-    count = int(np.searchsorted(np.cumsum(sizes[order]), _SAMPLED_BYTES)) + 1
+    """Choose samples of the whole dataset, in random order."""
+    order = np.random.default_rng(seed).permutation(len(sizes))[:_MAX_SAMPLED]
+    count = int(np.searchsorted(np.cumsum(sizes[order]), _MAX_SAMPLED_BYTES)) + 1
     return order[:count]
 
 
 def _binding(stages: tuple[Stage, ...], fits: bool) -> Stage:
-    """The slowest of those that all samples pass through. A dataset that fits into memory is read from the disk but once."""
+    """Return the slowest stage that every sample passes. Files in memory skip the disk."""
     passed = {"decode", "consumer", "memory" if fits else "disk, shuffled"}
     found = [stage for stage in stages if stage.name in passed]
     return min(found or stages, key=lambda stage: stage.samples_per_second)
 
 
 class _Subject(Protocol):
-    """What can be read, decoded and forgotten."""
+    """A dataset or source that can be read and decoded, and its files."""
 
     sizes: Rows
 
     def read(self, rows: Rows, workers: int) -> Batch: ...
     def decode(self, rows: Rows, workers: int) -> Batch | None:
-        """None when there is nothing to decode."""
+        """Read and decode; return None if nothing can be decoded."""
         ...
 
     def paths(self, rows: Rows) -> list[Path]: ...
-    def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
-        """Shares of the image formats, progressive JPEG among them; megapixels of an image; is it packed."""
+    def facts(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
+        """Return shares of formats and progressive JPEGs, mean megapixels, and whether packed."""
         ...
 
 
@@ -169,9 +176,9 @@ def _measured(
         took = max(took, 1e-9)
         return Stage(name, len(done) / took, float(subject.sizes[done].sum()) / took)
 
-    subject.read(rows[:1], workers)  # what is made at first use
+    subject.read(rows[:1], workers)  # opens files
     for name, order in (("disk, shuffled", rows), ("disk, in order", np.sort(rows))):
-        # Those that the one read are not there for the other to find in memory.
+        # Each disk stage starts without files in memory.
         if _forget(subject.paths(order)):
             yield stage(name, *timed(lambda batch: subject.read(batch, workers), order, seconds))
     _, warmed = timed(lambda batch: subject.read(batch, workers), rows, seconds)
@@ -192,7 +199,7 @@ def _measured(
 
 
 def timed(work: Callable[[Rows], Any], rows: Rows, seconds: float) -> tuple[float, Rows]:
-    """Seconds that `work` took, and the rows that it did, one batch at least."""
+    """Return the seconds that `work` took, and the rows done: at least one batch."""
     took, done = 0.0, 0
     while done < len(rows) and (took < seconds or done == 0):
         batch = rows[done : done + _BATCH_SAMPLES]
@@ -206,7 +213,7 @@ def timed(work: Callable[[Rows], Any], rows: Rows, seconds: float) -> tuple[floa
 def _consumed(
     subject: _Subject, rows: Rows, workers: int, consumer: Consumer, seconds: float
 ) -> tuple[float, Rows]:
-    """The consumer's time alone: its batches are ready before."""
+    """Time the consumer by itself: its batches are ready before."""
     ready: list[Batch] = []
 
     def consume(batch: Rows) -> None:
@@ -222,18 +229,18 @@ def _consumed(
 
 
 def _forget(paths: list[Path]) -> bool:
-    """Asks the system to drop files from its memory. False when it has kept most of them, or does not tell."""
+    """Ask the OS to drop files from memory. Returns whether it dropped most of them."""
     kept: list[bool] = []
     for path in paths:
         with open(path, "rb", buffering=0) as file:
-            os.fsync(file.fileno())  # what the disk does not have yet cannot be dropped
+            os.fsync(file.fileno())  # unwritten pages cannot be dropped
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             kept += _kept_pages(file.fileno(), path.stat().st_size)
     return bool(kept) and sum(kept) < len(kept) / 2
 
 
 def _kept_pages(descriptor: int, size: int) -> list[bool]:
-    """Whether a few pages of a file can be had without waiting for a disk."""
+    """Return whether a few pages of a file are in memory."""
     kept = []
     for offset in range(0, size, max(_PAGE_BYTES, size // 4)):
         try:
@@ -241,7 +248,7 @@ def _kept_pages(descriptor: int, size: int) -> list[bool]:
             kept.append(True)
         except BlockingIOError:
             kept.append(False)
-        except OSError:  # a file system that cannot say
+        except OSError:  # the file system does not support the flag
             return [True]
     return kept
 
@@ -255,15 +262,16 @@ def _available_memory() -> int | None:
 
 
 class _ReaderSubject:
+    """A dataset to measure."""
+
     def __init__(self, reader: Reader) -> None:
         self._reader, self.sizes = reader.with_one_depth(), reader.sizes
         image_field = reader.schema.image_field
         self._is_encoded = image_field is not None and image_field.kind == "image"
 
     def read(self, rows: Rows, workers: int) -> Batch:
-        return self._reader.with_options(decode=False, transform=None, num_workers=workers).read(
-            rows
-        )
+        reader = self._reader.with_options(decode=False, transform=None, num_workers=workers)
+        return reader.read(rows)
 
     def decode(self, rows: Rows, workers: int) -> Batch | None:
         reader = self._reader.with_options(decode=True, num_workers=workers)
@@ -274,10 +282,10 @@ class _ReaderSubject:
         shards = [shard.path for shard in index.shards]
         if index.files is None:
             return shards
-        # Of a folder each file is opened as it is read.
+        # A folder's files are opened one by one.
         return [shards[index.shard_numbers[row]] / index.files.names[row] for row in rows.tolist()]
 
-    def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
+    def facts(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         image_field = self._reader.schema.image_field
         if image_field is None or not self._is_encoded:
             return {}, 0.0, True
@@ -285,6 +293,8 @@ class _ReaderSubject:
 
 
 class _SourceSubject:
+    """A source to measure."""
+
     def __init__(self, source: Source) -> None:
         self._source, self.sizes = source, source.sizes
 
@@ -295,9 +305,8 @@ class _SourceSubject:
         batch = self._source.read(rows)
         name, images = self._images(batch)
         pixels: list[Any] = [None] * len(images)
-        left = iter(
-            range(len(images))
-        )  # next() on one iterator is atomic: each image is taken once
+        # next() of one iterator is atomic, so each image is taken once.
+        left = iter(range(len(images)))
 
         def work() -> None:
             for i in left:
@@ -309,7 +318,7 @@ class _SourceSubject:
     def _images(self, batch: Batch) -> tuple[str, Ragged]:
         image_field = self._source.schema.image_field
         if image_field is None or not isinstance(batch[image_field.name], Ragged):
-            raise OptionError("this source gives no image files; pack it and look at the dataset")
+            raise OptionError("the source has no image files; pack it and measure the dataset")
         return image_field.name, batch[image_field.name]
 
     def paths(self, rows: Rows) -> list[Path]:
@@ -319,7 +328,7 @@ class _SourceSubject:
             if (location := self._source.location(row)).path is not None
         ]
 
-    def look(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
+    def facts(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         _, images = self._images(self._source.read(rows[:_BATCH_SAMPLES]))
         infos, _ = probe_blobs(images)
         return *_shares(infos), False

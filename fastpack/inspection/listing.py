@@ -1,8 +1,8 @@
-"""listing: the samples of a dataset one by one, by what the index knows. No image is read."""
+"""listing: the samples of a dataset, from its index. No image is read."""
 
 import fnmatch
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,27 @@ from fastpack.errors import OptionError
 from fastpack.images.headers import FORMATS
 from fastpack.reading.reader import Reader
 
+# Columns with a place of their own in a listing.
+_KNOWN = ("key", "label")
+
 
 @dataclass(frozen=True)
 class Listed:
     """One sample.
 
-    - number: its place in the dataset.
-    - key, labels, class_names: "" and () where the dataset has none; a sample may have several labels.
-    - width, height: in pixels, upright; 0 where the header cannot be read.
-    - num_bytes: of the stored image.
-    - path, record, offset: the file, which of its records, and at which byte the image is; None where it has no place of its own.
+    Args:
+        number: number of the sample in the dataset, from 0.
+        key: "" if the dataset has no keys.
+        labels: labels of the sample; empty if the dataset has none.
+        class_names: their names.
+        width: in pixels, upright; 0 if the header cannot be read.
+        height: likewise.
+        format: format of the image file, or dtype of stored pixels.
+        num_bytes: bytes of the stored image.
+        path: the file.
+        record: number of the record in the file, from 0.
+        offset: byte of the image in the file; None if it is compressed with others.
+        columns: name -> value of the dataset's other columns.
     """
 
     number: int
@@ -37,24 +48,46 @@ class Listed:
     path: str
     record: int
     offset: int | None
+    columns: dict[str, Any] = field(default_factory=dict)
 
 
 def list_samples(
-    dataset: Reader, *, match: str | None = None, class_name: str | None = None
+    dataset: Reader,
+    *,
+    match: str | None = None,
+    class_name: str | None = None,
+    fields: Sequence[str] | None = None,
 ) -> Iterator[Listed]:
-    """Each sample in turn.
+    """Return an iterator over the samples.
 
-    - match: only keys that fit this pattern, as a shell has it: "cat/*".
-    - class_name: only this class, by its name or its label.
+    Args:
+        dataset: the dataset.
+        match: list only keys that match this shell pattern, such as "cat/*".
+        class_name: list only this class, by its name or label.
+        fields: columns to list beside key and label, also facts of the image's header, such as
+            "progressive"; None lists the columns of the dataset.
 
-    Raises OptionError when there are no keys to match, or no class of that name.
+    Raises:
+        OptionError: there are no keys to match, or no such class or column.
 
-    >>> import fastpack
-    >>> [listed.number for listed in list_samples(fastpack.open(getfixture("digits")), class_name="7")]
-    [7]
+    Example:
+        >>> import fastpack
+        >>> dataset = fastpack.open(getfixture("digits"))
+        >>> [listed.number for listed in list_samples(dataset, class_name="7")]
+        [7]
     """
-    for number in _chosen(dataset, match, class_name).tolist():
-        yield listed(dataset, number)
+    columns = _columns(dataset, fields)
+    numbers = _chosen(dataset, match, class_name).tolist()
+    return (listed(dataset, number, columns) for number in numbers)
+
+
+def _columns(dataset: Reader, fields: Sequence[str] | None) -> list[str]:
+    if fields is None:
+        return [name for name in dataset.index.columns if name not in _KNOWN]
+    if missing := [name for name in fields if name not in dataset.columns]:
+        found = ", ".join(dataset.columns) or "none"
+        raise OptionError(f"the dataset has no column {missing[0]!r}; its columns are: {found}")
+    return [name for name in fields if name not in _KNOWN]
 
 
 def _chosen(dataset: Reader, match: str | None, class_name: str | None) -> npt.NDArray[np.int64]:
@@ -64,16 +97,17 @@ def _chosen(dataset: Reader, match: str | None, class_name: str | None) -> npt.N
     if match is not None:
         keys = dataset.columns.get("key")
         if not isinstance(keys, Text):
-            raise OptionError("the samples have no keys to match")
+            raise OptionError("the samples have no keys; leave match=... out")
         is_chosen &= np.array([fnmatch.fnmatchcase(key, match) for key in keys], np.bool_)
     return np.flatnonzero(is_chosen)
 
 
 def _of_class(dataset: Reader, class_name: str) -> npt.NDArray[np.bool_]:
+    """Return which samples have the class among their labels."""
     labels = dataset.columns.get("label")
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not isinstance(flat, np.ndarray):
-        raise OptionError("the samples have no labels")
+        raise OptionError("the samples have no labels; leave class_name=... out")
     wanted = [
         label
         for label in np.unique(flat).tolist()
@@ -81,53 +115,56 @@ def _of_class(dataset: Reader, class_name: str) -> npt.NDArray[np.bool_]:
     ]
     if not wanted:
         raise OptionError(
-            f"no sample is of the class {class_name!r}; `fastpack info` lists the classes"
+            f"no sample has the class {class_name!r}; `fastpack info` lists the classes"
         )
     is_wanted = np.isin(flat, wanted)
-    if isinstance(labels, Ragged):
-        return (
-            np.bincount(np.repeat(np.arange(len(labels)), labels.lengths), is_wanted, len(labels))
-            > 0
-        )
-    return is_wanted
+    if not isinstance(labels, Ragged):
+        return is_wanted
+    rows = np.repeat(np.arange(len(labels)), labels.lengths)
+    return np.bincount(rows, is_wanted, len(labels)) > 0
 
 
-def listed(dataset: Reader, number: int) -> Listed:
-    """What is known of one sample."""
-    image_field, location, columns = (
-        dataset.schema.image_field,
-        dataset.location(number),
-        dataset.columns,
-    )
-    labels = tuple(np.atleast_1d(columns["label"][number]).tolist()) if "label" in columns else ()
-    width = height = 0
-    format, offset = "", None
-    if image_field is not None:
-        span = dataset.index.spans[image_field.name][number]
-        offset = None if span["offset"] == NO_SPAN else int(span["offset"])
-        format = (
-            f"{np.dtype(image_field.dtype).name} pixels" if image_field.kind == "pixels" else ""
-        )
-        height, width = (*(size or 0 for size in image_field.image_shape), 0, 0)[:2]
-    if image_field is not None and image_field.kind == "image":
-        info = dataset.index.infos[image_field.name][number]
-        height, width = _upright(int(info["height"]), int(info["width"]), int(info["orientation"]))
-        format = FORMATS[info["format"]] if info["format"] < len(FORMATS) else "unknown"
+def listed(dataset: Reader, number: int, columns: Sequence[str] = ()) -> Listed:
+    """Return what the index knows about one sample."""
+    location, values = dataset.location(number), dataset.columns
+    labels = tuple(np.atleast_1d(values["label"][number]).tolist()) if "label" in values else ()
+    height, width, format, offset = _image_facts(dataset, number)
     return Listed(
-        number,
-        str(columns["key"][number]) if "key" in columns else "",
-        labels,
-        tuple(dataset.schema.class_name(label) for label in labels),
-        width,
-        height,
-        format,
-        int(dataset.sizes[number]),
-        str(location.path),
-        int(location.record or 0),
-        offset,
+        number=number,
+        key=str(values["key"][number]) if "key" in values else "",
+        labels=labels,
+        class_names=tuple(dataset.schema.class_name(label) for label in labels),
+        width=width,
+        height=height,
+        format=format,
+        num_bytes=int(dataset.sizes[number]),
+        path=str(location.path),
+        record=int(location.record or 0),
+        offset=offset,
+        columns={name: _plain(values[name][number]) for name in columns},
     )
 
 
-def _upright(height: int, width: int, orientation: int) -> tuple[int, int]:
-    """Height and width once an EXIF orientation is undone."""
-    return (width, height) if orientation > 4 else (height, width)
+def _image_facts(dataset: Reader, number: int) -> tuple[int, int, str, int | None]:
+    """Return height, width, format and offset of a sample's image."""
+    image_field = dataset.schema.image_field
+    if image_field is None:
+        return 0, 0, "", None
+    span = dataset.index.spans[image_field.name][number]
+    offset = None if span["offset"] == NO_SPAN else int(span["offset"])
+    if image_field.kind != "image":
+        height, width = (*(size or 0 for size in image_field.image_shape), 0, 0)[:2]
+        is_pixels = image_field.kind == "pixels"
+        dtype = f"{np.dtype(image_field.dtype).name} pixels" if is_pixels else ""
+        return height, width, dtype, offset
+    info = dataset.index.infos[image_field.name][number]
+    height, width = int(info["height"]), int(info["width"])
+    if info["orientation"] > 4:  # EXIF: turned by 90 degrees
+        height, width = width, height
+    format = FORMATS[info["format"]] if info["format"] < len(FORMATS) else "unknown"
+    return height, width, format, offset
+
+
+def _plain(value: Any) -> Any:
+    """Return a column's value as Python objects."""
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value

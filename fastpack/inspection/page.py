@@ -1,4 +1,4 @@
-"""page: samples of a dataset on a page for a browser. One file, that loads nothing else."""
+"""Pages for a browser with samples of a dataset. A page is one file and loads no other."""
 
 import html
 import json
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fastpack.core.bisect import bisect
 from fastpack.core.dtypes import Rows
 from fastpack.core.schema import Field
-from fastpack.errors import EmptySourceError, FastpackError, SchemaError, from_os_error
+from fastpack.errors import EmptySourceError, FastpackError, SchemaError, os_errors_at
 from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.images.batch import Batch
 from fastpack.images.thumbnail import as_rgb, data_uri, fitted
@@ -30,14 +30,24 @@ def html_page(
     title: str = "",
     tile: int = 256,
 ) -> str:
-    """A page of the given samples: thumbnails with class, key, size and place; to be filtered by class and by name.
+    """Make a page of thumbnails with class, key, size and location of each sample.
 
-    - rows: sample numbers, in the order in which they are shown.
-    - title: over the page; the first file's name when it is empty.
-    - tile: the longer side of each thumbnail in pixels.
+    Images are shown as the Reader returns them, after its transform. For a damaged image the page
+    shows the error. Names come from untrusted files: on the page they are text, never markup.
 
-    Images are shown as the Reader gives them, so its transform is seen; one that cannot be decoded is shown as the reason why.
-    Names come from anybody's files: on the page they are text, never markup. Raises EmptySourceError, SchemaError or IndexError.
+    Args:
+        dataset: the dataset.
+        rows: sample numbers, in the order in which they are shown.
+        title: title of the page; by default the name of the first file.
+        tile: the longer side of each thumbnail in pixels.
+
+    Returns:
+        HTML.
+
+    Raises:
+        EmptySourceError: there are no rows.
+        SchemaError: the dataset has no image field.
+        OutOfRangeError: a sample does not exist.
     """
     if dataset.schema.image_field is None:
         raise SchemaError("there is no image field to show")
@@ -45,37 +55,34 @@ def html_page(
     if len(numbers) == 0:
         raise EmptySourceError("there are no samples to show; give at least one sample number")
     title = title or dataset.index.shards[0].path.name
-    about = f"{len(numbers):,} of {len(dataset):,} samples, {len(dataset.index.shards):,} file{'s' * (len(dataset.index.shards) > 1)}"
-    data = json.dumps(
-        {"title": title, "about": about, "samples": list(_samples(dataset, numbers, tile))}
+    num_files = len(dataset.index.shards)
+    about = (
+        f"{len(numbers):,} of {len(dataset):,} samples, {num_files:,} file{'s' * (num_files > 1)}"
     )
-    before, after = (
-        files("fastpack.inspection")
-        .joinpath("page.html")
-        .read_text(encoding="utf-8")
-        .split("$data")
-    )
-    # "<" is all that could end the element which the data stand in.
-    return (
-        before.replace("$title", html.escape(_encodable(title)))
-        + data.replace("<", "\\u003c")
-        + after
-    )
+    samples = list(_samples(dataset, numbers, tile))
+    data = json.dumps({"title": title, "about": about, "samples": samples})
+    template = files("fastpack.inspection").joinpath("page.html").read_text(encoding="utf-8")
+    head, tail = template.split("$data")
+    head = head.replace("$title", html.escape(_encodable(title)))
+    # Only "<" could end the element that holds the data.
+    return head + data.replace("<", "\\u003c") + tail
 
 
 def save_page(page: str, output: str | Path, *, overwrite: bool = False) -> None:
-    """Writes a page, under a temporary name first. Raises OutputExistsError or UnreadableFileError."""
+    """Write a page, under a temporary name first.
+
+    Raises:
+        OutputExistsError: the file exists, and `overwrite` is False.
+        UnreadableFileError: the file cannot be written.
+    """
     output = Path(output)
     check_absent([output], overwrite)
-    with atomic_write(output) as temporary:
-        try:
-            temporary.write_text(page, encoding="utf-8")
-        except OSError as error:
-            raise from_os_error(error, "write", output) from error
+    with atomic_write(output) as temporary, os_errors_at(output):
+        temporary.write_text(page, encoding="utf-8")
 
 
 def _encodable(text: str) -> str:
-    """File names need not be UTF-8."""
+    """Replace what is not UTF-8, as file names may have it."""
     return text.encode("utf-8", "replace").decode()
 
 
@@ -85,32 +92,30 @@ def _samples(dataset: Reader, rows: Rows, tile: int) -> Iterator[dict[str, Any]]
     assert field is not None
     for first in range(0, len(rows), _BATCH_SAMPLES):
         numbers = rows[first : first + _BATCH_SAMPLES]
-        for row, image_field in zip(
-            numbers.tolist(), _pictures(reader, numbers, field, tile), strict=True
-        ):
-            yield image_field | _facts(dataset, row % len(dataset))
+        thumbnails = _thumbnails(reader, numbers, field, tile)
+        for row, thumbnail in zip(numbers.tolist(), thumbnails, strict=True):
+            yield thumbnail | _facts(dataset, row % len(dataset))
 
 
-def _pictures(reader: Reader, numbers: Rows, field: Field, tile: int) -> Iterator[dict[str, Any]]:
-    """The thumbnail of each sample, or the reason why there is none."""
+def _thumbnails(reader: Reader, numbers: Rows, field: Field, tile: int) -> Iterator[dict[str, Any]]:
+    """Yield the thumbnail of each sample, or its error."""
     for _, batch in bisect(reader.read, numbers):
         if isinstance(batch, FastpackError):
             yield {"src": "", "fault": str(batch)}
         else:
-            yield from _pictures_of(batch, field, tile)
+            yield from _thumbnails_of(batch, field, tile)
 
 
-def _pictures_of(batch: Batch, field: Field, tile: int) -> list[dict[str, Any]]:
+def _thumbnails_of(batch: Batch, field: Field, tile: int) -> Iterator[dict[str, Any]]:
     faults = iter(batch.failures)
-    return [
-        _picture(batch, i, field, tile)
-        if batch.mask[i]
-        else {"src": "", "fault": str(next(faults))}
-        for i in range(batch.num_samples)
-    ]
+    for i in range(batch.num_samples):
+        if batch.mask[i]:
+            yield _thumbnail(batch, i, field, tile)
+        else:
+            yield {"src": "", "fault": str(next(faults))}
 
 
-def _picture(batch: Batch, i: int, field: Field, tile: int) -> dict[str, Any]:
+def _thumbnail(batch: Batch, i: int, field: Field, tile: int) -> dict[str, Any]:
     pixels = fitted(as_rgb(batch[field.name][i], field), tile, enlarge=False)
     return {"src": data_uri(pixels), "fault": ""}
 
@@ -126,5 +131,5 @@ def _facts(dataset: Reader, row: int) -> dict[str, Any]:
         "height": sample.height,
         "bytes": sample.num_bytes,
         "format": sample.format,
-        "place": str(dataset.location(row)),
+        "location": str(dataset.location(row)),
     }

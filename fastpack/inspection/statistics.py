@@ -1,4 +1,4 @@
-"""ImageStatistics: of what sizes and kinds the images of a dataset are, by what their headers said when they were indexed."""
+"""ImageStatistics: sizes and kinds of a dataset's images, from the headers in its index."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ _MAX_SIZES = 5
 
 @dataclass(frozen=True)
 class Bin:
-    """How many images have a value of at least `first` and less than `end`."""
+    """Number of images with a value of at least `first` and less than `end`."""
 
     first: int
     end: int
@@ -24,7 +24,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class SizeCount:
-    """How many images are that wide and high, in pixels, upright."""
+    """Number of images of one upright size, in pixels."""
 
     width: int
     height: int
@@ -33,11 +33,15 @@ class SizeCount:
 
 @dataclass(frozen=True)
 class ImageStatistics:
-    """The images of a dataset, counted.
+    """Counts of a dataset's images.
 
-    - pixels, stored_bytes: of an image, in bins that double.
-    - sizes: the most frequent ones, and num_sizes: how many different ones there are.
-    - traits: how many images are "progressive", "gray", "CMYK", "16 bits", "turned" (by EXIF) or "unreadable", where any is.
+    Args:
+        pixels: histogram of pixels per image, in bins of doubling width.
+        stored_bytes: likewise of stored bytes.
+        sizes: the most frequent sizes.
+        num_sizes: number of different sizes.
+        traits: trait -> number of images: "progressive", "gray", "gray or palette", "CMYK",
+            "16 bits", "turned" (by EXIF) and "unreadable". Traits of no image are left out.
     """
 
     pixels: tuple[Bin, ...]
@@ -48,11 +52,15 @@ class ImageStatistics:
 
 
 def image_statistics(dataset: Reader) -> ImageStatistics | None:
-    """Counts the images of a dataset; None when there are none, or they are arrays of one size. No image is read.
+    """Count the images of a dataset. Reads no image.
 
-    >>> import fastpack
-    >>> image_statistics(fastpack.open(getfixture("digits"))).sizes
-    (SizeCount(width=8, height=8, num_images=10),)
+    Returns:
+        The counts; None for a dataset without image files.
+
+    Example:
+        >>> import fastpack
+        >>> image_statistics(fastpack.open(getfixture("digits"))).sizes
+        (SizeCount(width=8, height=8, num_images=10),)
     """
     image_field = dataset.schema.image_field
     if image_field is None or image_field.kind != "image":
@@ -61,11 +69,11 @@ def image_statistics(dataset: Reader) -> ImageStatistics | None:
     readable = infos[(infos["width"] > 0) & (infos["height"] > 0)]
     widths, heights = (sides.astype(np.int64) for sides in upright_sizes(readable, True, {}))
     sizes, counts = np.unique(np.stack([widths, heights], axis=1), axis=0, return_counts=True)
-    most = np.argsort(-counts, kind="stable")[:_MAX_SIZES]
+    frequent = np.argsort(-counts, kind="stable")[:_MAX_SIZES]
     return ImageStatistics(
         _bins(widths * heights),
         _bins(dataset.sizes),
-        tuple(SizeCount(int(sizes[i, 0]), int(sizes[i, 1]), int(counts[i])) for i in most),
+        tuple(SizeCount(int(sizes[i, 0]), int(sizes[i, 1]), int(counts[i])) for i in frequent),
         len(sizes),
         _traits(infos, len(readable)),
     )

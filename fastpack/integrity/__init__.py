@@ -1,4 +1,4 @@
-"""Verify, repair and compare datasets."""
+"""Verification, repair and comparison of datasets."""
 
 from typing import TYPE_CHECKING
 

@@ -8,7 +8,7 @@ from fastpack.core.ragged import Text
 from fastpack.core.schema import Field, Schema, merge_class_names
 from fastpack.errors import Location, MixedSetError, SchemaError, SourceError, with_location
 from fastpack.files.classes import refuse_ambiguous
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.index.index import Index
@@ -60,10 +60,10 @@ class Joined:
             keys,
         )
 
-    def known_keys(self, keys: Text) -> FirstNames:
+    def known_keys(self, keys: Text) -> NameSummary:
         """Return the given keys that the set has already."""
         new = set(keys)
-        return FirstNames.of({key for some in self.keys for key in some if key in new})
+        return NameSummary.of({key for some in self.keys for key in some if key in new})
 
     def written_by(self, receipt: str) -> list[Path]:
         """Return the files that the pack with this receipt wrote."""

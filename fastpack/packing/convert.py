@@ -123,7 +123,7 @@ def _refuse_options(options: PackOptions, resume: bool) -> None:
     if resume:
         given.append("resume")
     if given:
-        message = f"a folder of files takes no {given[0]}; leave it out"
+        message = f"{given[0]}=... is not for a folder of files; leave it out"
         raise OptionError(f"{message}, or name a file such as train.tfrecord")
 
 

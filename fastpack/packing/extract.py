@@ -30,7 +30,7 @@ from fastpack.files.atomic import write_all
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
 from fastpack.files.file_names import path_of
-from fastpack.files.image_folder import IMAGE_SUFFIXES
+from fastpack.files.image_tree import IMAGE_SUFFIXES
 from fastpack.files.temporary import create_temporary, remove_leftovers
 from fastpack.images.headers import FORMATS
 from fastpack.packing.pack import pack

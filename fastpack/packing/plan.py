@@ -20,7 +20,7 @@ from fastpack.errors import (
     SchemaError,
 )
 from fastpack.files.companions import index_path, refuse_long_names, report_path
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.publication import staging_folder
 from fastpack.formats import registry
 from fastpack.formats.protocols import Container
@@ -229,8 +229,8 @@ def _notes_on_keys(source: Source, rows: Rows, joined: Joined | None) -> tuple[s
     if keys is None:
         return ()
     chosen = keys.take(rows)
-    odd = FirstNames.of([key for key in chosen if _NO_PATH.search(key)])
-    known = joined.known_keys(chosen) if joined else FirstNames()
+    odd = NameSummary.of([key for key in chosen if _NO_PATH.search(key)])
+    known = joined.known_keys(chosen) if joined else NameSummary()
     notes = []
     if odd.count:
         are = "is not a path" if odd.count == 1 else "are not paths"

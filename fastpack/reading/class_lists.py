@@ -18,7 +18,7 @@ from fastpack.errors import (
 )
 from fastpack.files.classes import ClassList
 from fastpack.files.file_names import path_of
-from fastpack.files.folders import FolderRules, scan_folder
+from fastpack.files.image_folder import FolderRules, scan_folder
 from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.index.index import concatenate

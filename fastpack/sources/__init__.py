@@ -1,5 +1,6 @@
-"""Sources: where samples to pack come from, a module for each kind."""
+"""Sources: the samples to pack, from a folder, a list or a table."""
 
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,36 +14,50 @@ from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
 from fastpack.images.batch import Batch
 from fastpack.sources.folder import from_folder
-from fastpack.sources.paths import ImageFiles
-from fastpack.sources.rows import TABLE_SUFFIXES, is_table
+from fastpack.sources.image_files import ImageFiles
+from fastpack.sources.sheet import TABLE_SUFFIXES, is_table
 from fastpack.sources.table import from_table
 
 
 class Source(Protocol):
-    """A sized, random-access, thread-safe giver of samples. A Reader with decode=False is one too.
+    """The n samples that `pack` writes: thread-safe, read by number.
 
-    It may have a method `fingerprints() -> dict[str, str]` besides: what changes when the source does, under the names that
-    a message can call it by. An interrupted pack goes on only where all are what they were. And `faults`, sample -> error: what
-    is known to be wrong before anything is read, so that a pack need not begin. And `notes`, a tuple of sentences: what was
-    guessed or left out. And `sizes_beside`: bytes of each sample's further blobs together, (n,), or 0.
+    A Reader with decode=False is a Source too. A source may have more attributes:
+
+    - `fingerprints() -> dict[str, str]`: checksums that change if the source changes, by a name for
+      messages. A pack is resumed only if all are equal.
+    - `faults`: sample -> error, known before anything is read. A pack stops before it begins.
+    - `notes`: guesses and omissions, a tuple of sentences.
+    - `sizes_beside`: bytes of each sample's further blobs together, (n,) int64, or 0.
+
+    Example:
+        >>> import fastpack
+        >>> reader = fastpack.open(getfixture("digits"), decode=False)
+        >>> reader.sizes.shape, reader.read(np.array([3, 5]))["label"]
+        ((10,), array([3, 5]))
     """
 
     @property
-    def schema(self) -> Schema: ...
+    def schema(self) -> Schema:
+        """The fields of a sample, and the class names."""
+        ...
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
-        """Bytes of each sample's encoded image, (n,). What `read` gives has exactly these sizes."""
+        """Bytes of each sample's encoded image, (n,), exactly as `read` returns it."""
         ...
 
     def __len__(self) -> int: ...
 
     def location(self, row: int) -> Location:
-        """Where a sample comes from, for messages."""
+        """Return the place of a sample, for messages."""
         ...
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """The samples with these numbers; images as a Ragged of undecoded bytes. Several threads ask at once."""
+        """Return the samples with these numbers, (k,); several threads call it at once.
+
+        Images are a Ragged of encoded bytes.
+        """
         ...
 
 
@@ -54,35 +69,30 @@ def source_of(
     sidecars: Sequence[str] | None = None,
     **columns: Any,
 ) -> ImageFiles:
-    """The source at a path: a folder of images, or a CSV, JSONL or Parquet table of them.
+    """Return the source at a path: a folder of images, or a table.
 
-    - allow_external: follow links that lead out of the folder.
-    - class_folder, sidecars: of a folder; see `from_folder`.
-    - columns: of a table; see `from_table`. A folder has none.
+    Args:
+        path: of the folder or table.
+        allow_external: follow links that lead out of the folder.
+        class_folder: for a folder; see `from_folder`.
+        sidecars: for a folder; see `from_folder`.
+        columns: for a table; see `from_table`.
     """
     path = path_of("path", path)
     if not path.exists():
-        raise MissingFileError(
-            2, with_location("there is nothing to pack here; check the path", Location(path))
-        )
+        message = "there is nothing to pack here; check the path"
+        raise MissingFileError(errno.ENOENT, with_location(message, Location(path)))
     if is_table(path):
         if class_folder is not None or sidecars is not None:
-            raise OptionError(
-                with_location(
-                    "class_folder and sidecars are for a folder of images; a table has columns",
-                    Location(path),
-                )
-            )
+            message = "class_folder and sidecars are for a folder of images; a table has columns"
+            raise OptionError(with_location(message, Location(path)))
         return from_table(path, allow_external=allow_external, **columns)
     if path.is_dir():
         return from_folder(
             path, allow_external=allow_external, class_folder=class_folder, sidecars=sidecars
         )
-    raise SourceError(
-        with_location(
-            f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})", Location(path)
-        )
-    )
+    message = f"a source is a folder or a table ({', '.join(TABLE_SUFFIXES)})"
+    raise SourceError(with_location(message, Location(path)))
 
 
 __all__ = [

@@ -1,4 +1,7 @@
-"""TableColumn: one column of a table as it is read, and the rules that say what its values are (docs/tables.md)."""
+"""TableColumn: a column of a table as text.
+
+Leaf: its values, by the rules of docs/tables.md.
+"""
 
 import math
 import re
@@ -29,19 +32,24 @@ _SCALARS: dict[type, str] = {
 }
 _NESTED: dict[type, str] = {list: "lists", dict: "objects"}
 _MAX_DEPTH = 32
-_MAX_EXACT = 2**53  # all integers up to here are float64, too
-# How programs write numbers.
+_MAX_EXACT = 2**53  # a float64 has all integers up to here
+# Numbers as programs write them.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-][0-9]+)?")
-# Numbers of fewer characters without an exponent have 15 digits at most, which a float64 keeps.
+# Shorter numbers without an exponent have at most 15 digits, which a float64 keeps.
 _SURELY_EXACT = 16
 
 
 class TableColumn:
-    """Takes values some rows at a time and keeps them as text: a Python object for each would take several times the memory.
+    """A column that grows by blocks of rows. Values are kept as text.
 
-    Lists and objects become columns of their own: the items of all lists, and one for each name in the objects.
+    A Python object for each would take several times the memory. The items of lists are a column
+    of their own, and so are the members of objects, by name.
 
-    - is_typed: the table says what is text and what is a number. Without, text that looks like a number is one.
+    Args:
+        name: of the column.
+        path: of the table.
+        is_typed: the table distinguishes text and numbers. Without, text like a number is one.
+        depth: number of lists and objects around the values.
 
     >>> scores = TableColumn("score", Path("t.csv"), is_typed=False)
     >>> scores.extend(["1", ""])
@@ -54,7 +62,7 @@ class TableColumn:
         self.name, self.path, self.is_typed, self._depth = name, path, is_typed, depth
         self._num_rows = 0
         self.num_missing = 0
-        self.first_rows: dict[type, int] = {}  # of each type that occurs
+        self.first_rows: dict[type, int] = {}  # type -> the first row that has it
         self._scalars = RaggedBuilder()
         self._lengths = array("q")
         self._items: TableColumn | None = None
@@ -64,12 +72,11 @@ class TableColumn:
         return self._num_rows
 
     def extend(self, values: Sequence[Any]) -> None:
-        """Raises SourceError for nesting without end, UnicodeEncodeError for what is not text."""
+        """Append values. Raises SourceError (deep nesting) or UnicodeEncodeError."""
         types = set(map(type, values))
         for new in types - self.first_rows.keys():
-            self.first_rows[new] = self._num_rows + next(
-                row for row, value in enumerate(values) if type(value) is new
-            )
+            first = next(row for row, value in enumerate(values) if type(value) is new)
+            self.first_rows[new] = self._num_rows + first
         self.num_missing += values.count(None)
         self._scalars.extend(map(encoded, values if types == {str} else map(_spelled, values)))
         if list in self.first_rows:
@@ -97,19 +104,19 @@ class TableColumn:
 
     def _below(self, name: str) -> "TableColumn":
         if self._depth == _MAX_DEPTH:
-            raise SourceError(
-                with_location(
-                    f"column {self.name[:40]!r} is nested more than {_MAX_DEPTH} deep; write it flat",
-                    Location(self.path),
-                )
-            )
+            message = f"column {self.name[:40]!r} is nested more than {_MAX_DEPTH} deep"
+            raise SourceError(with_location(f"{message}; write it flat", Location(self.path)))
         return TableColumn(name, self.path, is_typed=self.is_typed, depth=self._depth + 1)
 
     def text(self) -> Text:
+        """Return the values as they are spelled."""
         return self._scalars.finished(Text)
 
     def leaves(self) -> Iterator["Leaf"]:
-        """The columns of numbers or text that this one comes to; what cannot be kept has a fault, which its values raise."""
+        """Return the columns of numbers or text in this one.
+
+        One of mixed types has a fault.
+        """
         scalars = [each for each in self.first_rows if each in _SCALARS and each is not type(None)]
         kinds = [*scalars[:1], *(each for each in self.first_rows if each in _NESTED)]
         if len(kinds) > 1:
@@ -122,31 +129,34 @@ class TableColumn:
         else:
             yield Leaf(self.name, self)
 
-    def hollow(self) -> Iterator[str]:
-        """Names of the columns below this one whose objects have no members, and which come to nothing."""
-        for member in [
-            *self._members.values(),
-            *([self._items] if self._items is not None else []),
-        ]:
-            if dict in member.first_rows and not member._members:
-                yield member.name
-            yield from member.hollow()
+    def empty_objects(self) -> Iterator[str]:
+        """Return the names of inner columns whose objects have no members, and so no leaf."""
+        items = [] if self._items is None else [self._items]
+        for inner in [*self._members.values(), *items]:
+            if dict in inner.first_rows and not inner._members:
+                yield inner.name
+            yield from inner.empty_objects()
 
     def mixed(self, types: Iterable[type]) -> FastpackError:
+        """Return the error of a column with values of these types."""
         rows = sorted((self.first_rows[each], (_SCALARS | _NESTED)[each]) for each in types)
         found = ", ".join(f"{name} (row {row})" for row, name in rows)
-        message = f"column {self.name!r} mixes {found}; write one kind, or leave the column out with fields"
+        remedy = "write one kind, or leave the column out with fields"
+        message = f"column {self.name!r} mixes {found}; {remedy}"
         return SourceError(with_location(message, Location(self.path, record=rows[1][0])))
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A column of scalars, or of lists of them.
+    """A column of n scalars, or of lists of them.
 
-    - offsets: of the rows of lists, the outermost first. Lists of lists are kept flat.
-    - num_missing: lists that are missing, which are empty.
-    - fault: why it cannot be kept.
-    - class_names: what the table says that its integers count.
+    Args:
+        name: of the field.
+        column: the scalars.
+        offsets: of the rows of lists, the outermost first. Lists of lists are kept flat.
+        num_missing: missing lists, which are kept as empty ones.
+        fault: the error that its values raise.
+        class_names: names of its integers in the table's metadata.
     """
 
     name: str
@@ -157,24 +167,28 @@ class Leaf:
     class_names: tuple[str, ...] = ()
 
     def within(self, offsets: Offsets, num_missing: int) -> "Leaf":
+        """Return the leaf as the items of lists with these offsets."""
         return replace(self, offsets=(offsets, *self.offsets), num_missing=num_missing)
 
     @property
-    def where(self) -> Location:
+    def location(self) -> Location:
+        """The table."""
         return Location(self.column.path)
 
     def values(self, notes: list[str] | None = None) -> ColumnValues:
-        """(n,) integers, float64 or Text, or a Ragged of these. Adds what was converted to `notes`. Raises SourceError."""
+        """Return the values (n,): integers, float64, Text, or a Ragged of these.
+
+        Adds a sentence on each conversion to `notes`. Raises SourceError.
+        """
         if self.fault is not None:
             raise self.fault
         notes = [] if notes is None else notes
-        values = _judged(self.column, notes)
+        values = _values_of(self.column, notes)
         if not self.offsets:
             return values
         if self.num_missing:
-            notes.append(
-                f"column {self.name!r}: {self.num_missing:,} missing lists are kept as empty ones"
-            )
+            count = f"{self.num_missing:,}"
+            notes.append(f"column {self.name!r}: {count} missing lists are kept as empty ones")
         *outer, inner = self.offsets
         rows = Ragged(values, inner)
         for offsets in reversed(outer):
@@ -183,98 +197,90 @@ class Leaf:
         return rows
 
     def _refuse_uneven(self, rows: Ragged, notes: list[str]) -> None:
-        """Lists in lists are kept flat: which only lists of one length can be read back from."""
+        """Refuse lists of lists of different lengths: they are kept flat, without lengths."""
         lengths = np.unique(rows.lengths)
         if len(lengths) > 1:
-            message = f"column {self.name!r} holds lists of lists of {lengths[0]} to {lengths[-1]} values, which must be of one length"
-            raise SourceError(
-                with_location(
-                    f"{message}; pad them, or leave the column out with fields", self.where
-                )
-            )
-        notes.append(
-            f"column {self.name!r}: its lists of {'' if not len(lengths) else lengths[0]} values are kept one after the other, flat"
-        )
+            found = f"lists of lists of {lengths[0]} to {lengths[-1]} values"
+            message = f"column {self.name!r} holds {found}, which must be of one length"
+            remedy = "pad them, or leave the column out with fields"
+            raise SourceError(with_location(f"{message}; {remedy}", self.location))
+        count = f"{lengths[0]} values" if len(lengths) else "values"
+        notes.append(f"column {self.name!r}: its lists of {count} are kept one after another, flat")
 
     def text(self, role: str) -> Text:
-        """The values of a column that must be text or integers, as they are spelt. Raises SourceError."""
+        """Return values that must be text or integers, as they are spelled."""
         if self.fault is not None:
             raise self.fault
         if self.offsets or not self.column.first_rows.keys() <= {str, int, type(None)}:
-            raise SourceError(
-                with_location(
-                    f"column {self.name!r} cannot be {role}, since it does not hold text; name another",
-                    self.where,
-                )
-            )
+            message = f"column {self.name!r} cannot be {role}, since it does not hold text"
+            raise SourceError(with_location(f"{message}; name another", self.location))
         return self.column.text()
 
     def labels(self, notes: list[str]) -> tuple[ColumnValues, Sequence[str]]:
-        """Labels, and the names of the classes where they are text: these are numbered in sorted order."""
+        """Return the labels, and the class names.
+
+        Text labels are numbered in sorted order.
+        """
         if self.fault is None and not self.offsets:
-            self.refuse_missing(
-                "has no label; give it one, leave the row out, or name another column with label_column"
-            )
+            remedy = "give it one, leave the row out, or name another column with label_column"
+            self.refuse_missing(f"has no label; {remedy}")
         values = self.values(notes)
-        is_list = isinstance(values, Ragged) and not isinstance(values, Text)
-        flat: Any = values.values if is_list else values  # type: ignore[union-attr]
-        names: Sequence[str]
-        if isinstance(flat, Text):
-            labels, names = factorize(flat)
+        if isinstance(values, Ragged) and not isinstance(values, Text):
+            labels, names = self._numbered(values.values, notes)
+            return Ragged(labels, values.offsets), names
+        if isinstance(values, np.ndarray):
+            values = self._whole(values, notes)
+        return self._numbered(values, notes)
+
+    def _numbered(self, values: Any, notes: list[str]) -> tuple[npt.NDArray[Any], Sequence[str]]:
+        """Return labels without lists, and their class names."""
+        if isinstance(values, Text):
+            labels, names = factorize(values)
             self._refuse_alike(names)
-        else:
-            labels = flat if is_list else self._whole(flat, notes)
-            names = self._names_of(labels, notes)
-        return (Ragged(labels, values.offsets) if is_list else labels), names  # type: ignore[union-attr]
+            return labels, names
+        return values, self._names_of(values, notes)
 
     def _names_of(self, labels: npt.NDArray[Any], notes: list[str]) -> Sequence[str]:
-        """The names of the classes that integers count, where the table has some."""
+        """Return the class names in the table's metadata, if they cover all labels."""
         if not self.class_names or not len(labels):
             return ()
         if labels.dtype.kind != "i" or labels.max() >= len(self.class_names):
-            notes.append(
-                f"column {self.name!r}: the table names {len(self.class_names)} classes, and labels are larger; these are left out"
-            )
+            found = f"the table names {len(self.class_names)} classes, and labels are larger"
+            notes.append(f"column {self.name!r}: {found}; these names are left out")
             return ()
-        notes.append(f"column {self.name!r}: classes are called as the table's metadata say")
+        notes.append(f"column {self.name!r}: class names are those of the table's metadata")
         return self.class_names
 
     def _refuse_alike(self, names: Sequence[str]) -> None:
-        """Names that only spaces around them tell apart are one name, misspelt."""
+        """Refuse names that differ only in outer spaces: they are one name."""
         seen: dict[str, str] = {}
         for name in names:
             if (other := seen.setdefault(name.strip(), name)) != name:
                 row = next(i for i, text in enumerate(self.column.text()) if text == name)
-                message = f"column {self.name!r} holds {name!r} here and {other!r} elsewhere; spell the class in one way"
-                raise SourceError(with_location(message, Location(self.column.path, record=row)))
+                message = f"column {self.name!r} holds {name!r} here and {other!r} elsewhere"
+                here = Location(self.column.path, record=row)
+                raise SourceError(with_location(f"{message}; spell the class in one way", here))
 
     def _whole(self, values: npt.NDArray[Any], notes: list[str]) -> npt.NDArray[Any]:
-        """pandas writes integers as 1.0 once one of them was missing."""
+        """Return whole floats as integers: pandas writes 1.0 if one integer was missing."""
         if values.dtype.kind != "f":
             return values
+        name = f"column {self.name!r}"
         if (np.abs(values) <= _MAX_EXACT).all() and (values == np.trunc(values)).all():
-            notes.append(
-                f"column {self.name!r}: its floats are whole and are kept as integer labels"
-            )
+            notes.append(f"{name}: its floats are whole and are kept as integer labels")
             return values.astype(np.int64)
-        notes.append(
-            f"column {self.name!r} holds floats: the labels are numbers to predict, not classes"
-        )
+        notes.append(f"{name} holds floats: the labels are numbers to predict, not classes")
         return values
 
     def refuse_missing(self, why: str) -> None:
-        """Raises SourceError for the first row without a value."""
+        """Raise SourceError for the first row without a value."""
         texts = self.column.text()
         are_floats = float in self.column.first_rows
         if texts.lengths.all() and not are_floats:
             return
         if found := _first(texts, lambda text: not text or (are_floats and text == "nan")):
-            raise SourceError(
-                with_location(
-                    f"column {self.name!r}: the row {why}",
-                    Location(self.column.path, record=found[0]),
-                )
-            )
+            here = Location(self.column.path, record=found[0])
+            raise SourceError(with_location(f"column {self.name!r}: the row {why}", here))
 
 
 def _spelled(value: Any) -> str:
@@ -283,27 +289,25 @@ def _spelled(value: Any) -> str:
     return str(int(value)) if type(value) is bool else str(value)
 
 
-# What the values of a column are.
+# The values of a column
 
 
-def _judged(column: TableColumn, notes: list[str]) -> ColumnValues:
+def _values_of(column: TableColumn, notes: list[str]) -> ColumnValues:
     types = column.first_rows.keys() - {type(None)}
-    text = column.text()
+    text, name = column.text(), f"column {column.name!r}"
     if not text.lengths.any():
-        notes.append(f"column {column.name!r} has no values; it is kept as empty text")
+        notes.append(f"{name} has no values; it is kept as empty text")
         return text
     if not column.is_typed:
         return _guessed(column, text, notes)
     if types == {str}:
         if column.num_missing:
-            notes.append(
-                f"column {column.name!r}: {column.num_missing:,} missing values are kept as empty text"
-            )
+            notes.append(f"{name}: {column.num_missing:,} missing values are kept as empty text")
         return text
     if str in types:
         raise column.mixed(types)
     if types == {bool}:
-        notes.append(f"column {column.name!r}: true and false are kept as 1 and 0")
+        notes.append(f"{name}: true and false are kept as 1 and 0")
     if float in types or column.num_missing:
         return _floats(column, text, notes)
     return _integers(column, text)
@@ -314,45 +318,44 @@ def _integers(column: TableColumn, text: Text) -> npt.NDArray[np.int64]:
         return np.fromiter(map(int, text), np.int64, len(text))
     except OverflowError as error:
         row, number = _first(text, lambda number: not fits(number)) or (0, "")
-        message = f"column {column.name!r} holds {number}, which does not fit into 64 bits; write it as text"
-        raise SourceError(with_location(message, Location(column.path, record=row))) from error
+        message = f"column {column.name!r} holds {number}, which does not fit into 64 bits"
+        here = Location(column.path, record=row)
+        raise SourceError(with_location(f"{message}; write it as text", here)) from error
 
 
 def _floats(column: TableColumn, text: Text, notes: list[str]) -> npt.NDArray[np.float64]:
-    """NaN where a value is missing. Integers among floats, or among missing values, must be floats, too."""
-    if int in column.first_rows and (
-        found := _first(
-            text, lambda number: INTEGER.fullmatch(number) and abs(int(number)) > _MAX_EXACT
-        )
-    ):
+    """Return floats, NaN for missing values.
+
+    Integers beside these must be exact floats too.
+    """
+    if int in column.first_rows and (found := _first(text, _is_large_integer)):
         row, number = found
         why = "missing values" if column.num_missing else "floats"
-        message = f"column {column.name!r} holds {number} beside {why}, and a float64 cannot hold both exactly"
-        raise SourceError(
-            with_location(
-                f"{message}; write the column as text, or leave it out with fields",
-                Location(column.path, record=row),
-            )
-        )
+        message = f"column {column.name!r} holds {number} beside {why}"
+        remedy = "write the column as text, or leave it out with fields"
+        text_of = f"{message}, and a float64 cannot hold both exactly; {remedy}"
+        raise SourceError(with_location(text_of, Location(column.path, record=row)))
     _note_missing(column, text, notes)
     return _as_floats(text)
 
 
+def _is_large_integer(cell: str) -> bool:
+    return INTEGER.fullmatch(cell) is not None and abs(int(cell)) > _MAX_EXACT
+
+
 def _guessed(column: TableColumn, text: Text, notes: list[str]) -> ColumnValues:
+    kept = f"column {column.name!r} is kept as text"
     if found := _first(text, lambda cell: cell and not is_number(cell)):
         row, cell = found
         if looks_like_number(cell):
-            notes.append(
-                f"column {column.name!r} is kept as text, since {cell[:40]!r} in row {row} is not a plain number (docs/tables.md)"
-            )
+            why = f"{cell[:40]!r} in row {row} is not a plain number (docs/tables.md)"
+            notes.append(f"{kept}, since {why}")
         return text
     are_integers = all(map(is_integer, filter(None, text)))
     if are_integers and text.lengths.all():
         return np.fromiter(map(int, text), np.int64, len(text))
     if found := _first(text, lambda cell: cell and not _is_exact(cell)):
-        notes.append(
-            f"column {column.name!r} is kept as text, since no float64 is exactly {found[1]} (row {found[0]})"
-        )
+        notes.append(f"{kept}, since no float64 is exactly {found[1]} (row {found[0]})")
         return text
     _note_missing(column, text, notes)
     return _as_floats(text)
@@ -364,9 +367,8 @@ def _as_floats(text: Text) -> npt.NDArray[np.float64]:
 
 def _note_missing(column: TableColumn, text: Text, notes: list[str]) -> None:
     if num_missing := int(np.count_nonzero(text.lengths == 0)):
-        notes.append(
-            f"column {column.name!r}: {num_missing:,} missing values are kept as NaN, and its numbers as floats"
-        )
+        kept = f"{num_missing:,} missing values are kept as NaN, and its numbers as floats"
+        notes.append(f"column {column.name!r}: {kept}")
 
 
 def _first(text: Text, is_wanted: Callable[[str], Any]) -> tuple[int, str] | None:
@@ -374,16 +376,18 @@ def _first(text: Text, is_wanted: Callable[[str], Any]) -> tuple[int, str] | Non
 
 
 def is_number(cell: str) -> bool:
-    """Whether text is spelt as programs write numbers, and is a 64-bit one exactly.
+    """Return True for a number as programs write it that is exact in 64 bits.
 
-    >>> [is_number(cell) for cell in ("7", "0.50", "1e-05", "007", "1_0", "+1", "1e5", "nan", "0.1234567890123456789")]
-    [True, True, True, False, False, False, False, False, False]
+    >>> [is_number(cell) for cell in ("7", "0.50", "1e-05", "007", "1_0", "+1", "1e5", "nan")]
+    [True, True, True, False, False, False, False, False]
+    >>> is_number("0.1234567890123456789")
+    False
     """
     return is_integer(cell) or (_NUMBER.fullmatch(cell) is not None and _is_exact(cell))
 
 
 def _is_exact(cell: str) -> bool:
-    """Whether the shortest spelling of the nearest float64 is the same number."""
+    """Return True if the shortest spelling of the nearest float64 is the same number."""
     if len(cell) < _SURELY_EXACT and "e" not in cell.lower():
         return True
     number = float(cell)

@@ -1,4 +1,4 @@
-"""Blobs of samples, as a source gives them: files, each read when it is asked for; or bytes that a table holds."""
+"""ImageColumn: encoded images of a source, in files or in the cells of a table."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -11,17 +11,16 @@ import numpy.typing as npt
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, digest, offsets_of
-from fastpack.errors import FastpackError, Location, SourceError, with_location
+from fastpack.errors import FastpackError, Location, SourceError, os_errors_at, with_location
 from fastpack.files.file_names import FileNames, path_of
 from fastpack.images.headers import ProbedFiles, probe_blobs, raise_probe_status
 from fastpack.sources.links import links_out
 
-# Batches of as many threads are read into memory that is there already.
-_MAX_BLOCKS = 32
+_MAX_BLOCKS = 32  # batches whose memory is reused, one for each thread
 
 
 class ImageColumn(Protocol):
-    """One blob for each sample. `sizes` are their bytes; `faults` is what is known to be wrong with some."""
+    """One blob for each of n samples. `sizes`: bytes, (n,). `faults`: known errors."""
 
     sizes: npt.NDArray[np.int64]
     faults: Mapping[int, FastpackError]
@@ -31,17 +30,22 @@ class ImageColumn(Protocol):
     def location(self, row: int) -> Location: ...
 
     def read(self, rows: Rows) -> Ragged:
-        """Raises what the first that cannot be read meets, with its place."""
+        """Return the blobs.
+
+        Raises the error of the first that cannot be read, with its place.
+        """
         ...
 
     def fingerprints(self) -> dict[str, str]: ...
 
 
 class ImagePathColumn:
-    """Image files.
+    """Images in files.
 
-    - root: refuse files that lie outside it once links are followed, without looking at them; None takes them wherever they are.
-    - faults: files that are known to be bad and are not looked at.
+    Args:
+        paths: of the files, (n,).
+        root: refuse files outside of this folder, once links are followed. None allows all.
+        faults: known errors by row. These files are not opened.
     """
 
     def __init__(
@@ -52,10 +56,8 @@ class ImagePathColumn:
     ) -> None:
         self.files = paths if isinstance(paths, FileNames) else FileNames(paths)
         self._memory = BufferPool(max_blocks=_MAX_BLOCKS)
-        refused = {
-            **(links_out(self.files, str(path_of("root", root))) if root is not None else {}),
-            **faults,
-        }
+        external = {} if root is None else links_out(self.files, str(path_of("root", root)))
+        refused = {**external, **faults}
         self.sizes, times, not_files = self.files.stat(refused)
         self._times = digest(times)
         self.faults: Mapping[int, FastpackError] = not_files | refused
@@ -81,10 +83,12 @@ class ImagePathColumn:
 
 
 class ImageBytesColumn:
-    """Bytes that a table holds.
+    """Images, or other bytes, in the cells of a table.
 
-    - table: for messages.
-    - are_images: refuse what is not an image.
+    Args:
+        cells: the bytes, (n,).
+        table: its path, for messages.
+        are_images: refuse bytes that are not an image.
     """
 
     def __init__(
@@ -96,12 +100,8 @@ class ImageBytesColumn:
         self.faults: Mapping[int, FastpackError] = {row: self._missing(row) for row in missing}
 
     def _missing(self, row: int) -> FastpackError:
-        return SourceError(
-            with_location(
-                "the row has no image; leave the row out, or use on_error='skip'",
-                self.location(row),
-            )
-        )
+        message = "the row has no image; leave the row out, or use on_error='skip'"
+        return SourceError(with_location(message, self.location(row)))
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -116,15 +116,13 @@ class ImageBytesColumn:
         return cells
 
     def fingerprints(self) -> dict[str, str]:
-        about = os.stat(self._table)
-        return {
-            "sizes of the images": digest(self.sizes),
-            "time of the table": f"{about.st_mtime_ns}",
-        }
+        with os_errors_at(self._table, "read the table"):
+            time = os.stat(self._table).st_mtime_ns
+        return {"sizes of the images": digest(self.sizes), "time of the table": f"{time}"}
 
 
-def _refuse_unreadable(images: Ragged, rows: Rows, encoded: ImageColumn) -> None:
+def _refuse_unreadable(images: Ragged, rows: Rows, column: ImageColumn) -> None:
     _, statuses = probe_blobs(images)
     if statuses.any():
         row = int(np.flatnonzero(statuses)[0])
-        raise_probe_status(int(statuses[row]), images.bytes(row), encoded.location(int(rows[row])))
+        raise_probe_status(int(statuses[row]), images.bytes(row), column.location(int(rows[row])))

@@ -1,4 +1,4 @@
-"""Names that lead out of a source's folder, by themselves or by links: what a folder or a table names may come from anybody."""
+"""Paths of an untrusted table that lead out of its folder."""
 
 import os
 from collections.abc import Iterable
@@ -10,15 +10,18 @@ from fastpack.files.link_policy import LinkPolicy
 
 @dataclass(frozen=True)
 class _Folder:
-    """Whether a folder lies in the source's, whatever links lead to it; and which names in it are links."""
+    """A folder: whether it is below the root, links followed, and its links."""
 
     is_below: bool
     links: frozenset[str]
 
 
 def links_out(paths: Iterable[str], root: str) -> dict[int, FastpackError]:
-    """An error for each file that lies outside `root`, once all links are followed. A folder below `root` is listed once, and only
-    links in it are followed; nothing outside is listed or opened. What becomes a link later is not noticed."""
+    """Return an error for each file outside of `root`, links followed, by row.
+
+    A folder below `root` is listed once, and only links in it are followed. Nothing outside is
+    listed or opened. Links that are made later are not noticed.
+    """
     link_policy = LinkPolicy(root)
     folders: dict[str, _Folder] = {}
     faults: dict[int, FastpackError] = {}
@@ -38,4 +41,4 @@ def _look(folder: str, link_policy: LinkPolicy) -> _Folder:
         with os.scandir(folder or os.curdir) as entries:
             return _Folder(True, frozenset(entry.name for entry in entries if entry.is_symlink()))
     except OSError:
-        return _Folder(True, frozenset())  # whoever reads from it will say what is wrong
+        return _Folder(True, frozenset())  # reading a file from it raises the error

@@ -1,4 +1,4 @@
-"""Reads Parquet tables as columns, and the image files and other bytes that they hold (docs/tables.md)."""
+"""Parquet tables: columns, and cells with images or bytes (docs/tables.md)."""
 
 import json
 import tempfile
@@ -20,6 +20,7 @@ from fastpack.errors import (
     MissingPackageError,
     SourceError,
     from_os_error,
+    os_errors_at,
     with_location,
 )
 from fastpack.files.spool import Spool
@@ -27,13 +28,21 @@ from fastpack.images.headers import probe_blobs
 from fastpack.sources.column import Leaf, TableColumn
 
 _BLOCK_ROWS = 4096
-_BLOCK_CELLS = 64  # of images, say
+_BLOCK_CELLS = 64  # cells may be images
 _MAX_DEPTH = 32
 
 
 @dataclass(frozen=True)
 class Cells:
-    """A column of bytes: images as Hugging Face's hub has them, {bytes, path}, or binary values."""
+    """A column of n cells of bytes: {bytes, path} of Hugging Face, or binary values.
+
+    Args:
+        name: of the field.
+        path: of the table.
+        parts: the files of the table.
+        column: name of the column in them.
+        is_struct: whether cells are {bytes, path}.
+    """
 
     name: str
     path: Path
@@ -43,44 +52,40 @@ class Cells:
 
     @cached_property
     def names(self) -> Text:
-        """What each image is called; "" where that is not said."""
-        return (
-            Text.of(path or "" for block in self._blocks("path") for path in block)
-            if self.is_struct
-            else Text.of([""] * self.num_rows)
-        )
+        """The path of each image, (n,); "" if unknown."""
+        if not self.is_struct:
+            return Text.of([""] * self.num_rows)
+        return Text.of(path or "" for block in self._blocks("path") for path in block)
 
     @cached_property
     def blobs(self) -> Ragged:
-        """All values: in a file without a name in the folder for temporary files, once they are large. A missing one is empty."""
+        """The bytes of all cells, (n,); empty if missing.
+
+        Large ones are in a temporary file.
+        """
         lengths = array("q")
         folder = Path(tempfile.gettempdir())
         with closing(Spool(folder, np.uint8)) as spool:
             for block in self._blocks("bytes"):
                 lengths.extend(len(cell or b"") for cell in block)
-                try:
+                with os_errors_at(folder, "copy the images of the table to TMPDIR"):
                     spool.append(np.frombuffer(b"".join(filter(None, block)), np.uint8))
-                except OSError as error:
-                    raise from_os_error(
-                        error,
-                        "copy the images of the table to a file for this time (TMPDIR)",
-                        folder,
-                    ) from error
             return Ragged(spool.whole(), offsets_of(np.frombuffer(lengths, np.int64)))
 
     @property
     def num_rows(self) -> int:
+        """n."""
         return sum(file.metadata.num_rows for file in _opened(self.parts))
 
     @cached_property
     def are_images(self) -> bool:
-        """Whether all that are there begin like one."""
+        """Whether all present cells begin like an image."""
         infos, _ = probe_blobs(self.blobs)
         return self.is_struct or bool((infos["format"] != 0)[self.blobs.lengths > 0].all())
 
     @cached_property
     def are_paths(self) -> bool:
-        """No bytes, but names of files."""
+        """Whether the cells have paths of files, and no bytes."""
         return self.is_struct and not any(any(block) for block in self._blocks("bytes"))
 
     def _blocks(self, member: str) -> Iterator[Sequence[Any]]:
@@ -93,46 +98,30 @@ class Cells:
 
 
 def parquet_columns(path: Path, notes: list[str]) -> list[Leaf | Cells]:
-    """The columns of a file, or of the files in a folder that is called NAME.parquet, in the order of their names."""
+    """Return the columns of a file, or of the sorted files of a folder NAME.parquet."""
     parts = _parts(path)
     with _arrow_errors(path):
         schema = next(_opened(parts)).schema_arrow
         for part, file in zip(parts, _opened(parts), strict=True):
             if not file.schema_arrow.equals(schema):
-                raise SourceError(
-                    with_location(
-                        f"this file has not the columns of {parts[0].name}, or other types; write it alike",
-                        Location(part),
-                    )
-                )
+                message = f"the columns of this file, or their types, differ from {parts[0].name}"
+                raise SourceError(with_location(f"{message}; write it alike", Location(part)))
         return _columns(schema, path, parts, notes)
 
 
 def _parts(path: Path) -> tuple[Path, ...]:
     if not path.is_dir():
         return (path,)
-    parts = tuple(
-        sorted(
-            part
-            for part in path.iterdir()
-            if part.suffix == ".parquet" and part.name[0] not in "._"
-        )
-    )
-    if inner := next(
-        (
-            each
-            for each in sorted(path.rglob("*.parquet"))
-            if each.parent != path and not _is_hidden(each, path)
-        ),
-        None,
-    ):
-        message = "a table's files must lie in its folder itself; move them there, or write it without partitions"
-        raise SourceError(with_location(message, Location(inner)))
-    if not parts:
-        raise EmptySourceError(
-            with_location("no .parquet files are in this folder; check the path", Location(path))
-        )
-    return parts
+    parts = [part for part in path.iterdir() if part.suffix == ".parquet"]
+    inner = [part for part in path.rglob("*.parquet") if part.parent != path]
+    if inner := [part for part in inner if not _is_hidden(part, path)]:
+        message = "a table's files must be in its folder itself"
+        remedy = "move them there, or write the table without partitions"
+        raise SourceError(with_location(f"{message}; {remedy}", Location(min(inner))))
+    if not (parts := [part for part in parts if not _is_hidden(part, path)]):
+        message = "no .parquet files are in this folder; check the path"
+        raise EmptySourceError(with_location(message, Location(path)))
+    return tuple(sorted(parts))
 
 
 def _is_hidden(part: Path, path: Path) -> bool:
@@ -144,15 +133,17 @@ def _pyarrow() -> Any:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingPackageError(
-            "Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'"
-        ) from error
+        message = "Parquet tables need pyarrow: pip install 'fastpack-io[parquet]'"
+        raise MissingPackageError(message) from error
     return pyarrow
 
 
 @contextmanager
 def _arrow_errors(path: Path) -> Iterator[None]:
-    """Errors of Arrow come out as ours, with the path. Those about the data are OSErrors without a number, too."""
+    """Turn errors of Arrow into FastpackErrors.
+
+    Its data errors include OSErrors without errno.
+    """
     pyarrow = _pyarrow()
     try:
         yield
@@ -161,10 +152,11 @@ def _arrow_errors(path: Path) -> Iterator[None]:
             raise
         if isinstance(error, OSError) and error.errno is not None:
             raise from_os_error(error, "read the table", path) from error
-        message = f"the table is not Parquet that can be read ({' '.join(str(error)[:200].split())}); write it again"
+        reason = " ".join(str(error)[:200].split())
+        message = f"the table cannot be read as Parquet ({reason}); rewrite it"
         raise SourceError(with_location(message, Location(path))) from error
     finally:
-        pyarrow.default_memory_pool().release_unused()  # it keeps several times what it ever gave
+        pyarrow.default_memory_pool().release_unused()  # it keeps several times the memory in use
 
 
 def _opened(parts: Sequence[Path]) -> Iterator[Any]:
@@ -180,11 +172,8 @@ def _columns(
     columns: dict[str, tuple[int, TableColumn, Any]] = {}
     for number, (name, of) in enumerate(zip(schema.names, schema.types, strict=True)):
         if schema.names.count(name) > 1:
-            raise SourceError(
-                with_location(
-                    f"two columns are called {name[:80]!r}; rename one of them", Location(path)
-                )
-            )
+            message = f"two columns are called {name[:80]!r}; rename one of them"
+            raise SourceError(with_location(message, Location(path)))
         cells = Cells(name, path, parts, name, _is_image(of))
         if _is_binary(of) or (cells.is_struct and not cells.are_paths):
             found[number] = [cells]
@@ -193,9 +182,8 @@ def _columns(
             column = TableColumn(name, path, is_typed=not _pyarrow().types.is_decimal(of), depth=1)
             columns[name] = number, column, _plain(of, name, notes)
         except SourceError as error:
-            found[number] = [
-                Leaf(name, column, fault=SourceError(with_location(str(error), Location(path))))
-            ]
+            fault = SourceError(with_location(str(error), Location(path)))
+            found[number] = [Leaf(name, column, fault=fault)]
     _read_columns(columns, parts)
     classes = _class_names(schema)
     for number, column, _ in columns.values():
@@ -206,12 +194,11 @@ def _columns(
 
 
 def _class_names(schema: Any) -> dict[str, tuple[str, ...]]:
-    """Of the columns that Hugging Face's library wrote as class labels."""
+    """Return the names of columns that Hugging Face's library wrote as class labels."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        labels = {
-            name: of.get("feature", of) for name, of in features.items()
-        }  # lists of labels have it in their feature
+        # Lists of labels have the names in their feature.
+        labels = {name: of.get("feature", of) for name, of in features.items()}
         return {
             name: tuple(map(str, of["names"]))
             for name, of in labels.items()
@@ -225,9 +212,8 @@ def _read_columns(
     columns: dict[str, tuple[int, TableColumn, Any]], parts: tuple[Path, ...]
 ) -> None:
     for file in _opened(parts):
-        for batch in file.iter_batches(
-            _BLOCK_ROWS, columns=list(columns), use_threads=False
-        ):  # each thread keeps memory of its own
+        # Each thread of Arrow would keep memory of its own.
+        for batch in file.iter_batches(_BLOCK_ROWS, columns=list(columns), use_threads=False):
             for name, values in zip(batch.schema.names, batch.columns, strict=True):
                 if name in columns:
                     _, column, plain = columns[name]
@@ -235,10 +221,11 @@ def _read_columns(
 
 
 def _listed(values: Any, plain: Any) -> list[Any]:
-    """As Python's values; of images that are files elsewhere, their paths."""
+    """Return Python's values; the paths of images that are files."""
     if _is_image(values.type):
         values = values.field("path")
-    return (values if values.type == plain else values.cast(plain)).to_pylist()  # type: ignore[no-any-return]
+    listed: list[Any] = (values if values.type == plain else values.cast(plain)).to_pylist()
+    return listed
 
 
 # Types
@@ -255,7 +242,7 @@ def _is_binary(of: Any) -> bool:
 
 
 def _is_image(of: Any) -> bool:
-    """Hugging Face's Image: the bytes of a file, or the path of one."""
+    """Return True for Hugging Face's Image: the bytes of a file, or its path."""
     types = _pyarrow().types
     return (
         types.is_struct(of)
@@ -265,7 +252,10 @@ def _is_image(of: Any) -> bool:
 
 
 def _plain(of: Any, name: str, notes: list[str], depth: int = 0) -> Any:
-    """The type that values are read as: text for times and decimals, which stay exact. Raises SourceError for what has no such type."""
+    """Return the type that values are read as: text for times and decimals.
+
+    Raises SourceError for other types.
+    """
     pyarrow = _pyarrow()
     types = pyarrow.types
     if depth > _MAX_DEPTH:
@@ -293,6 +283,5 @@ def _plain(of: Any, name: str, notes: list[str], depth: int = 0) -> Any:
         return of
     if types.is_string(of) or types.is_large_string(of) or types.is_string_view(of):
         return pyarrow.string()
-    raise SourceError(
-        f"column {name!r} holds {of}, which cannot be kept; write it as numbers or text, or leave it out with fields"
-    )
+    remedy = "write it as numbers or text, or leave it out with fields"
+    raise SourceError(f"column {name!r} holds {of}, which cannot be kept; {remedy}")

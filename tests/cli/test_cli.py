@@ -12,8 +12,19 @@ from pathlib import Path
 import pytest
 
 import fastpack
-from tests.support.command_line import FORMATS, facts_of, files_below, flip_a_byte_of_the_image, run
+from fastpack.cli.commands import SUMMARIES
+from fastpack.cli.pack import SECTIONS
+from tests.support.command_line import (
+    COMMANDS,
+    FORMATS,
+    facts_of,
+    files_below,
+    flip_a_byte_of_the_image,
+    run,
+    write_image,
+)
 from tests.support.paths import ROOT
+from tests.support.subprocesses import run_python
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -88,14 +99,62 @@ def test_version():
     assert run("--version").stdout == f"fastpack, version {fastpack.__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [[], ["pack"], ["info"], ["verify"], ["preview"], ["index"], ["convert"], ["extract"]],
-)
-def test_help_shows_the_exit_status(command):
-    result = run(*command, "-h")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(command):
+    result = run(command, "-h")
     assert result.exit_code == 0
-    assert "Exit status:" in result.stdout
+    assert "Exit status:" not in result.stdout
+    assert COMMANDS[command].help.startswith(SUMMARIES[command])
+
+
+def test_help_lists_commands_and_exit_status():
+    lines = run("-h").stdout.splitlines()
+    first = lines.index("Commands:") + 1
+    assert [line.split()[0] for line in lines[first : first + len(COMMANDS)]] == [*COMMANDS]
+    assert "Exit status:" in lines
+
+
+def test_help_of_pack_has_sections():
+    headings = [line[:-1] for line in run("pack", "-h").stdout.splitlines() if line[:1].isalpha()]
+    assert headings[2:] == [*SECTIONS]
+    inside = [name for names in SECTIONS.values() for name in names]
+    others = {parameter.name for parameter in COMMANDS["pack"].params} - {*inside}
+    assert others == {"src", "as_json", "quiet"}
+    assert len(inside) == len({*inside})
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_commands_are_imported_when_they_run(argument):
+    code = """
+import sys
+from fastpack.cli import main
+main(sys.argv[1:], standalone_mode=False)
+print("LOADED", *sys.modules)
+"""
+    loaded = run_python(code, argument).split("LOADED")[1].split()
+    heavy = {name for name in loaded if name.split(".")[0] in ("numpy", "rich", "h5py", "cv2")}
+    assert not heavy
+    assert not [name for name in loaded if name.startswith("fastpack._native")]
+
+
+@pytest.mark.parametrize(
+    ("command", "former", "new"),
+    [
+        ("pack", "--checkpoints", "--seek-points"),
+        ("index", "--checkpoints", "--seek-points"),
+        ("pack", "--shuffle", "--byte-shuffle"),
+        ("pack", "--master", "--virtual"),
+    ],
+)
+def test_renamed_flags_are_refused_with_the_new_name(photos, command, former, new):
+    result = run(command, photos, former, "--json")
+    assert result.exit_code == 2
+    assert f"{former} is now {new}; use the new name" in result.stderr
+    assert json.loads(result.stdout)["error"] == f"{former} is now {new}; use the new name"
+
+
+def test_a_flag_that_another_command_has_is_unknown(photos):
+    assert "is now" not in run("info", photos, "--master").stderr
 
 
 @pytest.mark.parametrize(
@@ -207,6 +266,42 @@ def test_quiet_prints_problems_only(photos):
     result = run("verify", output, "-q")
     assert result.exit_code == 1
     assert "record 4" in result.stdout
+
+
+def test_one_is_singular(tmp_path):
+    write_image(tmp_path / "cat" / "0.png", 4, 4, 9)
+    output = tmp_path / "all.tfrecord"
+    texts = [
+        run("pack", tmp_path / "cat", "-o", output, "--dry-run").stdout,
+        run("pack", tmp_path / "cat", "-o", output).stdout,
+        *(run(name, output).stdout for name in ("info", "verify", "index")),
+        run("preview", output, "-o", tmp_path / "sheet.png").stdout,
+        run("convert", output, tmp_path / "all.h5").stdout,
+        run("extract", output, tmp_path / "files").stdout,
+    ]
+    for text in texts:
+        assert re.search(r"\b1 (sample|file)\b|1\s+about|samples\s+1$", text, re.M), text
+        assert not re.search(r"\b1 (samples|files|images)\b", text), text
+
+
+def test_ctrl_c_during_an_import_ends_without_a_traceback(photos):
+    code = """
+import sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == interrupted:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+interrupted = sys.argv[1]
+sys.argv[1:] = ["info", "x.h5"]
+from fastpack.__main__ import run
+try:
+    run()
+except SystemExit as end:
+    print("STATUS", end.code)
+"""
+    for module in ("click", "fastpack.cli.info", "numpy"):
+        assert run_python(code, module).split() == ["STATUS", "130"]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_index_shows_what_a_sample_holds(photos):
         ["image", "image", "-", "-", "image"],
     ]
     assert lines[-1].startswith("5 samples in 1 file (")
-    assert lines[-1].endswith(", 1 of the indexes were there already")
+    assert lines[-1].endswith(", 1 index existed already")
     assert run("index", path, "--quiet").stdout == ""
 
 
@@ -74,11 +74,11 @@ def test_convert_there_and_extract_back(photos, output):
 def test_convert_to_a_folder_is_extract(photos):
     path = packed(photos, "a.h5")
     result = run("convert", path, photos.parent / "files")
-    assert result.stdout.startswith("5 files (")
+    assert result.stdout.startswith("packed 5 samples (")
     assert files_below(photos.parent / "files") == files_below(photos)
     refused = run("convert", path, photos.parent / "more", "--shards", 2)
     assert refused.exit_code == 2
-    assert "shards" in refused.stderr
+    assert "--shards N is not for a folder of files; leave it out" in refused.stderr
 
 
 @pytest.mark.parametrize("ending", FORMATS)

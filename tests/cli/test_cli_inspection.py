@@ -178,8 +178,40 @@ def test_ls(dataset):
     ],
 )
 def test_ls_of_some(dataset, options, numbers):
-    report = json.loads(run("ls", dataset, *options, "--json").stdout)
-    assert [sample["number"] for sample in report["samples"]] == numbers
+    lines = run("ls", dataset, *options, "--json").stdout.splitlines()
+    assert [json.loads(line)["number"] for line in lines] == numbers
+
+
+@pytest.fixture
+def table(photos) -> Path:
+    (photos / "t.csv").write_text(
+        "path,label,score,note\ncat/0.jpeg,cat,0.5,good\ndog/0.png,dog,1.25," + 60 * "x" + "\n"
+    )
+    fastpack.pack(photos / "t.csv", photos.parent / "table.h5")
+    return photos.parent / "table.h5"
+
+
+def test_ls_shows_columns(table):
+    head, first, second = (line.split() for line in run("ls", table).stdout.splitlines())
+    assert head[:7] == ["sample", "key", "label", "class", "note", "score", "size"]
+    assert first[2:7] == ["0", "cat", "good", "0.5", "40x30"]
+    assert second[4] == 38 * "x" + ".."
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"), [("note", ["note"]), ("", []), ("score,bits", ["score", "bits"])]
+)
+def test_ls_shows_chosen_columns(table, fields, shown):
+    head = run("ls", table, "--fields", fields).stdout.splitlines()[0].split()
+    assert head[4:-6] == shown
+    lines = run("ls", table, "--fields", fields, "--json").stdout.splitlines()
+    assert [[*json.loads(line)["columns"]] for line in lines] == [shown, shown]
+
+
+def test_ls_of_a_column_that_is_not_there(table):
+    result = run("ls", table, "--fields", "area")
+    assert result.exit_code == 2
+    assert "no column 'area'" in result.stderr
 
 
 def test_ls_of_a_class_that_is_not_there(dataset):
@@ -222,9 +254,7 @@ def test_doctor(dataset, photos):
         assert result.exit_code == 0
         lines = result.stdout.splitlines()
         assert lines[0].startswith("5 images, ")
-        assert next(line for line in lines if line.startswith("consumer")).endswith(
-            "<- the narrow one"
-        )
+        assert next(line for line in lines if line.startswith("consumer")).endswith("<- bottleneck")
         assert "ceiling: 2 images/s, set by consumer" in lines
         assert lines[-1].startswith("- ")
 

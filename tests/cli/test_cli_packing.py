@@ -142,6 +142,7 @@ def test_an_interrupted_pack_is_reported_and_resumed(photos, stop_after):
         result = run("pack", photos, "-o", output, "--shards", 3, "-j", 1)
     assert result.exit_code == 130
     assert "1 of 3 shards are kept" in result.stderr
+    assert "with --resume" in result.stderr
 
     assert run("pack", photos, "-o", output, "--shards", 3).exit_code == 2
     changed = run("pack", photos, "-o", output, "--shards", 2, "--resume")
@@ -150,6 +151,17 @@ def test_an_interrupted_pack_is_reported_and_resumed(photos, stop_after):
     assert run("pack", photos, "-o", output, "--shards", 3, "--resume").exit_code == 0
     assert facts_of("verify", photos.parent / "all-*.tfrecord")["num_samples"] == 5
     assert [path.name for path in photos.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_split_prints_the_samples_of_each_part(photos):
+    arguments = ["pack", photos, "-o", photos.parent / "set.h5", "--split", "train=0.5,val=0.5"]
+    plan, result = run(*arguments, "--dry-run"), run(*arguments)
+    [line] = [line for line in result.stdout.splitlines() if "each split" in line]
+    counts = [len(fastpack.open(photos.parent / f"set-{name}.h5")) for name in ("train", "val")]
+    assert line == f"samples of each split: train {counts[0]}, val {counts[1]}"
+    assert line in plan.stdout.splitlines()
+    splits = facts_of(*arguments, "--overwrite")["splits"]
+    assert splits == {"train": counts[0], "val": counts[1]}
 
 
 @pytest.mark.parametrize("ending", FORMATS)
@@ -192,7 +204,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
         child.send_signal(signal.SIGINT)
         _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
-    first, note = errors.splitlines()
-    assert first == "fastpack: interrupted"
-    assert "nothing is kept; with --shards N, --resume can keep finished ones" in note
+    interrupted, note = errors.splitlines()
+    assert interrupted == "fastpack: interrupted"
+    assert "nothing is kept; with --shards N, --resume" in note
     assert set(tmp_path.iterdir()) == before

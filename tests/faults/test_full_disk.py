@@ -72,7 +72,7 @@ def fill(disk, leave_bytes):
 
 
 def refused(photos, disk, output, **about):
-    with pytest.raises(FastpackError, match=rf"(room|space|No space left).*{disk}") as caught:
+    with pytest.raises(FastpackError, match=rf"(too little space|No space left).*{disk}") as caught:
         pack(photos, output, **about)
     assert caught.value.errno == errno.ENOSPC
     assert not [name for name in shards_in(disk) if name != "ballast"]  # nothing under a final name

@@ -9,10 +9,10 @@ from fastpack.core import Ragged
 from fastpack.core.ragged import offsets_of
 from fastpack.errors import OptionError, SourceError
 from fastpack.files.classes import ClassMap, classes_of
-from fastpack.files.folders import FolderRules
+from fastpack.files.image_folder import FolderRules
 
 STEMS = st.text(st.sampled_from("a0-+.~ !é￿"), min_size=1, max_size=3)
-SPLIT = "are called like splits, not like classes"
+SPLIT = "have the names of splits, not of classes"
 
 
 def named(files, which=None):

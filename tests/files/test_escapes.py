@@ -121,5 +121,5 @@ def test_packing_again_changes_no_key(photos, tmp_path):
 def test_half_a_surrogate_pair_is_no_text(photos):
     path = photos / "a" / "latiné.jpg"
     for names in ({"keys": ["\ud800"]}, {"labels": [0], "class_names": ["\ud800"]}):
-        with pytest.raises(SourceError, match="is no text"):
+        with pytest.raises(SourceError, match="is not valid text"):
             fastpack.sources.ImageFiles([path], **names)

@@ -87,7 +87,7 @@ def test_a_reader_sees_the_old_set_the_new_one_or_an_error(
                 if path:  # of the names there may be none at some time
                     with pytest.raises(errors.MixedSetError, match="resume=True"):
                         fastpack.open(path)
-            assert any("are being replaced" in problem for problem in _problems(out))
+            assert any("is replacing the files" in problem for problem in _problems(out))
         else:
             assert number >= NUM_STEPS - 2
     packed = pack(new, output, options, overwrite=True, resume=True)
@@ -359,7 +359,7 @@ def test_a_staged_file_that_is_gone(source, out, monkeypatch):
         with pytest.raises(StoppedError):
             pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2))
     (staging_folder(out / "t.tfrecord") / "t-00001-of-00002.tfrecord").unlink()
-    with pytest.raises(errors.FormatError, match="is gone; delete the folder and pack again"):
+    with pytest.raises(errors.FormatError, match="is missing; delete the folder and pack again"):
         pack(source(0, 4), out / "t.tfrecord", PackOptions(shards=2), resume=True)
 
 

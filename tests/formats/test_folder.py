@@ -240,3 +240,34 @@ def test_a_link_to_another_folder_is_followed_on_request(root, tmp_path):
 def test_a_folder_is_not_written_as_a_file(root):
     with pytest.raises(OptionError, match="fastpack extract"):
         registry.named("folder").writer(root, None)
+
+
+# Index files
+
+
+@pytest.mark.parametrize(
+    "command", ["info {}", "ls {}", "preview {} --output {}/../x.png", "doctor {}", "bench {}"]
+)
+def test_reading_commands_leave_a_folder_as_it_was(root, command):
+    before = sorted(root.parent.rglob("*"))
+    seconds = ["--seconds", "0.1"] if command.startswith("bench") else []
+    result = run(*command.format(root, root).split(), *seconds)
+    assert result.exit_code == 0, result.output
+    (root.parent / "x.png").unlink(missing_ok=True)
+    assert sorted(root.parent.rglob("*")) == before
+
+
+def test_a_folder_that_is_opened_with_masks_gets_no_index(root, tmp_path):
+    """Its images are masks because those of the other file are."""
+    masks = tmp_path / "masks.tfrecord"
+    fastpack.pack(folder_source(root), masks)
+    fastpack.build_indexes(masks, kinds={"image": "mask"}, rebuild=True)
+    dataset = fastpack.open([root, masks])
+    assert dataset.schema["image"].kind == "mask"
+    assert not index_path(root).exists()
+
+
+def test_an_index_that_is_asked_for_is_used(root):
+    assert run("index", root).exit_code == 0
+    assert index_path(root).exists()
+    assert fastpack.build_indexes(root).num_fresh == 1

@@ -109,7 +109,7 @@ def test_tfrecord_keeps_class_names(tmp_path, files, labels):
 )
 def test_splits_beside_other_folders(folders, is_refused):
     if is_refused:
-        with pytest.raises(SourceError, match="are called like splits"):
+        with pytest.raises(SourceError, match="have the names of splits"):
             classes_of([f"{file}.jpg" for file in folders])
     else:
         assert len(classes_of([f"{file}.jpg" for file in folders]).names) == len(folders)

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 
 import fastpack
 from fastpack.cli import main
-from fastpack.cli.words import in_cli_words
+from fastpack.cli.messages import in_cli_words
+from tests.support.command_line import COMMANDS
 
 PACKAGE = Path(fastpack.__file__).parent
 TREES = {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
-COMMANDS = main.commands
 OPTIONS = {
     name: {flag for each in command.params for flag in [*each.opts, *each.secondary_opts]}
     for name, command in COMMANDS.items()
@@ -32,6 +32,8 @@ THEIRS = {
     "decode_image",
     "channels_last",
     "persistent_workers",
+    "alt",
+    "style",
 }
 
 
@@ -69,16 +71,16 @@ TEXTS = [*texts()]
 
 
 def public_names() -> set[str]:
-    """Arguments of public functions, fields of public classes, and their own names."""
+    """Return arguments of public functions, fields of classes, and their own names."""
     found = set()
     for tree in TREES.values():
         for node in ast.walk(tree):
             if not isinstance(node, (ast.ClassDef, ast.FunctionDef)):
                 continue
             is_private = node.name[0] == "_" and node.name != "__init__"
-            if isinstance(node, ast.FunctionDef) and is_private:
-                continue
-            found.add(node.name)  # fields of private classes are inherited
+            if is_private and isinstance(node, ast.FunctionDef):
+                continue  # a private class may be the base of a public one
+            found.add(node.name)
             if isinstance(node, ast.FunctionDef):
                 found |= {argument.arg for argument in [*node.args.args, *node.args.kwonlyargs]}
             else:
@@ -105,7 +107,7 @@ def test_commands_exist_with_their_options():
 
 
 def test_options_are_named_by_the_command_line_alone():
-    """The library's messages name arguments; cli/words.py writes them as options."""
+    """The library's messages name arguments; cli/messages.py writes them as options."""
     for path, text in TEXTS:
         outside = re.sub(r"`(fastpack|tar|ulimit) [^`]*`", "", text)
         flags = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", outside))
@@ -161,7 +163,7 @@ def test_pack_has_an_option_for_each_of_its_arguments():
             'give layout="encoded" or fletcher32=False',
             "give --layout encoded or --no-fletcher32",
         ),
-        ("pack", "leave out quality and resize_max", "leave out quality and --resize-max"),
+        ("pack", "leave out quality and resize_max", "leave out --quality and --resize-max"),
         (
             "info",
             "choose with fields=... - at fields=1.h5",
@@ -172,6 +174,12 @@ def test_pack_has_an_option_for_each_of_its_arguments():
             "raise max_pixels if it is real",
             "raise max_pixels if it is real (in Python: max_pixels of fastpack.Limits)",
         ),
+        ("pack", "leave size and layout out", "leave --size and --layout out"),
+        ("pack", "give shards or shard_size, not both", "give --shards or --shard-size, not both"),
+        ("pack", "quality must be at most 100", "--quality must be at most 100"),
+        ("pack", "leave the column out with fields", "leave the column out with --fields"),
+        ("pack", "leave the size out", "leave the size out"),
+        ("info", "leave size and layout out", "leave size and layout out"),
         ("pack", "name it with path_column", "name it with --path-column"),
         (
             "index",

@@ -48,7 +48,9 @@ def test_each_work_is_measured_with_each_number_of_threads(dataset):
     assert [(speed.name, speed.num_workers) for speed in found.speeds] == [
         (name, count) for count in (1, 3) for name in ("records", "decode", "train", "loader")
     ]
-    assert all(0 < speed.least <= speed.samples_per_second <= speed.most for speed in found.speeds)
+    assert all(
+        0 < speed.slowest <= speed.samples_per_second <= speed.fastest for speed in found.speeds
+    )
     assert (found.num_samples, found.num_bytes) == (NUM_SAMPLES, NUM_SAMPLES * len(jpeg(40, 60)))
     assert found.diagnosis.binding in {stage.name for stage in found.diagnosis.stages}
     assert found.diagnosis.num_workers == 3
@@ -76,7 +78,7 @@ def test_works_take_turns(dataset, monkeypatch):
         (decode, count) for decode in (True, False) for count in (1, 2)
     }
     first = found.speeds[0]
-    assert (first.least, first.samples_per_second, first.most) == (70, 130, 190)
+    assert (first.slowest, first.samples_per_second, first.fastest) == (70, 130, 190)
 
 
 def test_the_loader_delivers_whole_epochs(dataset):
@@ -114,7 +116,7 @@ def run(*arguments):
 def test_the_command_shows_a_table_and_what_binds(dataset):
     result = run(dataset, "--size", "8x9", "--seconds", 0.01, "-j", 1, "-j", 2)
     assert result.exit_code == 0, result.output
-    for said in ("crops of 8 x 9", "images/s", "loader/s", "<- the narrow one", "ceiling:"):
+    for said in ("crops of 8 x 9", "images/s", "loader/s", "<- bottleneck", "ceiling:"):
         assert said in result.stdout
     first, second = [
         line.split() for line in result.stdout.splitlines() if re.match(r" +\d+ +[\d,]+ ", line)
@@ -131,8 +133,8 @@ def test_the_command_prints_json(pixels):
         "name",
         "num_workers",
         "samples_per_second",
-        "least",
-        "most",
+        "slowest",
+        "fastest",
     }
     assert report["diagnosis"]["binding"] in ("memory", "decode", "disk, shuffled")
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import fastpack
 from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack.cli import main
-from fastpack.cli.text import decoders_text
+from fastpack.cli.info import decoders_text
 from fastpack.core.dtypes import SPAN, VIEW
 from fastpack.images.headers import probe
 from fastpack.inspection import decoders as decoders
@@ -95,9 +95,9 @@ def test_routes_of_a_dataset(dataset):
 
 
 def test_a_large_dataset_is_sampled_and_says_so(dataset, monkeypatch):
-    monkeypatch.setattr(decoders, "_MAX_LOOKED_AT", 3)
+    monkeypatch.setattr(decoders, "_MAX_SAMPLED", 3)
     found = decoder_usage(dataset)
-    assert found.num_looked_at == 3
+    assert found.num_sampled == 3
     assert (
         found.ours + sum(found.libjpeg.values()) + sum(found.others.values()) + found.num_unreadable
         == 3

@@ -50,6 +50,7 @@ def test_what_is_known_of_a_sample(dataset, tmp_path):
         "path": str(tmp_path / "all.tfrecord"),
         "record": 1,
         "offset": int(span["offset"]),
+        "columns": {},
     }
     data = (tmp_path / "all.tfrecord").read_bytes()
     assert (
@@ -111,3 +112,32 @@ def test_samples_with_several_labels(tmp_path):
     dataset = fastpack.open(tmp_path / "x.tfrecord")
     assert [sample.labels for sample in list_samples(dataset)] == [(1, 2), (), (2, 3, 2)]
     assert numbers(dataset, class_name="2") == [0, 2]
+
+
+@pytest.fixture
+def with_columns(dataset, tmp_path) -> fastpack.Reader:
+    paths = sorted(tmp_path.glob("*.jpg"))
+    columns = {"score": [0.5, 1.5, 2.5], "place": ["Rome", "Kyiv", "Oslo"]}
+    columns["box"] = fastpack.core.Ragged(np.arange(1, 7), np.array([0, 2, 4, 6]))
+    pack(ImageFiles(paths, [0, 1, 1], columns=columns), tmp_path / "table.h5")
+    return fastpack.open(tmp_path / "table.h5")
+
+
+def test_columns_are_listed(with_columns):
+    assert [sample.columns for sample in list_samples(with_columns)] == [
+        {"score": 0.5, "place": "Rome", "box": [1, 2]},
+        {"score": 1.5, "place": "Kyiv", "box": [3, 4]},
+        {"score": 2.5, "place": "Oslo", "box": [5, 6]},
+    ]
+
+
+def test_columns_can_be_chosen_also_facts_of_headers(with_columns):
+    fields = ["place", "progressive", "label"]
+    first = next(list_samples(with_columns, fields=fields))
+    assert first.columns == {"place": "Rome", "progressive": 0}
+    assert next(list_samples(with_columns, fields=[])).columns == {}
+
+
+def test_a_column_that_is_not_there(with_columns):
+    with pytest.raises(OptionError, match=r"no column 'area'; its columns are: .*score"):
+        list_samples(with_columns, fields=["area"])

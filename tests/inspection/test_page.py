@@ -85,7 +85,7 @@ def test_what_is_reported_of_each_sample(dataset):
             "height": 80,
             "bytes": int(dataset.sizes[2]),
             "format": "jpeg",
-            "place": str(dataset.location(2)),
+            "location": str(dataset.location(2)),
         },
         {
             "fault": "",
@@ -97,7 +97,7 @@ def test_what_is_reported_of_each_sample(dataset):
             "height": 60,
             "bytes": int(dataset.sizes[0]),
             "format": "jpeg",
-            "place": str(dataset.location(0)),
+            "location": str(dataset.location(0)),
         },
     ]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import fastpack
 from fastpack import Loader, PackOptions, Shuffle, errors, from_folder, from_table, pack
 from fastpack.cli import main
-from fastpack.cli.text import planned_lines
+from fastpack.cli.pack import planned_lines
 from fastpack.loading import LoaderOptions
 from fastpack.packing.duplicates import duplicates
 from fastpack.packing.subset import Subset
@@ -269,7 +269,7 @@ def test_too_little_room_is_reported_before_anything_is_written(photos, tmp_path
     monkeypatch.setattr(os, "statvfs", almost_full)
     need = sum(from_folder(photos).sizes)
     with pytest.raises(
-        errors.UnreadableFileError, match=f"{need:,} bytes are needed, 4,096 are free"
+        errors.UnreadableFileError, match=f"{need:,} bytes needed, 4,096 free"
     ) as caught:
         pack(photos, tmp_path / "a.tfrecord")
     assert caught.value.errno == 28

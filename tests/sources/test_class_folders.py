@@ -29,7 +29,7 @@ def test_the_last_folder_can_be_the_class(tmp_path, take):
 def test_splits_are_not_packed_as_classes(tmp_path, take):
     root = grow(tmp_path / "set", "train/cat/1.jpg", "val/cat/1.jpg")
     with pytest.raises(
-        SourceError, match=r"^the folders train, val are called like splits, .* - at .*set$"
+        SourceError, match=r"^the folders train, val have the names of splits, .* - at .*set$"
     ):
         take(root)
 
@@ -48,7 +48,7 @@ def test_a_split_counts_in_the_classes_of_its_training_set(tmp_path, take, name)
     (tmp_path / "train" / "ape").mkdir()  # no class there either
     root = grow(tmp_path / name, "bee/1.jpg", "dog/1.jpg")
     said = (
-        f"labels count in the classes of train beside {name}, which has cat too; "
+        f"labels are those of the classes of train beside {name}, which has cat too; "
         "give classes to decide"
     )
     assert fastpack.from_folder(root).notes == opened(root).notes == (said,)

@@ -108,7 +108,7 @@ def test_packed_files_beside_images(tmp_path):
 def test_a_stray_image_takes_no_labels_away(tmp_path, take):
     root = grow(tmp_path / "photos", "cat/1.jpg", "dog/1.jpg", "stray.jpg")
     said = (
-        "left out 1 image beside the class folders, of no class: stray.jpg; "
+        "left out 1 image beside the class folders: stray.jpg; "
         'give class_folder="none" to take all, without labels'
     )
     for options in ({}, {"class_folder": "last"}):
@@ -143,7 +143,7 @@ def test_a_bad_image_beside_the_classes_is_a_bad_sample(tmp_path):
 def test_stray_images_that_are_the_most_are_refused(tmp_path, take):
     root = grow(tmp_path / "photos", "thumbs/1.jpg", *(f"{number}.jpg" for number in range(9)))
     said = (
-        "there would be left out 9 images beside the class folders, of no class: "
+        "most images have no class: 9 images beside the class folders: "
         '0.jpg, 1.jpg, 2.jpg and 6 more; give .*"none"'
     )
     with pytest.raises(SourceError, match=said):
@@ -283,7 +283,7 @@ def test_nothing_that_can_be_read(tmp_path):
     (tmp_path / "photos" / "a" / "1.jpg").symlink_to("/nowhere")
     with pytest.raises(
         EmptySourceError,
-        match=r"no images here that can be taken .*this link leads to /nowhere,.*a/1\.jpg",
+        match=r"no readable images .*this link leads to /nowhere,.*a/1\.jpg",
     ):
         opened(tmp_path / "photos", on_error="skip")
 

@@ -18,7 +18,7 @@ from fastpack import from_folder, from_table
 from fastpack.core import Ragged, Text
 from fastpack.errors import EmptySourceError, SourceError
 from fastpack.sources.column import Leaf, TableColumn
-from fastpack.sources.located import located, outer_key
+from fastpack.sources.table_paths import located, outer_key
 from tests.support.extent import num_examples
 from tests.support.images import jpeg
 from tests.support.tables import SUFFIXES, write_table
@@ -276,7 +276,7 @@ def test_what_has_no_columns_is_refused(rows, message):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_tables_of_more_rows_than_are_read_at_a_time(tmp_path, suffix, monkeypatch):
     """A column turns to what it is in its last row."""
-    monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 3)
+    monkeypatch.setattr(sys.modules["fastpack.sources.sheet"], "_BLOCK_ROWS", 3)
     (tmp_path / "a.jpg").write_bytes(jpeg(8, 8))
     notes = [*(str(i) for i in range(9)), "last"]
     rows = [
@@ -306,7 +306,7 @@ def test_tables_without_rows(tmp_path, suffix):
 
 def test_the_first_row_that_does_not_fit_is_named(tmp_path):
     (tmp_path / "t.csv").write_text("file_name,label\na.jpg,1\n\na.jpg\n" + '"' * 9)
-    with pytest.raises(SourceError, match=r"not as many values.*t\.csv, record 1$"):
+    with pytest.raises(SourceError, match=r"1 values and the header 2 names.*t\.csv, record 1$"):
         from_table(tmp_path / "t.csv")
 
 
@@ -361,7 +361,7 @@ def test_names_and_keys_are_one_text_where_they_can_be(names, is_one_text):
 def _small_blocks(request, monkeypatch):
     """So that a few thousand files show what each takes."""
     if "take_little_memory" in request.node.name:
-        monkeypatch.setattr(sys.modules["fastpack.sources.rows"], "_BLOCK_ROWS", 64)
+        monkeypatch.setattr(sys.modules["fastpack.sources.sheet"], "_BLOCK_ROWS", 64)
         monkeypatch.setattr("fastpack.core.ragged._BLOCK_ROWS", 64)
         monkeypatch.setattr("fastpack.files.file_names._LISTED", 64)
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("table_files")
 )
 def test_other_delimiters_are_noticed(delimiter, name):
     source = from_table(csv_of(f"path{delimiter}label\na.jpg{delimiter}cat\n"))
-    assert source.notes == (f"columns are separated by {name}, as the header is",)
+    assert source.notes == (f"columns are separated by {name}, as in the header",)
     assert source.schema.class_names == ("cat",)
 
 
@@ -52,20 +52,20 @@ def test_other_encodings_are_refused(encoding):
     [
         (
             '{"path": "a.jpg", "x": ' + "[" * 100_000 + "]" * 100_000 + "}",
-            "line 2 is not JSON that can be read",
+            "line 2 is not valid JSON",
         ),
         ('{"path": "a.jpg", "x": ' + "[" * 40 + "]" * 40 + "}", "nested more than 32 deep"),
         ('{"path": "a.jpg", "x": 1, "x": 2}', "line 2 .*one name twice"),
         ('{"path": "a.jpg", "x": 1e400}', "line 2 .*does not fit into a float64"),
-        ('{"path": "a.jpg", "x": ' + "9" * 5000 + "}", "line 2 is not JSON that can be read"),
+        ('{"path": "a.jpg", "x": ' + "9" * 5000 + "}", "line 2 is not valid JSON"),
         (
             '{"path": "a.jpg", "x": 99999999999999999999}',
             "'x' holds 99999999999999999999 beside missing values",
         ),
         ("[1]", r"line 2 is not an object; write \{\.\.\.\} in each line"),
-        ('{"path": "a.jpg", "x\\ud800": 1}', "holds characters that are not text"),
-        ('{"path": "a.jpg", "x\\u0000": 1}', "holds characters that are not text"),
-        ('{"path": "a.jpg", "x": "\\ud800"}', "neither text nor"),
+        ('{"path": "a.jpg", "x\\ud800": 1}', "has characters that are not text"),
+        ('{"path": "a.jpg", "x\\u0000": 1}', "has characters that are not text"),
+        ('{"path": "a.jpg", "x": "\\ud800"}', "not valid text, nor"),
     ],
     ids=str,
 )
@@ -88,7 +88,7 @@ def test_a_missing_name_is_a_missing_value():
     assert [row.tolist() for row in source.columns["boxes"]] == [[], [], [1, 2]]
     assert [note.partition(";")[0] for note in source.notes if "boxes" in note] == [
         "column 'boxes': 2 missing lists are kept as empty ones",
-        "column 'boxes': its lists of 2 values are kept one after the other, flat",
+        "column 'boxes': its lists of 2 values are kept one after another, flat",
     ]
 
 
@@ -179,8 +179,8 @@ def test_a_wrong_folder_is_one_error(tmp_path):
     csv_of("path,label\na.jpg,1\nb.jpg,1\n", "tables/t.csv")
     with pytest.raises(
         errors.MissingFileError,
-        match="none of the 2 images is there: .* below tables; "
-        r".*current folder it is: use root='\.'",
+        match="all 2 images are missing: .* relative to tables; "
+        r".*below the current folder: use root='\.'",
     ):
         from_table("tables/t.csv")
     assert len(from_table("tables/t.csv", root=".")) == 2
@@ -208,7 +208,7 @@ def masks(tmp_path):
 def test_a_table_can_name_a_second_image(masks):
     csv_of("path,mask\na.jpg,masks/a.png\nb.jpg,masks/b.png\n")
     packed = pack("t.csv", "a.tfrecord")
-    assert "column 'mask' names images, which are packed as the field 'mask'" in packed.notes[1]
+    assert "column 'mask' names images, packed as field 'mask'" in packed.notes[1]
     dataset = fastpack.open("a.tfrecord", decode=False)
     assert dataset.schema["mask"].kind == "image"
     assert [bytes(sample["mask"]) for sample in dataset] == masks[:2]

@@ -168,7 +168,7 @@ def test_spaces_after_commas_are_left_out():
     source = from_table(csv_of('path, label, note\na.jpg, cat, "x, y"\nb.jpg, dog, z\n'))
     assert source.schema.class_names == ("cat", "dog")
     assert list(source.columns["note"]) == ["x, y", "z"]
-    assert "spaces that follow a delimiter are left out" in source.notes[0]
+    assert "spaces after a delimiter are left out" in source.notes[0]
 
 
 def test_spaces_in_values_stay_where_the_header_has_none():
@@ -209,7 +209,7 @@ def test_an_unusual_column_of_paths_is_found_and_said():
 
 
 def test_a_second_usual_name_is_said():
-    assert "column 'label' holds the labels; 'class' stays a column of its own" in notes_of(
+    assert "column 'label' holds the labels; 'class' stays a separate column" in notes_of(
         "path,label,class\na.jpg,x,1\n"
     )
 

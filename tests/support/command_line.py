@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import click
 import numpy as np
 from click.testing import CliRunner, Result
 
@@ -10,6 +11,12 @@ import fastpack
 from fastpack import cli
 
 FORMATS = ["tfrecord", "h5"]
+_CONTEXT = click.Context(cli.main)
+COMMANDS = {
+    name: command
+    for name in cli.main.list_commands(_CONTEXT)
+    if (command := cli.main.get_command(_CONTEXT, name))
+}
 
 
 def write_image(path: Path, height: int, width: int, value: int) -> None:

@@ -1,1 +1,1 @@
-"""HDF5: writers of its layouts, and the indexer of files that others wrote."""
+"""HDF5: a writer for each layout, and the indexer, also for files of other programs."""

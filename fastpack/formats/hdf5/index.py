@@ -142,7 +142,7 @@ class IndexBuilder:
             self._columns,
             self._spans,
             self._infos,
-            self._chunks,
+            chunks=self._chunks,
             notes=tuple(self._notes()),
         )
         index.check_spans()

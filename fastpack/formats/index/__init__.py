@@ -1,1 +1,1 @@
-"""The table of a dataset's samples."""
+"""The index: the table of a dataset's samples."""

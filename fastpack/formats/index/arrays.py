@@ -1,4 +1,4 @@
-"""The tables of an index as arrays by name, as its file has them; and whether an array can be such a table."""
+"""Arrays of a saved index: names, and the columns and chunks made of them."""
 
 import math
 from collections.abc import Mapping
@@ -14,10 +14,11 @@ from fastpack.formats.index.chunks import ChunkTable
 
 Column = npt.NDArray[Any] | Ragged
 _PLAIN_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.- ")
+_COLUMN_DTYPES = {"int": "i", "float": "f"}
 
 
 def escaped(name: str) -> str:
-    """The name of a field as part of an array's name: a "/" or a NUL there would mean something else."""
+    """Return a field's name without the "/" and NUL that array names cannot have."""
     letters = name.encode("utf-8", "surrogatepass")
     return "".join(
         chr(letter) if letter in _PLAIN_LETTERS else f"%{letter:02x}" for letter in letters
@@ -27,6 +28,7 @@ def escaped(name: str) -> str:
 def chunk_tables(
     name: str, num_shards: int, arrays: Mapping[str, npt.NDArray[Any]]
 ) -> dict[int, ChunkTable]:
+    """Return the chunk tables of a field, by shard number."""
     prefixes = {number: f"chunk/{number}/{name}" for number in range(num_shards)}
     return {
         number: ChunkTable.from_arrays(prefix, arrays)
@@ -36,6 +38,7 @@ def chunk_tables(
 
 
 def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field) -> Column:
+    """Return the column that `ragged.to_arrays` saved under this name."""
     if name in arrays:
         return arrays[name]
     offsets, is_list = arrays[f"{name}/offsets"], field.is_list
@@ -46,35 +49,31 @@ def from_arrays(name: str, arrays: Mapping[str, npt.NDArray[Any]], field: Field)
 
 
 def is_column(column: Column, field: Field, num_samples: int) -> bool:
-    if isinstance(column, Ragged):
-        is_text = isinstance(flat_values(column), Text)
-        is_sound = (
-            len(column) == num_samples
-            and (type(column) is Ragged) == field.is_list
-            and is_text == (field.kind == "text")
+    """Return True if the column has the field's type and a row for each sample."""
+    if not isinstance(column, Ragged):
+        return column.shape == (num_samples,) and column.dtype.kind == _COLUMN_DTYPES.get(
+            field.kind
         )
-        return is_sound and (
-            field.list_length is None or bool((column.lengths == field.list_length).all())
-        )
-    return column.shape == (num_samples,) and column.dtype.kind == {"int": "i", "float": "f"}.get(
-        field.kind
+    is_text = isinstance(flat_values(column), Text)
+    is_sound = (
+        len(column) == num_samples
+        and (type(column) is Ragged) == field.is_list
+        and is_text == (field.kind == "text")
     )
+    lengths = field.list_length
+    return is_sound and (lengths is None or bool((column.lengths == lengths).all()))
 
 
-def are_places(field: Field, table: Any, dtype: np.dtype[Any], num_samples: int) -> bool:
-    """True for a record of this dtype for each sample, or, of a list, for each of its blobs."""
+def is_record_table(field: Field, table: Any, dtype: np.dtype[Any], num_samples: int) -> bool:
+    """Return True for a record of this dtype for each sample, or each of its blobs."""
     if (type(table) is Ragged) != field.is_list or len(table) != num_samples:
         return False
     flat = flat_values(table)
     return isinstance(flat, np.ndarray) and flat.ndim == 1 and flat.dtype == dtype
 
 
-def are_alike(spans: Any, infos: Any) -> bool:
-    return not isinstance(spans, Ragged) or np.array_equal(spans.offsets, infos.offsets)
-
-
 def are_pixels(field: Field, spans: npt.NDArray[Any]) -> bool:
-    """True when each span is as long as the numbers that the field says it holds."""
+    """Return True if each span has exactly the bytes of the field's shape and dtype."""
     dtype = np.dtype(field.dtype)
     sizes = [size for size in field.shape if isinstance(size, int) and size >= 0]
     num_bytes = math.prod(sizes) * dtype.itemsize

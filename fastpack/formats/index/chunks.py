@@ -1,9 +1,9 @@
-"""ChunkTable: where the chunks of a stored array lie, for arrays whose samples have no place of their own."""
+"""ChunkTable: places of the chunks of an array, for samples without spans."""
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,20 @@ import numpy.typing as npt
 from fastpack._native.filters import can_decode
 from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN, Rows
 from fastpack.core.limits import Limits
+from fastpack.core.ragged import offsets_of
 from fastpack.errors import FormatError, LimitError, Location, TruncatedFileError, with_location
 
-# Filters that notice a flipped bit: gzip ends with Adler-32.
+# Filters that detect a flipped bit: gzip, which ends with Adler-32, and Fletcher-32.
 _CHECKING_FILTERS = (1, 3)
-# What the kernels take: FP_MAX_RANK, FP_MAX_FILTERS.
-MAX_RANK = 8
+MAX_RANK = 8  # FP_MAX_RANK
+MAX_FILTERS = 8  # FP_MAX_FILTERS
 _MAX_NUMBERS = 2**63
-MAX_FILTERS = 8
+_MAX_ITEM_BYTES = 16
 Wanted = tuple[Rows, Rows, Rows, Rows]
 
 
 def has_checksums(filters: npt.NDArray[Any]) -> bool:
-    """True when chunks with these filters (k,) FILTER cannot change unnoticed."""
+    """Return True if these filters, (k,) FILTER, detect a flipped bit."""
     return bool(np.isin(filters["id"], _CHECKING_FILTERS).any())
 
 
@@ -32,10 +33,12 @@ def has_checksums(filters: npt.NDArray[Any]) -> bool:
 class ChunkTable:
     """The chunks of a dataset (n, *sample shape) of one file. Immutable.
 
-    - shape, chunk_shape: of the dataset, samples first. Chunks stand on a grid; those at its far edges reach past the dataset.
-    - filters (k,) FILTER: what each chunk went through, in order.
-    - chunks (m,) CHUNK: row by row of the grid.
-    - fill (item bytes,) uint8: the item that chunks hold which were never written.
+    Args:
+        shape: of the dataset, samples first.
+        chunk_shape: of a chunk. Chunks form a grid; its last ones reach past the dataset.
+        filters: the filters of each chunk, in the order of writing, (k,) FILTER.
+        chunks: the chunks, row by row of the grid, (m,) CHUNK.
+        fill: the item that chunks hold if they were never written, (item bytes,) uint8.
     """
 
     shape: tuple[int, ...]
@@ -46,14 +49,14 @@ class ChunkTable:
 
     @property
     def grid(self) -> tuple[int, ...]:
-        """Chunks along each axis."""
+        """Number of chunks along each axis."""
         return tuple(
             -(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True)
         )
 
     @property
     def has_checksums(self) -> bool:
-        """True when no chunk can change unnoticed."""
+        """True if a flipped bit in any chunk is detected."""
         return has_checksums(self.filters) and not self.chunks["mask"].any()
 
     @property
@@ -61,85 +64,75 @@ class ChunkTable:
         return math.prod(self.chunk_shape) * len(self.fill)
 
     def wanted(self, samples: Rows, rows: Rows) -> Wanted:
-        """Samples (n,) and the rows of a batch that they go to, gathered by the layer of the grid that holds them.
+        """Group samples (n,), and their rows of the batch, by layer of the grid.
 
-        Layers come in the order in which the batch first needs them: so the failure in the lowest row is found.
+        Layers come in the order in which the batch first needs them. So the reported failure is
+        the one of the lowest row.
         """
         layers, within = np.divmod(samples, self.chunk_shape[0])
         numbers, first_needed, group, counts = np.unique(
             layers, return_index=True, return_inverse=True, return_counts=True
         )
-        turn = np.argsort(first_needed)
-        location = np.empty_like(turn)
-        location[turn] = np.arange(len(turn))
-        order = np.argsort(location[group], kind="stable")
-        starts = np.zeros(len(turn) + 1, np.int64)
-        np.cumsum(counts[turn], out=starts[1:])
-        return numbers[turn], starts, within[order], rows[order]
+        by_need = np.argsort(first_needed)
+        rank = np.empty_like(by_need)
+        rank[by_need] = np.arange(len(by_need))
+        order = np.argsort(rank[group], kind="stable")
+        return numbers[by_need], offsets_of(counts[by_need]), within[order], rows[order]
 
     def check_limits(self, limits: Limits, location: Location) -> None:
-        """Raises LimitError when a chunk claims more memory than it may."""
-        if self.chunk_bytes > limits.max_chunk_bytes and (self.chunks["offset"] != NO_SPAN).any():
-            message = f"a chunk has {self.chunk_bytes} bytes, more than {limits.max_chunk_bytes}; raise max_chunk_bytes if the file is real"
-            raise LimitError(with_location(message, location))
+        """Raise LimitError if a chunk needs more memory than `limits` allow."""
+        max_bytes = limits.max_chunk_bytes
+        if self.chunk_bytes > max_bytes and (self.chunks["offset"] != NO_SPAN).any():
+            message = f"a chunk has {self.chunk_bytes} bytes, more than {max_bytes}"
+            remedy = "raise max_chunk_bytes if the file is real"
+            raise LimitError(with_location(f"{message}; {remedy}", location))
 
     def check(self, file_bytes: int, location: Location) -> None:
-        """Raises FormatError or TruncatedFileError when the table is none that a sound file can have."""
-        self._check_form(location)
+        """Raise FormatError or TruncatedFileError if no sound file has such a table."""
+        if not self._is_sound():
+            message = "the chunk table is not valid"
+            remedy = "delete the index, or restore the file from its source"
+            raise FormatError(with_location(f"{message}; {remedy}", location))
         written = self.chunks[self.chunks["offset"] != NO_SPAN]
         offsets, lengths = written["offset"], written["length"].astype(np.uint64)
         size = np.uint64(file_bytes)
         outside = (offsets > size) | (lengths > size - np.minimum(offsets, size))
         if outside.any():
-            first = int(offsets[np.argmax(outside)])
-            raise TruncatedFileError(
-                with_location(
-                    "a chunk lies past the end of the file; restore the file from its source",
-                    _with(location, first),
-                )
-            )
+            here = replace(location, offset=int(offsets[np.argmax(outside)]))
+            message = "a chunk lies past the end of the file; restore the file from its source"
+            raise TruncatedFileError(with_location(message, here))
         order = np.argsort(offsets)
         overlap = offsets[order][1:] < (offsets + lengths)[order][:-1]
         if overlap.any():
-            first = int(offsets[order][1:][np.argmax(overlap)])
-            raise FormatError(
-                with_location(
-                    "two chunks lie in the same place; restore the file from its source",
-                    _with(location, first),
-                )
-            )
+            here = replace(location, offset=int(offsets[order][1:][np.argmax(overlap)]))
+            message = "two chunks overlap; restore the file from its source"
+            raise FormatError(with_location(message, here))
 
-    def _check_form(self, location: Location) -> None:
-        rank = len(self.shape)
-        sizes = (*self.shape, *self.chunk_shape)
-        sound = (
-            1 <= rank <= MAX_RANK
-            and rank == len(self.chunk_shape)
-            and all(type(size) is int and size > 0 for size in sizes)
-        )
-        sound = (
-            sound
+    def _is_sound(self) -> bool:
+        """Check shapes, filters and dtypes; each test relies on those before it."""
+        return (
+            self._has_sound_shape()
             and len(self.filters) <= MAX_FILTERS
             and self.filters.dtype == FILTER
             and can_decode(self.filters)
-        )
-        sound = (
-            sound
             and self.fill.dtype == np.uint8
             and self.fill.ndim == 1
-            and 0 < len(self.fill) <= 16
+            and 0 < len(self.fill) <= _MAX_ITEM_BYTES
+            and self.chunks.dtype == CHUNK
+            and max(math.prod(self.shape), self.chunk_bytes) < _MAX_NUMBERS
+            and self.chunks.shape == (math.prod(self.grid),)
         )
-        sound = sound and self.chunks.dtype == CHUNK
-        sound = sound and max(math.prod(self.shape), self.chunk_bytes) < _MAX_NUMBERS
-        if not sound or self.chunks.shape != (math.prod(self.grid),):
-            raise FormatError(
-                with_location(
-                    "the table of chunks makes no sense; delete the index, or restore the file from its source",
-                    location,
-                )
-            )
+
+    def _has_sound_shape(self) -> bool:
+        sizes = (*self.shape, *self.chunk_shape)
+        return (
+            1 <= len(self.shape) <= MAX_RANK
+            and len(self.shape) == len(self.chunk_shape)
+            and all(type(size) is int and size > 0 for size in sizes)
+        )
 
     def to_arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays to save, whose names begin with `name`."""
         about = json.dumps({"shape": self.shape, "chunk_shape": self.chunk_shape})
         return {
             f"{name}/about": np.frombuffer(about.encode(), np.uint8),
@@ -150,7 +143,10 @@ class ChunkTable:
 
     @classmethod
     def from_arrays(cls, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> "ChunkTable":
-        """Raises what json and mappings do when the arrays are not those of `to_arrays`; call `check` next."""
+        """Make the table of the arrays of `to_arrays`. Call `check` next.
+
+        Raises one of NPZ_ERRORS if the arrays are others.
+        """
         about = json.loads(arrays[f"{name}/about"].tobytes())
         shape, chunk_shape = tuple(about["shape"]), tuple(about["chunk_shape"])
         return cls(
@@ -160,7 +156,3 @@ class ChunkTable:
             arrays[f"{name}/chunks"],
             arrays[f"{name}/fill"],
         )
-
-
-def _with(location: Location, offset: int) -> Location:
-    return Location(location.path, location.record, offset, location.key)

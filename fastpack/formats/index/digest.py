@@ -1,4 +1,7 @@
-"""RecordDigest: what a file held when it was first indexed, so that a later index cannot make one forget that it held more."""
+"""RecordDigest: the records of a file when it was first indexed.
+
+A file cut between two records is still valid. Only the digest in its index shows the loss.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +14,16 @@ from fastpack._native.crc32c import crc32c
 
 @dataclass(frozen=True)
 class RecordDigest:
-    """How many records, and a digest of their lengths and checksums, in order."""
+    """Number of records, and a digest of their lengths and checksums, in order."""
 
     num_records: int
     digest: int
 
     @classmethod
     def of(cls, spans: npt.NDArray[Any]) -> "RecordDigest":
-        """spans (n,) of SPAN, one for each record; where no checksum is known, the lengths alone are sealed.
+        """Return the digest of spans (n,) SPAN, one for each record.
+
+        Records without a checksum are known by their lengths alone.
 
         >>> from fastpack.core.dtypes import SPAN
         >>> RecordDigest.of(np.zeros(3, SPAN)) == RecordDigest.of(np.zeros(2, SPAN))

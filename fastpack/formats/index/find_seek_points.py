@@ -1,7 +1,7 @@
-"""Marking: seek points for the JPEGs of an index, made by decoding the codes of each once."""
+"""Finds seek points for the JPEGs of an index: decodes the codes of each once."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,16 @@ def add_seek_points(
     keep_damaged: bool = False,
     num_workers: int | None = None,
 ) -> Index:
-    """The index with seek points for its JPEGs, but for those of fields that have some; itself, when nothing was missing.
+    """Return the index with seek points for its JPEGs; itself if no field lacks them.
 
-    - known: image name -> tables (n,) that were made before, and which of the images were looked at for them (n,).
-    - keep_damaged: images that cannot be read have no table; else they raise what reading them raises.
+    Each image is read and compared with its checksum. These images get no table: progressive,
+    very small or damaged ones, and those with restart markers or in several pieces.
 
-    Each image is read and compared with its checksum. Those that no table can be made of (progressive, damaged in a way that no
-    checksum tells, with restart markers, very small, not stored in one piece) have none, and are read as before.
+    Args:
+        index: the samples (n,).
+        known: image name -> tables found before, (n,), and which images were searched, (n,) bool.
+        keep_damaged: unreadable images get no table; without, they raise what reading raises.
+        num_workers: number of threads; None for one a core.
     """
     missing = [
         name
@@ -42,50 +45,39 @@ def add_seek_points(
     ]
     if not missing:
         return index
-    files, nothing = (
-        OpenShards(index.shards),
-        (SeekPoints.none(len(index)), np.zeros(len(index), np.bool_)),
-    )
-    made = {
-        name: _images_with_seek_points(
-            index,
-            name,
-            files,
-            (known or {}).get(name, nothing),
-            keep_damaged,
-            num_workers or num_cores(),
-        )
-        for name in missing
-    }
-    return replace(index, seek_points={**index.seek_points, **made})
+    search = _Search(index, OpenShards(index.shards), keep_damaged, num_workers or num_cores())
+    nothing = SeekPoints.none(len(index)), np.zeros(len(index), np.bool_)
+    found = {name: search.completed(name, *(known or {}).get(name, nothing)) for name in missing}
+    return replace(index, seek_points={**index.seek_points, **found})
 
 
-def _images_with_seek_points(
-    index: Index,
-    name: str,
-    files: OpenShards,
-    known: tuple[SeekPoints, Mask],
-    keep_damaged: bool,
-    num_workers: int,
-) -> SeekPoints:
-    earlier, is_known = known
-    spans = index.spans[name]
-    rows = np.flatnonzero(can_have_seek_points(spans, index.infos[name]) & ~is_known)
-    made, outcomes = _made(
-        spans[rows], files.descriptors(spans["shard"][rows]), keep_damaged, num_workers
-    )
-    if not keep_damaged:
-        raise_first(
-            outcomes,
-            lambda row: index.location(int(rows[row]), offset=int(spans["offset"][rows[row]])),
-        )
-    source = np.arange(len(index))
-    source[rows] = len(index) + np.arange(len(rows))
-    return SeekPoints.concatenate([earlier, made]).take(source)
+@dataclass(frozen=True)
+class _Search:
+    """A search through the images of an index."""
+
+    index: Index
+    files: OpenShards
+    keep_damaged: bool
+    num_workers: int
+
+    def completed(self, name: str, earlier: SeekPoints, is_known: Mask) -> SeekPoints:
+        """Return the tables of all images of a field: earlier ones, and those found now."""
+        index, spans = self.index, self.index.spans[name]
+        rows = np.flatnonzero(can_have_seek_points(spans, index.infos[name]) & ~is_known)
+        fds = self.files.descriptors(spans["shard"][rows])
+        found, outcomes = _found(spans[rows], fds, self.keep_damaged, self.num_workers)
+        if not self.keep_damaged:
+            raise_first(
+                outcomes,
+                lambda row: index.location(int(rows[row]), offset=int(spans["offset"][rows[row]])),
+            )
+        source = np.arange(len(index))
+        source[rows] = len(index) + np.arange(len(rows))
+        return SeekPoints.concatenate([earlier, found]).take(source)
 
 
 def can_have_seek_points(spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> Mask:
-    """Which images may have a table: JPEGs, not progressive, that lie in a file in one piece."""
+    """Return which images may have a table: baseline JPEGs in one piece."""
     return np.asarray(
         (infos["format"] == JPEG) & (infos["progressive"] == 0) & (spans["offset"] != NO_SPAN)
     )
@@ -94,14 +86,14 @@ def can_have_seek_points(spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> Ma
 def tables_of(
     spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int
 ) -> tuple[SeekPoints, Mask]:
-    """The tables of JPEGs (n,), and which of them could be read; others have none."""
-    made, outcomes = _made(spans, fds, True, num_workers)
+    """Return the tables of JPEGs (n,), and which of them could be read, (n,) bool."""
+    found, outcomes = _found(spans, fds, True, num_workers)
     is_read = np.ones(len(spans), np.bool_)
     is_read[[outcome[2] for outcome in outcomes if outcome]] = False
-    return made, is_read
+    return found, is_read
 
 
-def _made(
+def _found(
     spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int
 ) -> tuple[SeekPoints, list[Outcome]]:
     job = SeekPointBatch(spans, fds=fds, keep_going=keep_going)

@@ -1,4 +1,4 @@
-"""What files that are opened together must agree in, and what a sample of all of them holds."""
+"""The common schema of files that are opened together."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,18 +9,18 @@ from fastpack.errors import SchemaError
 
 
 def common_schema(schemas: Sequence[tuple[Path, Schema]]) -> Schema:
-    """The schema of the files at these paths together; lists where sizes differ.
+    """Return the schema of all files; shapes that differ become lists.
 
-    Raises SchemaError when their fields or class names contradict.
+    Raises SchemaError if fields or class names contradict.
     """
     first_path, first = schemas[0]
     fields = first.fields
     for path, schema in schemas[1:]:
         if not are_joinable(first.fields, schema.fields):
             ours, theirs = (", ".join(map(kind_of, each.fields)) for each in (first, schema))
-            raise SchemaError(
-                f"{first_path} has the fields {ours}, but {path} has {theirs}; open them apart, or choose what they share with fields=..."
-            )
+            message = f"{first_path} has the fields {ours}, but {path} has {theirs}"
+            remedy = "open them apart, or choose what they share with fields=..."
+            raise SchemaError(f"{message}; {remedy}")
         fields = tuple(
             _common_field(mine, other) for mine, other in zip(fields, schema.fields, strict=True)
         )
@@ -28,12 +28,12 @@ def common_schema(schemas: Sequence[tuple[Path, Schema]]) -> Schema:
 
 
 def are_joinable(ours: Sequence[Field], theirs: Sequence[Field]) -> bool:
-    """True when each field is what its partner is, so that the samples of both are read in one way."""
+    """Return True if each field has its partner's kind, so that one reader reads both."""
     return len(ours) == len(theirs) and all(map(_is_joinable, ours, theirs))
 
 
 def _is_joinable(mine: Field, other: Field) -> bool:
-    """Of pixels, BGR is joined to BGR only: what does not tell its color is read as RGB."""
+    """Compare kinds. BGR pixels join only BGR: unknown colors are read as RGB."""
     is_bgr = [field.color == "BGR" for field in (mine, other)]
     return (
         kind_of(replace(mine, color="")) == kind_of(replace(other, color=""))
@@ -50,14 +50,11 @@ def _common_field(mine: Field, other: Field) -> Field:
 
 
 def _float_width(dtype: str) -> tuple[int, str]:
-    """Orders numpy's names of floats by their size: float128 is wider than float64."""
+    """Return a sort key of numpy's float names: float128 is wider than float64."""
     return len(dtype), dtype
 
 
 def kind_of(field: Field) -> str:
-    """Name and kind; of pixels, which are read as they are stored, the dtype, the axes and the color as well."""
-    facts = [
-        field.kind,
-        *((field.dtype, field.axes, field.color) if field.kind == "pixels" else ()),
-    ]
-    return f"{field.name}: {' '.join(filter(None, facts))}"
+    """Return name and kind; for pixels also dtype, axes and color."""
+    stored = (field.dtype, field.axes, field.color) if field.kind == "pixels" else ()
+    return f"{field.name}: {' '.join(filter(None, (field.kind, *stored)))}"

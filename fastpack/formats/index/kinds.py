@@ -1,4 +1,4 @@
-"""Kinds: what the fields of files are, where a file itself does not say it. The guess is described in docs/formats.md."""
+"""Kinds of fields that a file does not state. docs/formats.md describes the guess."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -9,9 +9,8 @@ from fastpack.core.schema import KINDS, Field, Kind
 from fastpack.errors import Location, OptionError, SchemaError, with_location
 from fastpack.formats.index.index import Index
 
-# Name of a field -> what its values are: a kind, such as "image"; or "image[]" where samples have
-# lists of them, even if each list has one value. A name is a field's own. Where no field has it, it
-# is the name of a field in the file.
+# Field name -> the kind of its values, such as "image"; or "image[]" for lists, even if each list
+# has one value. A name is a field's own, or else its name in the file.
 Kinds = Mapping[str, str]
 GUESSED: Kinds = MappingProxyType({})
 _GUESSED_KINDS = ("image", "mask", "bytes", "text")
@@ -19,7 +18,7 @@ _LIST = "[]"
 
 
 def kind_of(field: Field) -> str:
-    """As `Kinds` has it."""
+    """Return the kind as `Kinds` spells it."""
     return field.kind + _LIST if field.is_list else field.kind
 
 
@@ -48,15 +47,14 @@ def by_field(kinds: Kinds, stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
-    """Return the kind given for the first of these names that has one, and whether it is a list."""
+    """Return the kind of the first of these names, and whether it is a list."""
     kind = next((kinds[name] for name in names if name in kinds), "")
-    return next((each for each in KINDS if each == kind.removesuffix(_LIST)), None), kind.endswith(
-        _LIST
-    )
+    known = next((each for each in KINDS if each == kind.removesuffix(_LIST)), None)
+    return known, kind.endswith(_LIST)
 
 
 def has_kinds(index: Index, kinds: Kinds) -> bool:
-    """Return True when all these fields exist and have these kinds; a list of images is images."""
+    """Return True if all fields exist with these kinds. image[] counts as image."""
     fields = {field.name: field for field in index.schema.fields}
     named = by_field(kinds, {name: field.source_name for name, field in fields.items()})
     return all(
@@ -66,39 +64,33 @@ def has_kinds(index: Index, kinds: Kinds) -> bool:
 
 
 def changed_kinds(earlier: Index, index: Index) -> list[str]:
-    """A note on each field that an earlier index of the file said to be of another kind."""
-    found = {field.name: field for field in index.schema.fields}
-    changed = [
-        (found[name], kind)
-        for name, kind in kinds_of(earlier).items()
-        if name in found and kind_of(found[name]) != kind
-    ]
-    said = (
-        "the file has other records than when it was indexed as {}; give kinds if it is that still"
-    )
+    """Return a note on each field that had another kind in an earlier index."""
+    found = {field.name: kind_of(field) for field in index.schema.fields}
+    why = "the file has other records than when it was indexed as"
     return [
-        f"{field.name!r} is read as {kind_of(field)}, since {said.format(kind)}"
-        for field, kind in changed
+        f"{name!r} is read as {found[name]}, since {why} {kind}; give kinds if it is still {kind}"
+        for name, kind in kinds_of(earlier).items()
+        if found.get(name, kind) != kind
     ]
 
 
 def refuse_kinds(index: Index, kinds: Kinds) -> None:
-    """Raises SchemaError for a field that is not there, or cannot be what it was to be."""
+    """Raise SchemaError for a field that is missing or cannot have its kind."""
     for name, kind in kinds.items():
         if not has_kinds(index, {name: kind}):
             known = ", ".join(f"{field.name}: {kind_of(field)}" for field in index.schema.fields)
-            message = f"kinds: there is no field {name!r} that can be read as {kind!r}; the fields are {known}"
-            raise SchemaError(with_location(message, Location(index.shards[0].path)))
+            message = f"kinds: there is no field {name!r} that can be read as {kind!r}"
+            remedy = f"the fields are {known}"
+            raise SchemaError(with_location(f"{message}; {remedy}", Location(index.shards[0].path)))
 
 
 def checked_kinds(kinds: Kinds | None) -> Kinds:
-    """Raises OptionError for what is no kind of field."""
+    """Return kinds of the right type. Raises OptionError for others."""
     kinds = checks.mapping("kinds", {} if kinds is None else kinds, '{"caption": "text"}')
     for name, kind in kinds.items():
         if not isinstance(kind, str) or kind.removesuffix(_LIST) not in KINDS:
-            raise OptionError(
-                f"kinds: {name!r} cannot be {kind!r}; choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists"
-            )
+            remedy = f"choose one of {', '.join(_GUESSED_KINDS)}, or image[] for lists"
+            raise OptionError(f"kinds: {name!r} cannot be {kind!r}; {remedy}")
     return kinds
 
 
@@ -124,19 +116,18 @@ def _guessed(index: Index) -> dict[str, Field]:
 
 
 def _is_empty(index: Index, field: Field) -> bool:
-    """Return True for a text that is empty in all samples of a file: it may be anything."""
+    """Return True for a text that is empty in all samples: it may have any kind."""
     column = index.columns.get(field.name)
     return isinstance(column, Ragged) and not len(flat_values(flat_values(column).values))
 
 
 def _widest(fields: set[Field]) -> str:
-    """What all of these can be. Lists of texts are made of texts as the files are joined; blobs that are missing show only here."""
+    """Return a kind that all of these fields can have.
+
+    Text becomes lists of text when files are joined. Missing blobs show only here.
+    """
     kinds = {field.kind for field in fields}
-    kind = (
-        next(iter(kinds), "text")
-        if len(kinds) < 2
-        else "mask"
-        if kinds == {"image", "mask"}
-        else "bytes"
-    )
+    kind: str = "mask" if kinds == {"image", "mask"} else "bytes"
+    if len(kinds) < 2:
+        kind = next(iter(kinds), "text")
     return kind + _LIST if any(field.is_list for field in fields) else kind

@@ -1,1 +1,1 @@
-"""tar, as WebDataset has it: writer and indexer."""
+"""tar files as in WebDataset: writer and indexer."""

@@ -31,7 +31,7 @@ from fastpack.errors import (
     raise_status,
     with_location,
 )
-from fastpack.files.image_folder import FirstNames
+from fastpack.files.name_summary import NameSummary
 from fastpack.files.shard import Shard
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
@@ -256,7 +256,7 @@ class _Table:
 
     def _note_missing(self, rows: npt.NDArray[np.int64]) -> None:
         """Note samples without an image, whose blob is empty."""
-        keys = FirstNames.of(
+        keys = NameSummary.of(
             [self._keys[row] for row in np.setdiff1d(np.arange(self._num_samples), rows).tolist()]
         )
         if keys.count:

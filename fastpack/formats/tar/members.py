@@ -13,7 +13,8 @@ from fastpack.core.ragged import Text, factorize, offsets_of
 from fastpack.errors import FormatError, SourceError
 from fastpack.files.classes import Classes, ClassFolder, classes_of
 from fastpack.files.escapes import escaped_names
-from fastpack.files.image_folder import FirstNames, is_junk
+from fastpack.files.image_tree import is_junk
+from fastpack.files.name_summary import NameSummary
 
 IMAGE_ENDINGS = ("jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "tif", "tiff", "gif")
 
@@ -53,7 +54,7 @@ def every_member(members: Members) -> Listed:
 def _passed_over(members: Members) -> tuple[str, ...]:
     if not members.num_passed_over:
         return ()
-    count = FirstNames(members.num_passed_over).counted("file")
+    count = NameSummary(members.num_passed_over).counted("file")
     return (f"left out {count} of the archive, hidden or without an ending",)
 
 
@@ -90,7 +91,7 @@ def _name(found: Listed, row: int) -> str:
 
 
 def _note(found: Listed, junk: Rows) -> str:
-    names = FirstNames.of([_name(found, row) for row in junk.tolist()])
+    names = NameSummary.of([_name(found, row) for row in junk.tolist()])
     return f"left out {names.counted('hidden or system file')}: {names}"
 
 
@@ -122,7 +123,7 @@ def by_whole_names(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple
     odd = _odd_names(found, is_image)
     if not len(odd):
         return found, notes
-    names = FirstNames.of([_name(found, row) for row in odd.tolist()])
+    names = NameSummary.of([_name(found, row) for row in odd.tolist()])
     note = (
         f"each image of the archive is a sample, named by its whole name, also {names}; "
         "if images belong together, give all samples the same endings"
@@ -237,7 +238,7 @@ def photographs(found: Listed, notes: tuple[str, ...]) -> tuple[Listed, tuple[st
     ):
         return found, notes
     left_out = np.flatnonzero(~in_folders[found.samples])
-    names = FirstNames.of([_name(found, row) for row in left_out.tolist()])
+    names = NameSummary.of([_name(found, row) for row in left_out.tolist()])
     return _without(found, left_out), (
         *notes,
         f"left out {names.counted('file')} beside the images in class folders: {names}",

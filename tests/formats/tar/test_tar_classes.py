@@ -44,7 +44,7 @@ def test_folders_of_images_are_classes(tmp_path, prefix):
 def test_folders_that_are_no_classes_or_in_doubt(tmp_path, names, said):
     dataset = opened(archive_of(tmp_path / "x.tar", names))
     assert "label" not in dataset.schema
-    assert dataset.notes == said or (said is None and "called like splits" in dataset.notes[0])
+    assert dataset.notes == said or (said is None and "the names of splits" in dataset.notes[0])
 
 
 @pytest.mark.parametrize("prefix", ["", "flowers/"])

@@ -225,7 +225,7 @@ def test_kinds_of_other_records_are_guessed_again_with_a_note(tmp_path):
     built = fastpack.build_indexes(tfrecord(path, [b"b"], [b"c"]), rebuild=True)
     assert built.notes == (
         "'x' is read as text, since the file has other records than when it was indexed as bytes; "
-        "give kinds if it is that still",
+        "give kinds if it is still bytes",
     )
     assert fastpack.verify(path).is_sound
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastpack.files.image_folder import walk
+from fastpack.files.image_tree import walk
 from tests.support.extent import num_examples
 
 # Letters before and after the slash and the dot, outside ASCII, and bytes that are no UTF-8.
