@@ -40,8 +40,9 @@ lint: $(VENV)/.group-lint ## check the style of Python and Cython
 	$(BIN)/ruff format --check
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src_cython
 
-types: build $(VENV)/.group-lint ## check types, and the kernels' stubs
+types: build $(VENV)/.group-lint $(VENV)/.group-test ## check types, stubs, and a typed program
 	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/typing
 	$(BIN)/python -m mypy.stubtest --mypy-config-file pyproject.toml \
 	    --allowlist .stubtest-allowlist fastpack._native
 

@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from fastpack.packing.options import PackOptions
     from fastpack.packing.pack import pack
     from fastpack.reading.mixture import Balanced, Mix
+    from fastpack.reading.open import concat, open
     from fastpack.reading.options import ReadOptions
     from fastpack.reading.order import Shuffle
-    from fastpack.reading.reader import Reader, concat, open
+    from fastpack.reading.reader import Reader
     from fastpack.sources import from_folder, from_table
 else:
     _TRANSFORMS = "CenterCrop HorizontalFlip Normalize RandomCrop RandomResizedCrop Resize"
@@ -65,9 +66,10 @@ else:
         "packing.options": "PackOptions",
         "packing.pack": "pack",
         "reading.mixture": "Balanced Mix",
+        "reading.open": "concat open",
         "reading.options": "ReadOptions",
         "reading.order": "Shuffle",
-        "reading.reader": "Reader concat open",
+        "reading.reader": "Reader",
         "sources": "from_folder from_table",
     }
     # Former names, until 1.0. They work, with a DeprecationWarning that says the new name.

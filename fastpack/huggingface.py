@@ -1,4 +1,4 @@
-"""Hugging Face datasets: both ways, image files as they are."""
+"""Hugging Face datasets: conversion in both directions, with unmodified image files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from fastpack.errors import (
     MissingPackageError,
     SchemaError,
     SourceError,
-    from_os_error,
+    os_errors_at,
     with_location,
 )
 from fastpack.images.batch import Batch
@@ -32,21 +32,30 @@ except ImportError as error:
         "fastpack.huggingface needs datasets: pip install 'fastpack-io[huggingface]'"
     ) from error
 
-# Looking at this many rows at a time for the sizes of their images keeps a dataset of any size out of memory.
+# Image sizes are read this many rows at a time, so that a large dataset needs little memory.
 _SIZED_ROWS = 1024
 _MAX_ARRAY_DIMS = 5
 
 
 def to_datasets(reader: Reader, *, cache_dir: str | Path | None = None) -> "datasets.Dataset":
-    """The samples as a datasets.Dataset: encoded images are an Image column, class names a ClassLabel.
+    """Convert to a datasets.Dataset: images become an Image column, class names a ClassLabel.
 
-    The bytes are copied, as they are, into an Arrow file below `cache_dir`; None is where datasets has its own.
-    Raises SchemaError for fields that Arrow has no column for.
+    Args:
+        reader: from `fastpack.open`.
+        cache_dir: a folder for the Arrow file with the unmodified image bytes. None is the folder
+            of `datasets`.
 
-    >>> import fastpack
-    >>> reader = fastpack.open(getfixture("digits"))
-    >>> to_datasets(reader, cache_dir=getfixture("tmp_path"))[3]["label"]
-    3
+    Returns:
+        A datasets.Dataset with one row for each sample.
+
+    Raises:
+        SchemaError: Arrow has no column type for a field.
+
+    Example:
+        >>> import fastpack
+        >>> reader = fastpack.open(getfixture("digits"))
+        >>> to_datasets(reader, cache_dir=getfixture("tmp_path"))[3]["label"]
+        3
     """
     features = datasets.Features(
         {field.name: _feature_of(field, reader.schema) for field in reader.schema.fields}
@@ -75,11 +84,11 @@ def _feature_of(field: Field, schema: Schema) -> Any:
     if field.kind == "pixels":
         if not 2 <= len(field.shape) <= _MAX_ARRAY_DIMS or None in field.shape:
             raise SchemaError(
-                f"datasets has no column for {field.name!r}, pixels of the shape {field.shape}; leave it out with fields=..."
+                f"datasets has no column for {field.name!r}, pixels of the shape {field.shape}; "
+                "leave it out with fields=..."
             )
-        return getattr(datasets, f"Array{len(field.shape)}D")(
-            field.shape, np.dtype(field.dtype).name
-        )
+        array = getattr(datasets, f"Array{len(field.shape)}D")
+        return array(field.shape, np.dtype(field.dtype).name)
     if field.name == "label" and schema.class_names and field.shape == ():
         return datasets.ClassLabel(names=list(schema.class_names))
     types = {"bytes": "binary", "text": "string", "int": "int64", "float": field.dtype or "float32"}
@@ -88,23 +97,29 @@ def _feature_of(field: Field, schema: Schema) -> Any:
 
 
 class Source:
-    """A Source over a datasets.Dataset, for `fastpack.pack`: each image file byte for byte, whatever made it.
+    """A source over a datasets.Dataset, for `fastpack.pack`. Image files are not modified.
 
-    - dataset: with at least one Image column; its images are not decoded, also where the column says so.
-    - fields: which columns, and under which names: ["image", "label"] or {"image": "img", "label": "fine_label"};
-      None takes all. A ClassLabel called `label` gives the class names.
-    - root: the folder below which files may be read that the dataset only names, as `imagefolder` does. A dataset may
-      come from anybody, so None reads none.
+    Without a column `key`, the images' paths are the keys, relative to `root`, if they are unique.
 
-    Without a `key` among the columns, the images' paths are it, below the root if there, when no two are alike.
-    Raises EmptySourceError, or SourceError for a column that is not there or of a type that a field cannot have,
-    and for an image that is missing or lies elsewhere.
+    Args:
+        dataset: with at least one Image column. Its images are not decoded.
+        fields: the columns to pack, such as ["image", "label"]. A mapping renames them:
+            {"image": "img", "label": "fine_label"}. None packs all. A ClassLabel named `label`
+            gives the class names.
+        root: the folder that named image files must be in, as `imagefolder` names them. None
+            refuses named files: a downloaded dataset could name any file.
 
-    >>> import fastpack
-    >>> folder = getfixture("tmp_path")
-    >>> dataset = to_datasets(fastpack.open(getfixture("digits")), cache_dir=folder)
-    >>> fastpack.pack(Source(dataset), folder / "again.tfrecord").num_samples
-    10
+    Raises:
+        EmptySourceError: the dataset has no rows.
+        SourceError: a column is missing or has an unsupported type, or an image is missing or
+            outside `root`.
+
+    Example:
+        >>> import fastpack
+        >>> folder = getfixture("tmp_path")
+        >>> dataset = to_datasets(fastpack.open(getfixture("digits")), cache_dir=folder)
+        >>> fastpack.pack(Source(dataset), folder / "again.tfrecord").num_samples
+        10
     """
 
     def __init__(
@@ -116,19 +131,19 @@ class Source:
     ) -> None:
         if not isinstance(dataset, datasets.Dataset):
             raise SourceError(
-                f"give one split that is a datasets.Dataset, not {type(dataset).__name__}; streams have no random access"
+                f"give one split that is a datasets.Dataset, not {type(dataset).__name__}; "
+                "streams have no random access"
             )
         if len(dataset) == 0:
             raise EmptySourceError("the dataset has no rows; there is nothing to pack")
         columns = dataset.column_names if fields is None else fields
-        self._columns = (
-            dict(columns) if isinstance(columns, Mapping) else {name: name for name in columns}
-        )
+        if not isinstance(columns, Mapping):
+            columns = {name: name for name in columns}
+        self._columns = dict(columns)
         missing = sorted(set(self._columns.values()) - set(dataset.column_names))
         if missing:
-            raise SourceError(
-                f"there is no column {missing[0]!r}; the columns are {', '.join(dataset.column_names)}"
-            )
+            known = ", ".join(dataset.column_names)
+            raise SourceError(f"there is no column {missing[0]!r}; the columns are {known}")
         self._dataset = dataset.with_format("arrow", columns=list(self._columns.values()))
         fields_found = [
             _field_of(name, dataset.features[column]) for name, column in self._columns.items()
@@ -136,7 +151,8 @@ class Source:
         encoded = [field.name for field in fields_found if field.kind == "image"]
         if not encoded:
             raise SourceError(
-                f"no column of images among {', '.join(self._columns.values())}; cast one: cast_column(name, Image())"
+                f"no column of images among {', '.join(self._columns.values())}; "
+                "cast one: cast_column(name, Image())"
             )
         self._files = _Files(root)
         self._sizes, self._paths = self._measure(self._columns[encoded[0]])
@@ -149,10 +165,12 @@ class Source:
 
     @property
     def schema(self) -> Schema:
+        """The fields of a sample, and the class names."""
         return self._schema
 
     @property
     def sizes(self) -> npt.NDArray[np.int64]:
+        """Bytes of each row's first image, (n,)."""
         return self._sizes
 
     def __len__(self) -> int:
@@ -162,24 +180,24 @@ class Source:
         return f"Source({len(self)} rows of {', '.join(self._columns)})"
 
     def location(self, row: int) -> Location:
+        """Return the row and the path of its image, for messages."""
         return Location(record=row, key=self._paths[row])
 
     def read(self, rows: npt.NDArray[np.int64]) -> Batch:
-        """These rows' columns, images as the bytes that are stored, or in the files that are named."""
+        """Return columns of some rows; images as stored bytes, or those of the named files."""
         table = self._dataset[rows.tolist()]
         fields: dict[str, Any] = {}
         for field in self._schema.fields:
             if field.name in self._columns:
-                fields[field.name] = self._values(
-                    field, table.column(self._columns[field.name]), rows
-                )
+                column = table.column(self._columns[field.name])
+                fields[field.name] = self._values(field, column, rows)
             else:
                 assert self._keys is not None
                 fields[field.name] = Text.of(self._keys[row] for row in rows)
         return Batch(fields, len(rows))
 
     def _measure(self, column: str) -> tuple[npt.NDArray[np.int64], list[str | None]]:
-        """Bytes of each row's image, and the path that the dataset has for it."""
+        """Return the bytes of each row's image, and the path that the dataset has for it."""
         sizes, paths = [], []
         for first in range(0, len(self), _SIZED_ROWS):
             images = self._dataset[first : first + _SIZED_ROWS].column(column).combine_chunks()
@@ -203,23 +221,18 @@ class Source:
         if field.kind == "int":
             if values.null_count:
                 row = int(rows[values.is_null().to_pylist().index(True)])
-                raise SourceError(
-                    with_location(
-                        f"{field.name!r} has no value; fill it in, or leave it out with fields=...",
-                        self.location(row),
-                    )
-                )
+                message = f"{field.name!r} has no value; fill it in, or leave it out: fields=..."
+                raise SourceError(with_location(message, self.location(row)))
             return values.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return Text.of("" if value is None else value for value in values.to_pylist())
 
     def _images(self, images: Any, rows: npt.NDArray[np.int64]) -> Ragged:
         stored = compute.struct_field(images, "bytes")
         named = compute.struct_field(images, "path").to_pylist()
-        blobs = (
-            _ragged(stored)
-            if stored.null_count == 0
-            else Ragged.of_bytes(self._files.fill(stored.to_pylist(), named, rows))
-        )
+        if stored.null_count == 0:
+            blobs = _ragged(stored)
+        else:
+            blobs = Ragged.of_bytes(self._files.fill(stored.to_pylist(), named, rows))
         _, statuses = probe_blobs(blobs)
         for i in np.flatnonzero(statuses):
             raise_probe_status(int(statuses[i]), blobs.bytes(int(i)), self.location(int(rows[i])))
@@ -227,59 +240,43 @@ class Source:
 
 
 class _Files:
-    """The image files that a dataset only names: they must lie below the root."""
+    """The image files that a dataset names. They must be below the root."""
 
     def __init__(self, root: str | Path | None) -> None:
         self._root = None if root is None else Path(root).resolve()
 
     def size(self, name: str | None, row: int) -> int:
         path = self._find(name, row)
-        try:
+        with os_errors_at(path, "read the image"):
             return path.stat().st_size
-        except OSError as error:
-            raise from_os_error(error, "read the image", path) from error
 
     def fill(
         self, images: list[bytes | None], names: list[str | None], rows: npt.NDArray[np.int64]
     ) -> Iterator[bytes]:
-        """The images, those that are None from their files."""
+        """Yield the images, those that are None from their files."""
         for image, name, row in zip(images, names, rows.tolist(), strict=True):
             yield self._bytes(name, row) if image is None else image
 
     def _bytes(self, name: str | None, row: int) -> bytes:
         path = self._find(name, row)
-        try:
+        with os_errors_at(path, "read the image"):
             return path.read_bytes()
-        except OSError as error:
-            raise from_os_error(error, "read the image", path) from error
 
     def _find(self, name: str | None, row: int) -> Path:
         if not name:
-            raise SourceError(
-                with_location(
-                    "the image is missing: there are no bytes and no path; leave the row out",
-                    Location(record=row),
-                )
-            )
+            message = "the image is missing: there are no bytes and no path; leave the row out"
+            raise SourceError(with_location(message, Location(record=row)))
         if self._root is None:
-            raise SourceError(
-                with_location(
-                    "the dataset only names its images; say with root=... below which folder to read them",
-                    Location(name, row),
-                )
-            )
+            message = "the dataset only names its images; give their folder with root=..."
+            raise SourceError(with_location(message, Location(name, row)))
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
-            raise SourceError(
-                with_location(
-                    f"the image does not lie below {self._root}; give another root, or leave the row out",
-                    Location(name, row),
-                )
-            )
+            message = f"the image is not in {self._root}; give another root, or leave the row out"
+            raise SourceError(with_location(message, Location(name, row)))
         return path
 
     def keys(self, names: list[str | None]) -> list[str] | None:
-        """Names below the root, or as they are; None when some are missing or two are alike."""
+        """Return paths relative to the root, if inside it; None if some are missing or equal."""
         keys = [self._key(name) for name in names if name]
         return keys if len(set(keys)) == len(names) else None
 
@@ -300,7 +297,8 @@ def _field_of(name: str, feature: Any) -> Field:
         kind = _kind_of(feature.dtype)
     if kind is None:
         raise SourceError(
-            f"column {name!r} is {feature}, which a field cannot be; choose the others with fields=..."
+            f"column {name!r} is {feature}, which a field cannot be; "
+            "choose the other columns with fields=..."
         )
     return Field(name, kind, dtype={"int": "int64", "float": "float32"}.get(kind, ""))
 
@@ -314,7 +312,7 @@ def _kind_of(dtype: str) -> Kind | None:
 
 
 def _ragged(values: Any) -> Ragged:
-    """Arrow's binary array as Ragged, in the same memory."""
+    """Return Arrow's binary array as a Ragged of the same memory."""
     wide = values.cast(pa.large_binary())
     _, ends, memory = wide.buffers()
     offsets = np.frombuffer(ends, np.int64, count=len(wide) + 1, offset=8 * wide.offset)

@@ -1,11 +1,11 @@
-"""TensorFlow: a Loader of whole batches, as a tf.data.Dataset too, and TFRecords read by TensorFlow alone.
+"""TensorFlow: a Loader of whole batches, as a tf.data.Dataset too, and readers without fastpack.
 
 Text and undecoded images are string tensors; lists of numbers are RaggedTensors.
 """
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from fastpack.errors import FormatError, MissingPackageError, ShapeError
 from fastpack.images.batch import Batch
 from fastpack.loading.adapter import AdaptedLoader, fields_of
 from fastpack.loading.loader import Loader as BatchLoader
-from fastpack.loading.loader import LoaderOptions
+from fastpack.loading.options import LoaderKwargs, LoaderOptions
 from fastpack.reading.reader import Reader
 
 try:
@@ -28,88 +28,106 @@ except ImportError as error:
 
 Tensors = dict[str, Any]
 
-# Eigen reads tensors in vectors of this many bytes, and TensorFlow ends the process when one is not aligned so.
+# Eigen reads tensors in vectors of this size. TensorFlow ends the process if one is not aligned.
 _ALIGNED_BYTES = 64
-_NO_END = 2**62  # steps that no run reaches
+_NO_END = 2**62  # more steps than any run has
 
 
 class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
-    """The batches of a fastpack Loader as dicts of tensors. Images must come out at one size, or undecoded.
+    """The batches of a fastpack Loader as dicts of tensors.
 
-    - dataset, options, changes: as fastpack.Loader has them: batch_size=256, shuffle=True, rank="auto", ...
+    Images must have one size, (n, H, W, C), or be undecoded. The loader is trackable:
+    tf.train.Checkpoint(loader=loader) saves its position, and restoring continues there. Iterating
+    gives the rest of the epoch, then the next ones; `set_epoch` is optional. **`break` and
+    `next(iter(loader))` consume batches; `peek` does not.**
 
-    It is trackable: tf.train.Checkpoint(loader=loader) saves where it stands, and restoring continues there.
+    Args:
+        dataset: from `fastpack.open`.
+        options: how to load.
+        changes: fields of LoaderOptions by name: batch_size=256, shuffle=True, rank="auto", ...
 
-    >>> import fastpack
-    >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=4)
-    >>> [batch["label"].numpy().tolist() for batch in loader]
-    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    Raises:
+        OptionError: an option has a wrong value.
+        EmptySourceError: the dataset has no samples.
+
+    Example:
+        >>> import fastpack
+        >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=4)
+        >>> [batch["label"].numpy().tolist() for batch in loader]
+        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
 
     def __init__(
-        self, dataset: Reader, options: LoaderOptions | None = None, **changes: Any
+        self,
+        dataset: Reader,
+        options: LoaderOptions | None = None,
+        **changes: Unpack[LoaderKwargs],
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
 
     def convert(self, batch: Batch) -> Tensors:
-        return {
-            name: _to_tensor(name, values) for name, values in fields_of(batch, self._added).items()
-        }
+        """Return the batch as tensors; aligned arrays share its memory."""
+        fields = fields_of(batch, self._added)
+        return {name: _to_tensor(name, values) for name, values in fields.items()}
 
     def serialize(self) -> str:
-        """For tf.train.Checkpoint."""
+        """Return the state as text, for tf.train.Checkpoint."""
         return json.dumps(self.state_dict())
 
     def deserialize(self, string_value: str) -> None:
-        """For tf.train.Checkpoint."""
+        """Load a state from text, for tf.train.Checkpoint."""
         self.load_state_dict(json.loads(string_value))
 
     @property
     def element_spec(self) -> dict[str, Any]:
-        """The type of each field of a batch; the number of samples is fixed with drop_last and with pad_last."""
+        """The tf.TensorSpec of each field; drop_last and pad_last fix the number of samples."""
         sample = self.convert(self._loader.dataset.read([0]))
-        has_full_batches = (
-            self.options.drop_last or self.options.pad_last
-        ) and self._loader.dataset.options.on_error != "skip"
-        count = self.options.batch_size if has_full_batches else None
-        return {
-            name: _spec_of(value, None if name == "failures" else count)
-            for name, value in sample.items()
-        }
+        options = self.options
+        skips = self._loader.dataset.options.on_error == "skip"
+        count = (
+            options.batch_size if (options.drop_last or options.pad_last) and not skips else None
+        )
+        counts = {name: None if name == "failures" else count for name in sample}
+        return {name: _spec_of(value, counts[name]) for name, value in sample.items()}
 
     def as_dataset(self, epochs: int = 1) -> "tf.data.Dataset":
-        """A tf.data.Dataset of the steps from here to the end of `epochs` epochs, of known cardinality and `element_spec`.
+        """Return a tf.data.Dataset of the steps from here to the end of `epochs` epochs.
 
-        Iterated again, as `fit(epochs=2)` and `repeat` do, it gives as many steps after those: other orders, other crops.
-        A batch depends on its step alone, so tf.train.Checkpoint(iterator=iter(dataset)) saves the step that
-        was last taken, also behind prefetch; this Loader stays where it is.
+        Iterated again, as `fit(epochs=2)` and `repeat` do, it gives the steps after those, with new
+        orders and crops. A batch depends on its step alone. So tf.train.Checkpoint(iterator=
+        iter(dataset)) saves the step last taken, also after `prefetch`. This Loader does not move.
 
-        >>> import fastpack
-        >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=5, drop_last=True)
-        >>> dataset = loader.as_dataset(epochs=2)
-        >>> dataset.element_spec["image"].shape.as_list(), len(dataset)
-        ([5, 8, 8, 3], 4)
+        Args:
+            epochs: at least 1; the current one counts.
+
+        Returns:
+            A dataset of known cardinality, with this `element_spec`.
+
+        Example:
+            >>> import fastpack
+            >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=5, drop_last=True)
+            >>> dataset = loader.as_dataset(epochs=2)
+            >>> dataset.element_spec["image"].shape.as_list(), len(dataset)
+            ([5, 8, 8, 3], 4)
         """
         epochs, spec = checks.integer("epochs", epochs, 1), self.element_spec
         flat_spec = tf.nest.flatten(spec, expand_composites=True)
 
         epoch, first, end = self.epoch, self._loader.position, (self.epoch + 1) * len(self)
-        # Steps are counted from the first epoch on, and in this one back from its end: it may have begun with steps of another size.
+        # Steps are counted from the first epoch on. In this epoch they are counted back from its
+        # end, since it may have started with steps of another size.
         begin = end - self._loader.num_steps_left
         turns = _Turns(begin, (epoch + epochs) * len(self) - begin)
 
         def read(number: Any) -> list[Any]:
             turns.note(step := int(number))
             if step < end:
-                batch = self._loader.replay(
-                    epoch, position=first + (step - begin) * self._loader.step_size
-                )
+                position = first + (step - begin) * self._loader.step_size
+                batch = self._loader.replay(epoch, position=position)
             else:
                 batch = self._loader.replay(*divmod(step, len(self)))
-            fitted = {
-                name: _fitted(name, value, spec[name])
-                for name, value in self.convert(batch).items()
-            }
+            values = self.convert(batch).items()
+            fitted = {name: _fitted(name, value, spec[name]) for name, value in values}
             components: list[Any] = tf.nest.flatten(fitted, expand_composites=True)
             return components
 
@@ -127,15 +145,17 @@ class Loader(AdaptedLoader[Tensors], tf.train.experimental.PythonState):
 
 
 class _Turns:
-    """The steps of one iteration of a tf.data.Dataset after the other: `count` each, from `begin` on."""
+    """The steps of each iteration of a tf.data.Dataset: `count` each, from `begin` on."""
 
     def __init__(self, begin: int, count: int) -> None:
         self._begin, self._count = begin, count
         self._next = 0
 
     def steps(self) -> "tf.data.Dataset":
-        """Step numbers. What a checkpoint saves of them is the step itself, so it does not matter which turn a restored iterator
-        begins with: it goes on in that of the step."""
+        """Return a dataset of step numbers.
+
+        A checkpoint saves the step itself, so a restored iterator continues in its step's turn.
+        """
         first = tf.data.Dataset.from_tensors(0).map(
             lambda _: tf.py_function(self._start, [], tf.int64)
         )
@@ -145,7 +165,7 @@ class _Turns:
         return steps.apply(tf.data.experimental.assert_cardinality(self._count))
 
     def note(self, step: int) -> None:
-        """A step is read: the next turn comes after that of the step."""
+        """Note a step that is read: the next turn comes after the step's."""
         self._next = max(self._next, (step - self._begin) // self._count + 1)
 
     def _start(self) -> int:
@@ -155,10 +175,8 @@ class _Turns:
 
 def _pipeline_options() -> "tf.data.Options":
     options = tf.data.Options()
-    options.experimental_symbolic_checkpoint = (
-        True  # saves the step, not the batches that wait in buffers
-    )
-    # The batches are this rank's already.
+    options.experimental_symbolic_checkpoint = True  # saves the step, not buffered batches
+    # The batches are already this rank's.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     return options
 
@@ -166,14 +184,13 @@ def _pipeline_options() -> "tf.data.Options":
 def _to_tensor(name: str, values: Any) -> Any:
     if isinstance(values, list):
         raise ShapeError(
-            f"{name!r} has images of differing sizes; give a transform such as RandomResizedCrop(224), or decode=False"
+            f"{name!r} has images of different sizes; "
+            "give a transform such as RandomResizedCrop(224), or decode=False"
         )
-    if isinstance(values, Text) or (
-        isinstance(values, Ragged) and getattr(values.values, "dtype", None) == np.uint8
-    ):
-        return tf.constant(
-            [values.bytes(row) for row in range(len(values))], tf.string, shape=[len(values)]
-        )
+    is_bytes = isinstance(values, Ragged) and getattr(values.values, "dtype", None) == np.uint8
+    if is_bytes or isinstance(values, Text):
+        strings = [values.bytes(row) for row in range(len(values))]
+        return tf.constant(strings, tf.string, shape=[len(values)])
     if isinstance(values, Ragged):
         return tf.RaggedTensor.from_row_splits(_to_tensor(name, values.values), values.offsets)
     is_aligned = (
@@ -182,9 +199,8 @@ def _to_tensor(name: str, values: Any) -> Any:
         and values.flags.writeable
     )
     if is_aligned and values.ndim > 1:
-        return tf.experimental.dlpack.from_dlpack(
-            values.__dlpack__()
-        )  # shares memory, and keeps it
+        # The tensor shares the memory and keeps it alive.
+        return tf.experimental.dlpack.from_dlpack(values.__dlpack__())
     return tf.convert_to_tensor(values)
 
 
@@ -197,25 +213,34 @@ def _spec_of(value: Any, num_samples: int | None) -> Any:
 
 
 def _fitted(name: str, value: Any, spec: Any) -> Any:
-    """The value, when it is what the spec says; of no samples, it gets the sizes that they would have."""
+    """Return the value if it fits the spec; without samples, give it the spec's shape."""
     if isinstance(value, tf.Tensor) and value.shape[0] == 0:
         return tf.reshape(value, [0, *spec.shape[1:]])
     if not spec.is_compatible_with(value):
-        raise ShapeError(
-            f"{name!r} is {value.dtype.name} {value.shape}, not {spec}; give a transform to one size"
-        )
+        found = f"{value.dtype.name} {value.shape}"
+        raise ShapeError(f"{name!r} is {found}, not {spec}; give a transform to one size")
     return value
 
 
-# The stock path
+# TFRecords without fastpack
 
 
 def stock_features(dataset: Reader) -> dict[str, Any]:
-    """What tf.io.parse_single_example and parse_example need to read these TFRecords: name in the file -> feature.
+    """Return the features for tf.io.parse_single_example and parse_example.
 
-    >>> import fastpack
-    >>> sorted(stock_features(fastpack.open(getfixture("digits"))))
-    ['image', 'label']
+    Args:
+        dataset: a Reader of TFRecords.
+
+    Returns:
+        Name in the file -> tf.io.FixedLenFeature or RaggedFeature.
+
+    Raises:
+        FormatError: the files are not TFRecords.
+
+    Example:
+        >>> import fastpack
+        >>> sorted(stock_features(fastpack.open(getfixture("digits"))))
+        ['image', 'label']
     """
     return {
         field.source_name: getattr(tf.io, kind)(**_arguments(field, tf.dtypes.as_dtype))
@@ -224,20 +249,27 @@ def stock_features(dataset: Reader) -> dict[str, Any]:
 
 
 def stock_parse(dataset: Reader) -> Callable[[Any], Tensors]:
-    """A function from a serialised tf.train.Example to field name -> tensor, in TensorFlow's own operations.
+    """Return a function that parses these TFRecords with TensorFlow's own operations.
 
-    Images stay encoded, for tf.io.decode_image; lists are of their own length in each sample.
+    Args:
+        dataset: a Reader of TFRecords.
 
-    >>> import fastpack
-    >>> path = getfixture("digits")
-    >>> samples = tf.data.TFRecordDataset([str(path)]).map(stock_parse(fastpack.open(path)))
-    >>> [int(sample["label"]) for sample in samples.take(3)]
-    [0, 1, 2]
+    Returns:
+        A function from a serialized tf.train.Example to field name -> tensor. Images stay encoded,
+        for tf.io.decode_image. Lists have their own length in each sample.
+
+    Raises:
+        FormatError: the files are not TFRecords.
+
+    Example:
+        >>> import fastpack
+        >>> path = getfixture("digits")
+        >>> samples = tf.data.TFRecordDataset([str(path)]).map(stock_parse(fastpack.open(path)))
+        >>> [int(sample["label"]) for sample in samples.take(3)]
+        [0, 1, 2]
     """
-    features, names = (
-        stock_features(dataset),
-        {field.name: field.source_name for field in dataset.schema.fields},
-    )
+    features = stock_features(dataset)
+    names = {field.name: field.source_name for field in dataset.schema.fields}
 
     def parse(record: Any) -> Tensors:
         parsed = tf.io.parse_single_example(record, features)
@@ -256,7 +288,7 @@ FEATURES = {{
 
 
 def parse(record):
-    """One serialised tf.train.Example as tensors. Images are encoded: tf.io.decode_image makes pixels of them."""
+    """Parse a serialized tf.train.Example. Images stay encoded, for tf.io.decode_image."""
     parsed = tf.io.parse_single_example(record, FEATURES)
     return {{
 {fields}
@@ -264,30 +296,39 @@ def parse(record):
 
 
 def dataset(paths):
-    """A tf.data.Dataset of samples, in the order of the files."""
+    """Return a tf.data.Dataset of samples, in the order of the files."""
     return tf.data.TFRecordDataset(paths).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
 '''
 
 
 def stock_code(dataset: Reader) -> str:
-    """`stock_parse` as the text of a Python module, which needs TensorFlow and nothing of fastpack.
+    """Return `stock_parse` as the text of a Python module that needs only TensorFlow.
 
-    >>> import fastpack
-    >>> print(stock_code(fastpack.open(getfixture("digits"))).split("\\n\\n\\n")[0])
-    \"\"\"Reads TFRecords that hold image, label, with TensorFlow alone.\"\"\"
-    <BLANKLINE>
-    import tensorflow as tf
-    <BLANKLINE>
-    FEATURES = {
-        "image": tf.io.FixedLenFeature(shape=[], dtype=tf.string, default_value=""),
-        "label": tf.io.FixedLenFeature(shape=[], dtype=tf.int64),
-    }
+    Args:
+        dataset: a Reader of TFRecords.
+
+    Returns:
+        Python source with FEATURES, parse(record) and dataset(paths).
+
+    Raises:
+        FormatError: the files are not TFRecords.
+
+    Example:
+        >>> import fastpack
+        >>> print(stock_code(fastpack.open(getfixture("digits"))).split("\\n\\n\\n")[0])
+        \"\"\"Reads TFRecords that hold image, label, with TensorFlow alone.\"\"\"
+        <BLANKLINE>
+        import tensorflow as tf
+        <BLANKLINE>
+        FEATURES = {
+            "image": tf.io.FixedLenFeature(shape=[], dtype=tf.string, default_value=""),
+            "label": tf.io.FixedLenFeature(shape=[], dtype=tf.int64),
+        }
     """
     features = []
     for field, kind in _parsed(dataset):
-        arguments = ", ".join(
-            f"{name}={_literal(value)}" for name, value in _arguments(field, _DType).items()
-        )
+        given = _arguments(field, _DType).items()
+        arguments = ", ".join(f"{name}={_literal(value)}" for name, value in given)
         features.append(f"    {_literal(field.source_name)}: tf.io.{kind}({arguments}),")
     fields = [
         f"        {_literal(field.name)}: parsed[{_literal(field.source_name)}],"
@@ -310,9 +351,9 @@ def _literal(value: Any) -> str:
 
 
 def _parsed(dataset: Reader) -> "list[tuple[Field, str]]":
-    """Each field, and which of tf.io's features reads it."""
+    """Return each field with the name of the tf.io feature that reads it."""
     if any(shard.container != "tfrecord" for shard in dataset.index.shards):
-        raise FormatError("TensorFlow alone reads TFRecords; pack the dataset into one first")
+        raise FormatError("TensorFlow itself reads only TFRecords; pack the dataset into one first")
     return [
         (field, "FixedLenFeature" if field.shape == () else "RaggedFeature")
         for field in dataset.schema.fields
@@ -323,5 +364,5 @@ def _arguments(field: Field, dtype: Callable[[str], Any]) -> dict[str, Any]:
     kind = {"int": "int64", "float": "float32"}.get(field.kind, "string")
     if field.shape != ():
         return {"dtype": dtype(kind)}
-    # A record may lack its blob, which then is the empty one, as Reader has it.
+    # A record may lack its blob, which then is empty, as in a Reader.
     return {"shape": [], "dtype": dtype(kind)} | ({"default_value": ""} if field.is_blob else {})

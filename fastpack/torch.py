@@ -1,25 +1,32 @@
 """PyTorch: datasets for its DataLoader, and a Loader of whole batches.
 
-Tensors share memory with the batch they come from; nothing is copied. Images of one size are one tensor; of
-differing sizes, or undecoded, a list of tensors, as are lists of numbers; text is a list of str.
+Tensors share the batch's memory; no data are copied. Images are (n, C, H, W) by default, a view
+of channels-last memory (torch.channels_last). Images of one size are one tensor. Images of
+different sizes, encoded images and lists of numbers are lists of tensors. Text is a list of str.
 """
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, SupportsIndex, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.core import checks
-from fastpack.core.schema import PLAIN
 from fastpack.core.threads import num_cores
 from fastpack.errors import MissingPackageError, OptionError
 from fastpack.images.batch import Batch
-from fastpack.images.transforms import Normalize
-from fastpack.loading.adapter import AdaptedLoader, added_names, fields_of, in_arrays, is_random
+from fastpack.loading.adapter import (
+    AdaptedLoader,
+    added_names,
+    fields_of,
+    image_axes,
+    in_arrays,
+    is_random,
+)
 from fastpack.loading.loader import Loader as BatchLoader
-from fastpack.loading.loader import LoaderOptions, epoch_number
+from fastpack.loading.loader import epoch_number
+from fastpack.loading.options import LoaderKwargs, LoaderOptions
 from fastpack.reading.reader import Reader
 
 try:
@@ -34,46 +41,60 @@ Tensors = dict[str, Any]
 
 
 class Dataset(data.Dataset[Tensors]):
-    """A map-style dataset: what DataLoader, DistributedSampler, Subset and their like take.
+    """A map-style dataset for DataLoader, DistributedSampler, Subset and so on.
 
-    - reader: from `fastpack.open`, with on_error="raise" or "mask".
-    - channels_last: images come as (C, H, W), without being moved in memory: a batch of them is in
-      torch.channels_last. Else they come as the reader gives them, (H, W, C) or as Normalize has it.
+    With `collate_fn=collate`, a DataLoader passes batches on as they were read, without a copy. A
+    subclass may define `__getitem__`; DataLoader then reads each sample by itself. The dataset is
+    picklable and fork-safe.
 
-    With `collate_fn=collate` a DataLoader passes batches on as they were read, instead of putting samples
-    together again. A subclass may define `__getitem__`: DataLoader then asks it for each sample, which is read by itself.
+    Random transforms draw new numbers each time a sample is read. `set_epoch` makes them
+    reproducible: its first read after that gives the sample of that epoch.
 
-    Random transforms draw other numbers each time a sample is asked for. `set_epoch` makes them reproducible: the first time
-    after it, a sample gets what it gets in that epoch. Picklable and safe to fork; workers that are running already see it.
+    Args:
+        reader: from `fastpack.open`, with on_error="raise" or "mask".
+        channels_last: False gives images (C, H, W), True (H, W, C). Both are views.
 
-    >>> import fastpack
-    >>> dataset = Dataset(fastpack.open(getfixture("digits")))
-    >>> batches = data.DataLoader(dataset, batch_size=4, collate_fn=collate)
-    >>> [batch["label"].tolist() for batch in batches]
-    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    Raises:
+        OptionError: the reader has on_error="skip".
+
+    Example:
+        >>> import fastpack
+        >>> dataset = Dataset(fastpack.open(getfixture("digits")))
+        >>> batches = data.DataLoader(dataset, batch_size=4, collate_fn=collate)
+        >>> [batch["label"].tolist() for batch in batches]
+        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+        >>> dataset[3]["image"].shape, dataset[[1, 2]]["image"].shape
+        (torch.Size([3, 8, 8]), torch.Size([2, 3, 8, 8]))
     """
 
     def __init__(self, reader: Reader, *, channels_last: bool = False) -> None:
         if reader.options.on_error == "skip":
             raise OptionError(
-                'a map-style dataset gives each sample that is asked for; choose on_error="mask", or a Loader'
+                'a map-style dataset gives every sample, so on_error cannot be "skip"; '
+                'choose on_error="mask", or use a Loader'
             )
         self._convert = _Converter(reader, channels_last)
         self._reader = reader
         self._worker_reader: Reader | None = None
         self._epoch = _SharedNumbers(1, torch.int64)
-        self._times_asked = _SharedNumbers(len(reader) if is_random(reader) else 0, torch.uint8)
+        self._times_read = _SharedNumbers(len(reader) if is_random(reader) else 0, torch.uint8)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Which epoch's numbers random transforms draw; to be called before each, as DistributedSampler's."""
+    def set_epoch(self, epoch: SupportsIndex) -> None:
+        """Set the epoch for random transforms, also in running workers; optional.
+
+        Call it before each epoch for reproducible crops, as DistributedSampler's `set_epoch`.
+        """
         self._epoch.numbers[0] = epoch_number(epoch)
-        self._times_asked.numbers.fill(0)
+        self._times_read.numbers.fill(0)
 
     def __len__(self) -> int:
         return len(self._reader)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__name__}({self._reader!r})"
+
     def __getitem__(self, i: Any) -> Any:
-        """One sample; of a slice, a Subset of those samples; of a list of indices, their batch, as `collate` gives it."""
+        """Return a sample; for a slice, a Subset; for a list of numbers, a batch."""
         if isinstance(i, slice):
             return data.Subset(self, range(len(self))[i])
         if isinstance(i, (list, tuple)):
@@ -83,7 +104,7 @@ class Dataset(data.Dataset[Tensors]):
         return self._read([i])[0]
 
     def __getitems__(self, rows: Sequence[int]) -> "Sequence[Tensors]":
-        """All samples of a batch in one read: DataLoader asks for them so."""
+        """Return the samples of a batch in one read; DataLoader calls this."""
         return [self[i] for i in rows] if self._overrides("__getitem__") else self._read(rows)
 
     def _overrides(self, method: str) -> bool:
@@ -94,11 +115,11 @@ class Dataset(data.Dataset[Tensors]):
         return Samples(self._convert(self._reader_here().read(rows, epoch=epochs)), len(rows))
 
     def _times(self, rows: Sequence[int]) -> "npt.NDArray[np.int64]":
-        """How often each of these was asked for since `set_epoch`, up to 255 times, after which the numbers begin again."""
-        counts, times = self._times_asked.numbers, np.zeros(len(rows), np.int64)
-        for place, row in enumerate(rows if len(counts) else ()):
-            times[place] = counts[row]
-            counts[row] = (times[place] + 1) % 256
+        """Count the earlier reads of each sample since `set_epoch`, modulo 256."""
+        counts, times = self._times_read.numbers, np.zeros(len(rows), np.int64)
+        for position, row in enumerate(rows if len(counts) else ()):
+            times[position] = counts[row]
+            counts[row] = (times[position] + 1) % 256
         return times
 
     def _reader_here(self) -> Reader:
@@ -121,7 +142,15 @@ class Samples(list[Tensors]):
 
 
 def collate(samples: Sequence[Tensors]) -> Tensors:
-    """For DataLoader's `collate_fn`: the batch that the samples were read in; else tensors of one shape stacked, others listed."""
+    """Return the batch in which the samples were read, for DataLoader's `collate_fn`.
+
+    Args:
+        samples: from one read of a Dataset. From several reads, tensors of one shape are stacked,
+            and others become lists.
+
+    Returns:
+        Field name -> tensor (n, ...), list of n tensors, or list of n str.
+    """
     if isinstance(samples, Samples):
         return samples.batch
     return {name: _together([sample[name] for sample in samples]) for name in samples[0]}
@@ -135,7 +164,7 @@ def _together(values: list[Any]) -> Any:
 
 
 def _with_share_of_cores(reader: Reader) -> Reader:
-    """For one of several workers of a DataLoader: as many threads as there are cores for it."""
+    """Give a worker of a DataLoader its share of the cores as threads."""
     worker = data.get_worker_info()
     if worker is None or reader.options.num_workers is not None:
         return reader
@@ -143,19 +172,26 @@ def _with_share_of_cores(reader: Reader) -> Reader:
 
 
 class IterableDataset(data.IterableDataset[Tensors]):
-    """Whole batches for DataLoader(..., batch_size=None): those of a fastpack Loader, in its order.
+    """The batches of a fastpack Loader, for DataLoader(..., batch_size=None).
 
-    Arguments as `Loader`'s. Each of a DataLoader's workers makes every n-th batch, so that together they
-    give each once and in order, however many they are. The iterators have state_dict and load_state_dict, as
-    torchdata's StatefulDataLoader wants.
+    Of n workers, each makes every n-th batch; together they give each batch once, in order. The
+    iterators have state_dict and load_state_dict, for torchdata's StatefulDataLoader.
 
-    Each iteration gives the next epoch. `set_epoch` says which one, and reaches workers that are running already. Workers that
-    are new in each epoch (without persistent_workers) know of no earlier one: they need `set_epoch`, and warn without it.
+    Each iteration is the next epoch; `set_epoch` selects one, also in running workers. Without
+    persistent_workers, workers are new in each epoch and do not know earlier ones. They need
+    `set_epoch`, and warn without it.
 
-    >>> import fastpack
-    >>> batches = IterableDataset(fastpack.open(getfixture("digits")), batch_size=4)
-    >>> [batch["label"].tolist() for batch in data.DataLoader(batches, batch_size=None)]
-    [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    Args:
+        dataset: from `fastpack.open`.
+        options: how to load.
+        channels_last: False gives images (n, C, H, W), True (n, H, W, C). Both are views.
+        changes: fields of LoaderOptions by name.
+
+    Example:
+        >>> import fastpack
+        >>> batches = IterableDataset(fastpack.open(getfixture("digits")), batch_size=4)
+        >>> [batch["label"].tolist() for batch in data.DataLoader(batches, batch_size=None)]
+        [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     """
 
     def __init__(
@@ -164,38 +200,38 @@ class IterableDataset(data.IterableDataset[Tensors]):
         options: LoaderOptions | None = None,
         *,
         channels_last: bool = False,
-        **changes: Any,
+        **changes: Unpack[LoaderKwargs],
     ) -> None:
         self._dataset, self._channels_last = dataset, channels_last
         self._loader = Loader(dataset, options, channels_last=channels_last, **changes)
-        self._epochs = _Epochs(
-            do_differ=self._loader.options.shuffle is not None or is_random(self._loader.dataset)
-        )
+        is_shuffled = self._loader.options.shuffle is not None
+        self._epochs = _Epochs(do_differ=is_shuffled or is_random(self._loader.dataset))
 
-    def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next iteration gives."""
+    def set_epoch(self, epoch: SupportsIndex) -> None:
+        """Set the epoch of the next iteration; optional, except for new workers."""
         self._epochs.set(epoch_number(epoch))
 
     def __len__(self) -> int:
         return len(self._loader)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{type(self).__name__}({self._loader._loader!r})"
+
     def __iter__(self) -> "_Steps":
         worker = data.get_worker_info()
         if worker is None:
             return _Steps(self._loader, self._epochs, 0, 1)
-        loader = Loader(
-            _with_share_of_cores(self._dataset),
-            self._loader.options,
-            channels_last=self._channels_last,
-        )
+        reader, options = _with_share_of_cores(self._dataset), self._loader.options
+        loader = Loader(reader, options, channels_last=self._channels_last)
         return _Steps(loader, self._epochs, worker.id, worker.num_workers)
 
 
 class _Epochs:
-    """Which epoch an iteration gives: the one that was set, then one after the other.
+    """The epoch of each iteration: the one that was set, then the next ones.
 
-    Each process counts its own iterations, so a DataLoader's workers agree as long as they live. What is shared: the epoch that was
-    set, how often one was, and the last such time in which an epoch was begun by a new worker.
+    Each process counts its own iterations, so a DataLoader's workers agree as long as they live.
+    Three numbers are shared: the epoch that was set, how often one was set, and the last count for
+    which a new worker started.
     """
 
     def __init__(self, *, do_differ: bool) -> None:
@@ -217,7 +253,7 @@ class _Epochs:
         return int(epoch) + self._num_begun - 1
 
     def resume(self, epoch: int) -> None:
-        """What was begun is this epoch; after it comes the next."""
+        """Continue this epoch; the next iteration is the next epoch."""
         self._num_begun = epoch - int(self._shared.numbers[0]) + 1
 
     def _warn_of_repeating(self, epoch: int, times_set: int) -> None:
@@ -226,15 +262,16 @@ class _Epochs:
             return
         if self._do_differ and self._shared.numbers[2] == times_set + 1:
             warnings.warn(
-                f"these workers are new and give epoch {epoch} once more, in the same order and with the same crops; call set_epoch "
-                "before each epoch, or give the DataLoader persistent_workers=True, or use fastpack.torch.Loader",
+                f"these workers are new and repeat epoch {epoch}: same order, same crops; "
+                "call set_epoch before each epoch, or give the DataLoader "
+                "persistent_workers=True, or use fastpack.torch.Loader",
                 stacklevel=2,
             )
         self._shared.numbers[2] = times_set + 1
 
 
 class _Steps(Iterator[Tensors]):
-    """Every `stride`-th batch of an epoch, from `step` on. A batch depends on (epoch, step) alone, so these two are its state."""
+    """Every `stride`-th batch of an epoch, from `step` on. Its state is (epoch, step)."""
 
     def __init__(self, loader: "Loader", epochs: _Epochs, step: int, stride: int) -> None:
         self._loader, self._epochs, self._step, self._stride = loader, epochs, step, stride
@@ -251,22 +288,34 @@ class _Steps(Iterator[Tensors]):
         return {"epoch": self._epoch, "step": self._step, "loader": self._loader.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._loader.load_state_dict(state["loader"])  # raises when it is of another dataset
+        self._loader.load_state_dict(state["loader"])  # raises if it is of another dataset
         self._epoch, self._step = state["epoch"], state["step"]
         self._epochs.resume(self._epoch)
 
 
 class Loader(AdaptedLoader[Tensors]):
-    """The batches of a fastpack Loader as dicts of tensors, read ahead by threads: no DataLoader, no worker processes.
+    """The batches of a fastpack Loader as dicts of tensors, without DataLoader and workers.
 
-    - dataset, options, changes: as fastpack.Loader has them: batch_size=256, shuffle=True, rank="auto", ...
-    - pin_memory: tensors come in page-locked memory, when there is an accelerator to copy them to.
-    - channels_last: images come as (n, C, H, W) in torch.channels_last, without being moved in memory.
+    Threads read and decode ahead. Iterating gives the rest of the epoch, then the next ones;
+    `set_epoch` is optional. **`break` and `next(iter(loader))` consume batches; `peek` does not.**
 
-    >>> import fastpack
-    >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=4, channels_last=True)
-    >>> [tuple(batch["image"].shape) for batch in loader]
-    [(4, 3, 8, 8), (4, 3, 8, 8), (2, 3, 8, 8)]
+    Args:
+        dataset: from `fastpack.open`.
+        options: how to load.
+        pin_memory: give tensors in page-locked memory, if there is an accelerator.
+        channels_last: False gives images (n, C, H, W), True (n, H, W, C). Both are views of
+            channels-last memory; Normalize(layout="NCHW") writes channels-first memory.
+        changes: fields of LoaderOptions by name: batch_size=256, shuffle=True, rank="auto", ...
+
+    Raises:
+        OptionError: an option has a wrong value.
+        EmptySourceError: the dataset has no samples.
+
+    Example:
+        >>> import fastpack
+        >>> loader = Loader(fastpack.open(getfixture("digits")), batch_size=4)
+        >>> [tuple(batch["image"].shape) for batch in loader]
+        [(4, 3, 8, 8), (4, 3, 8, 8), (2, 3, 8, 8)]
     """
 
     def __init__(
@@ -276,52 +325,54 @@ class Loader(AdaptedLoader[Tensors]):
         *,
         pin_memory: bool = False,
         channels_last: bool = False,
-        **changes: Any,
+        **changes: Unpack[LoaderKwargs],
     ) -> None:
         super().__init__(BatchLoader(dataset, options, **changes))
         self._convert = _Converter(self._loader.dataset, channels_last, pads=self.options.pad_last)
-        self._pin_memory = (
-            checks.flag("pin_memory", pin_memory) and torch.accelerator.is_available()
-        )
+        has_device = torch.accelerator.is_available()
+        self._pin_memory = checks.flag("pin_memory", pin_memory) and has_device
         self._resumed_at: tuple[int, int] | None = None
 
     @property
     def batch_size(self) -> int:
+        """Samples of a batch, for one rank."""
         return self.options.batch_size
 
     @property
-    def sampler(self) -> "_Beginnings":
-        """Where Lightning looks for a `set_epoch` to call before each epoch."""
-        return _Beginnings(self)
+    def sampler(self) -> "_EpochStarts":
+        """An object whose `set_epoch` Lightning calls before each epoch."""
+        return _EpochStarts(self)
 
     @property
     def batch_sampler(self) -> None:
-        """Lightning looks for one; batches are made here."""
+        """None: Lightning looks for one, but the loader makes batches itself."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues at the same sample, with another batch size or world too. Raises when the state is of another dataset."""
+        """Go to the position of a state; batch size and world may differ.
+
+        Raises StateError if the state is of another dataset, order or seed.
+        """
         super().load_state_dict(state)
         self._resumed_at = self.epoch, self.position
 
     def begin(self, epoch: int) -> None:
-        """Goes to the beginning of an epoch, unless the loader was just put into the middle of it by `load_state_dict`.
+        """Go to the start of an epoch, unless `load_state_dict` just went into the middle of it.
 
-        So `set_epoch` is called by trainers that leave epochs unfinished, as Lightning's check of a few batches for validation.
+        Trainers call this that leave epochs unfinished, as Lightning's check of a few batches.
         """
         if (self.epoch, self.position) != self._resumed_at or epoch != self.epoch:
             super().load_state_dict(self.state_dict() | {"epoch": epoch, "position": 0})
 
     def convert(self, batch: Batch) -> Tensors:
+        """Return the batch as tensors that share its memory, or in page-locked memory."""
         tensors = self._convert(batch)
-        return (
-            {name: _pinned(values) for name, values in tensors.items()}
-            if self._pin_memory
-            else tensors
-        )
+        if not self._pin_memory:
+            return tensors
+        return {name: _pinned(values) for name, values in tensors.items()}
 
 
-class _Beginnings:
-    """What a loader is to a trainer that looks for a sampler."""
+class _EpochStarts:
+    """The sampler that Lightning calls `set_epoch` of."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader
@@ -337,37 +388,37 @@ def _pinned(values: Any) -> Any:
 
 
 class _Converter:
-    """Batch -> tensors, as the reader's options have it."""
+    """Converts batches of a reader to tensors."""
 
     def __init__(self, reader: Reader, channels_last: bool, *, pads: bool = False) -> None:
-        options = reader.options
-        self._added = added_names(reader.schema, options.on_error, pads=pads)
-        if channels_last and any(
-            isinstance(step, Normalize) and step.layout == "NCHW" for step in options.steps
-        ):
-            raise OptionError('Normalize writes NCHW; for channels_last give it layout="NHWC"')
-        encoded = [
-            field.name
-            for field in reader.schema.fields
-            if field.kind in ("image", "pixels") and field.axes != PLAIN
-        ]
-        self._permuted = frozenset(encoded if channels_last else ())
+        self._added = added_names(reader.schema, reader.options.on_error, pads=pads)
+        axes = "HWC" if checks.flag("channels_last", channels_last) else "CHW"
+        self._orders: dict[str, tuple[int, ...]] = {}
+        for field in reader.schema.fields:
+            stored = image_axes(field, reader.options)
+            if stored not in ("", axes):
+                self._orders[field.name] = tuple(stored.index(axis) - 3 for axis in axes)
 
     def __call__(self, batch: Batch) -> Tensors:
         fields = fields_of(batch, self._added)
-        return {
-            name: in_arrays(values, _permuted if name in self._permuted else torch.from_numpy)
-            for name, values in fields.items()
-        }
+        return {name: self._to_tensors(name, values) for name, values in fields.items()}
+
+    def _to_tensors(self, name: str, values: Any) -> Any:
+        if name not in self._orders:
+            return in_arrays(values, torch.from_numpy)
+        order = self._orders[name]
+        return in_arrays(values, lambda images: _permuted(torch.from_numpy(images), order))
 
 
-def _permuted(images: Any) -> torch.Tensor:
-    tensor = torch.from_numpy(images)
-    return tensor.movedim(-1, -3) if tensor.ndim >= 3 else tensor
+def _permuted(images: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
+    """Reorder the last three axes; encoded images have one axis and stay as they are."""
+    if images.ndim < 3:
+        return images
+    return images.permute(*range(images.ndim - 3), *(images.ndim + axis for axis in order))
 
 
 class _SharedNumbers:
-    """Integers that a process and its DataLoader's workers see alike, also those that were started before they changed."""
+    """Integers that a process shares with its DataLoader's workers, also running ones."""
 
     def __init__(self, count: int, dtype: torch.dtype) -> None:
         self._tensor = torch.zeros(count, dtype=dtype).share_memory_()
@@ -377,4 +428,4 @@ class _SharedNumbers:
         return self._tensor.numpy()  # type: ignore[no-any-return]
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self._tensor = state["_tensor"].share_memory_()  # a plain copy is shared with nobody yet
+        self._tensor = state["_tensor"].share_memory_()  # a plain copy is not shared yet

@@ -5,7 +5,7 @@ numpy's integers and floats are accepted wherever a number is. A bool is never a
 
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -114,8 +114,31 @@ def function(name: str, value: Any) -> Any:
 def choice(name: str, value: Any, choices: Sequence[str]) -> str:
     """Return one of the strings of `choices`."""
     if not isinstance(value, str) or value not in choices:
-        raise OptionError(f"{name} must be {' or '.join(map(repr, choices))}, not {shown(value)}")
+        expected = " or ".join(map(repr, choices))
+        hint = suggestion(value, choices)
+        raise OptionError(f"{name} must be {expected}, not {shown(value)}{hint}")
     return value
+
+
+def known_names(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError for a keyword that a function does not take, as Python does."""
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            message = f"{function}() got an unexpected keyword argument {name!r}"
+            raise TypeError(f"{message}{suggestion(name, known)}")
+
+
+def suggestion(value: Any, known: Iterable[str]) -> str:
+    """Return a question that names the most similar known word, or nothing.
+
+    >>> suggestion("cubic", ["bilinear", "bicubic"])
+    "; did you mean 'bicubic'?"
+    """
+    import difflib  # late: only a mistake needs it
+
+    similar = difflib.get_close_matches(value, known, n=1) if isinstance(value, str) else []
+    return f"; did you mean {similar[0]!r}?" if similar else ""
 
 
 def texts(name: str, values: Any) -> tuple[str, ...]:

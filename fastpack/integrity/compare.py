@@ -23,8 +23,8 @@ from fastpack.images.batch import Batch
 from fastpack.images.seek_points import SeekPoints
 from fastpack.integrity.values import differing_rows
 from fastpack.packing.open_source import open_source
+from fastpack.reading.open import open as open_dataset
 from fastpack.reading.reader import Reader
-from fastpack.reading.reader import open as open_dataset
 from fastpack.sources import Source, is_table
 
 _BATCH_BYTES = 8 * 2**20

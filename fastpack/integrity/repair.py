@@ -33,6 +33,7 @@ from fastpack.packing.options import PackOptions
 from fastpack.packing.pack import pack
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -194,9 +195,9 @@ def _repack(container: SalvageableContainer, job: _Job, *, overwrite: bool) -> R
     names = {field.name: field.source_name for field in whole.schema.fields}
     layout: Layout = "pixels" if is_pixels else "auto"
     options = PackOptions(format=container.name, layout=layout, names=names, limits=job.limits)
-    total = int(Reader(whole).sizes.sum())
+    total = int(Samples.of(whole).sizes.sum())
     packed = pack(
-        Reader(whole, ReadOptions(decode=False, limits=job.limits)),
+        Reader(Samples.of(whole), ReadOptions(decode=False, limits=job.limits)),
         job.output,
         options,
         overwrite=overwrite,

@@ -38,6 +38,7 @@ from fastpack.integrity.compare import compare_with_source, disagreement, source
 from fastpack.integrity.unreadable import find_unreadable
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 from fastpack.sources import Source
 
 _BATCH_SAMPLES = 256
@@ -227,7 +228,9 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     advance(size)
     if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
         options = ReadOptions(decode=job.decode, on_error="mask", bits=8, limits=job.limits)
-        problems += _read_all(Reader(finding.dataset, options), advance, size * job.decode)
+        problems += _read_all(
+            Reader(Samples.of(finding.dataset), options), advance, size * job.decode
+        )
     finding.problems = problems + finding.problems
     return finding
 
@@ -351,4 +354,4 @@ def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[
         work.advance(num_bytes - done)
         done = num_bytes
 
-    yield from compare_with_source(Reader(concatenate(whole)), source, advance)
+    yield from compare_with_source(Reader(Samples.of(concatenate(whole))), source, advance)

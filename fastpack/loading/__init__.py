@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from fastpack.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from fastpack.loading.loader import LoaderOptions
+    from fastpack.loading.options import LoaderKwargs, LoaderOptions
 else:
-    __getattr__, __dir__ = lazy_names(__name__, {"loader": "LoaderOptions"})
+    __getattr__, __dir__ = lazy_names(__name__, {"options": "LoaderKwargs LoaderOptions"})
 
-__all__ = ["LoaderOptions"]
+__all__ = ["LoaderKwargs", "LoaderOptions"]

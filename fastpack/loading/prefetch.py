@@ -1,4 +1,4 @@
-"""Prefetch: items made ahead, in order, on threads of the pool."""
+"""Prefetch: items made ahead, in order, by threads of the pool."""
 
 import os
 import threading
@@ -12,11 +12,11 @@ Item = TypeVar("Item")
 
 
 class Prefetch(Generic[Item]):
-    """Items 0 to num_items, each made by one of `makers`, at most `depth` of them ahead of those that were asked for.
+    """Items 0 to num_items, each made by one of `makers`, at most `depth` ahead of the consumer.
 
-    Each maker is a lane: it makes one item at a time, while the others make the next ones. A thread works as long as
-    there is room, and goes back to the pool when there is none; nothing waits for a consumer that may never come.
-    One that waits already makes room, so that a lane goes on at once and need not be woken again.
+    Each maker is a lane: it makes one item at a time, while other lanes make the next ones. A
+    thread works while there is room, then returns to the pool: no thread waits for a consumer.
+    A consumer that waits makes room, so its lane continues at once.
     """
 
     def __init__(self, makers: Sequence[Callable[[int], Item]], num_items: int, depth: int) -> None:
@@ -31,12 +31,15 @@ class Prefetch(Generic[Item]):
 
     @property
     def is_forked(self) -> bool:
-        """True in a child process, which has neither the threads nor, perhaps, the lock that one of them held."""
+        """True in a child process: it has none of the threads, and a lock may stay held."""
         return self._process != os.getpid()
 
     def take(self) -> Item:
-        """The next item, when it is made. Raises what making it raised; StopIteration behind the last, and StateError when another
-        thread closes this while it waits."""
+        """Wait for the next item.
+
+        Raises the maker's error, StopIteration after the last item, and StateError if another
+        thread closes this meanwhile.
+        """
         with self._changed:
             if self._num_asked == self._num_items:
                 raise StopIteration
@@ -55,12 +58,11 @@ class Prefetch(Generic[Item]):
         try:
             raise failure
         finally:
-            del (
-                failure
-            )  # its traceback holds this frame: a circle, that would hold the items' memory
+            # The traceback refers to this frame: that circle would keep the items' memory.
+            del failure
 
     def close(self, *, wait: bool = False) -> None:
-        """Lets go of all that was made and makes no more; with `wait`, returns when the threads have left."""
+        """Drop all items and make no more; with `wait`, return after the threads have ended."""
         if self.is_forked:
             return
         with self._changed:
@@ -74,11 +76,11 @@ class Prefetch(Generic[Item]):
         while self._idle and self._has_room():
             make, number = self._idle.pop(), self._begin()
             if not submit(self._work, make, number):
-                self._depth = 0  # no thread can be started: each item is made when it is asked for, by whoever asks
+                self._depth = 0  # no thread can start: the consumer makes each item
                 self._work_here(make, number)
 
     def _work_here(self, make: Callable[[int], Item], number: int) -> None:
-        """In the caller's thread, which has the lock, and gives it to the other lanes meanwhile."""
+        """Work in the caller's thread, without its lock, so that other lanes can finish."""
         self._changed.release()
         try:
             self._work(make, number)
@@ -100,7 +102,7 @@ class Prefetch(Generic[Item]):
             with self._changed:
                 if not self._is_closed:
                     self._made[number] = outcome
-                del outcome  # what was taken is the taker's alone
+                del outcome  # the consumer is then the only owner
                 self._changed.notify_all()
                 if not self._has_room():
                     self._idle.append(make)

@@ -1,29 +1,32 @@
-"""Course: which samples are delivered when, and who reads them."""
+"""Schedule: the samples of each step, and the threads that read them."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.threads import num_cores
 from fastpack.images.batch import Batch
+from fastpack.loading.options import LoaderOptions
 from fastpack.loading.prefetch import Prefetch
 from fastpack.reading.order import Order, Picks
 from fastpack.reading.reader import Reader
 
-# Batches that are made at once: while the last images of one are decoded, other threads are at the next.
+# Batches made at once: while some threads decode the last images of one, others start the next.
 _NUM_LANES = 2
 
 
 @dataclass(frozen=True)
 class StepPartition:
-    """How the positions of an epoch are dealt out to steps, and those of a step to ranks.
+    """How the positions of an epoch are divided into steps, and those of a step among ranks.
 
-    A step takes batch_size * world positions, or what is left; rank r of w gets those of its m from m * r // w to
-    m * (r + 1) // w. So all ranks have the same number of steps, and in the last one batches that differ by one sample
-    at most. Where fewer positions are left than there are ranks, some ranks get one that another has too: never none.
+    A step has m = batch_size * world positions, or the rest. Rank r of w gets m * r // w to
+    m * (r + 1) // w of them. So all ranks have the same number of steps, and the batches of the
+    last step differ by at most one sample. If fewer positions than ranks are left, some ranks get
+    a position of another rank: no batch is empty.
 
-    With pad_last, each batch of the last step is full: after the last position come those from the epoch's beginning.
+    With pad_last, the batches of the last step are full: positions continue at the epoch's start.
     """
 
     num_positions: int
@@ -33,12 +36,19 @@ class StepPartition:
     drop_last: bool
     pad_last: bool = False
 
+    @classmethod
+    def of(cls, num_positions: int, options: LoaderOptions) -> Self:
+        """Divide an epoch as a loader's options require; rank must be a number."""
+        rank, world = int(options.rank), options.world
+        ends = options.drop_last, options.pad_last
+        return cls(num_positions, options.batch_size, rank, world, *ends)
+
     @property
     def step_size(self) -> int:
         return self.batch_size * self.world
 
     def num_steps(self, position: int = 0) -> int:
-        """How many are left."""
+        """How many steps are left from `position` on."""
         left = self.num_positions - position
         return left // self.step_size if self.drop_last else -(-left // self.step_size)
 
@@ -46,7 +56,7 @@ class StepPartition:
         return min(position + self.step_size, self.num_positions)
 
     def mine(self, position: int) -> npt.NDArray[np.int64]:
-        """This rank's positions of the step that begins at `position`."""
+        """Return this rank's positions of the step that starts at `position`."""
         if self.pad_last:
             first = position + self.rank * self.batch_size
             return np.arange(first, first + self.batch_size) % self.num_positions
@@ -55,7 +65,7 @@ class StepPartition:
         return np.arange(first, max(end, first + 1))
 
     def num_padding(self, position: int) -> int:
-        """How many at the end of `mine` only fill the batch up."""
+        """Return how many positions at the end of `mine` are padding."""
         if not self.pad_last:
             return 0
         end = position + (self.rank + 1) * self.batch_size
@@ -64,7 +74,7 @@ class StepPartition:
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """What comes when. Knows no loader, so that threads that read ahead keep none alive."""
+    """The samples of each step. It refers to no loader, so threads keep no loader alive."""
 
     order: Order
     partition: StepPartition
@@ -73,22 +83,19 @@ class Schedule:
         return self.order.samples_at(epoch, self.partition.mine(position))
 
     def read(self, reader: Reader, epoch: int, position: int) -> Batch:
-        samples_at = self.samples_at(epoch, position)
-        batch = reader.read(samples_at.samples, epoch=samples_at.passes)
-        batch.epoch, batch.step, batch.position = (
-            epoch,
-            position // self.partition.step_size,
-            position,
-        )
+        picks = self.samples_at(epoch, position)
+        batch = reader.read(picks.samples, epoch=picks.passes)
+        step = position // self.partition.step_size
+        batch.epoch, batch.step, batch.position = epoch, step, position
         batch.mask[len(batch.mask) - self.partition.num_padding(position) :] = False
         return batch
 
     def prefetch(
         self, reader: Reader, start: tuple[int, int], depth: int, read_ahead: bool | None
     ) -> Prefetch[Batch]:
-        """The rest of an epoch, from `start` (epoch, position) on, `depth` batches ahead.
+        """Read the rest of an epoch, from `start` (epoch, position) on, `depth` batches ahead.
 
-        All lanes together have as many threads as the reader's options say.
+        The lanes share the threads of the reader's options.
         """
         num_workers = reader.options.num_workers or num_cores()
         num_lanes = min(_NUM_LANES, depth, num_workers)
@@ -104,8 +111,8 @@ class Schedule:
 class _Lane:
     """Reads whole batches with its share of the threads.
 
-    It announces the batch that it will read next, as long as announcing or reading makes the disk work: where everything
-    lies in the page cache, asking for it costs something and brings nothing.
+    It asks the OS to load the batch after the next while such requests or reads reach the disk.
+    With all files in the page cache, requests would only cost time.
     """
 
     def __init__(
@@ -124,7 +131,7 @@ class _Lane:
     def __call__(self, number: int) -> Batch:
         before = _blocks_read()
         if self._is_cold:
-            if number < self._stride:  # nobody came before to announce it
+            if number < self._stride:  # the first batch of this lane
                 self._advise_willneed(number)
             self._advise_willneed(number + self._stride)
         batch = self._schedule.read(self._reader, self._epoch, self._position(number))
@@ -142,7 +149,7 @@ class _Lane:
 
 
 def _blocks_read() -> int:
-    """What this thread has made disks read, in blocks of 512 bytes; the page cache is no disk."""
+    """Return how many 512-byte blocks disks have read for this thread."""
     import resource
 
     return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock

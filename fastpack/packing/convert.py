@@ -28,8 +28,8 @@ from fastpack.packing.extract import extract
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
 from fastpack.packing.pack import pack
 from fastpack.packing.results import PackResult
+from fastpack.reading.open import open as open_dataset
 from fastpack.reading.reader import Reader
-from fastpack.reading.reader import open as open_dataset
 
 _PIECE_BYTES = 2**20
 # zlib's flag for a header of gzip or of zlib; TensorFlow writes both.

@@ -35,6 +35,7 @@ from fastpack.files.temporary import create_temporary, remove_leftovers
 from fastpack.images.headers import FORMATS
 from fastpack.packing.pack import pack
 from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 
 # Writes a file, given its path below the folder and its bytes.
 Write = Callable[[str, bytes], None]
@@ -122,7 +123,7 @@ def extract(
         remedy = "`extract` leaves them out, a .tar holds all"
         raise SchemaError(with_location(f"{message}; {remedy}", Location(folder)))
     kept = {chosen.name: chosen.name}
-    reader = Reader(dataset.index.select(kept), dataset.options).with_options(
+    reader = Reader(Samples.of(dataset.index.select(kept)), dataset.options).with_options(
         decode=False, on_error="raise"
     )
     rows, firsts = _rows_of_files(names)
@@ -152,7 +153,7 @@ def _extract_tar(
     if field is not None:
         names = [each.name for each in dataset.schema.fields]
         kept = {name: name for name in names if name in (chosen.name, "key", "label")}
-        dataset = Reader(dataset.index.select(kept), dataset.options)
+        dataset = Reader(Samples.of(dataset.index.select(kept)), dataset.options)
     source = dataset.with_options(decode=False, on_error="raise")
     packed = pack(source, output, format="tar", overwrite=overwrite, progress=progress)
     num_bytes = int(dataset.index.spans[chosen.name]["length"].sum())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastpack.errors import Location, MissingPackageError, SchemaError, with_location
 from fastpack.packing.pack import pack
-from fastpack.reading.reader import open as open_dataset
+from fastpack.reading.open import open as open_dataset
 from fastpack.sources import ImageFiles
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Imaging: from stored images and arrays to what a batch has of them."""
+"""ImagePipeline: from stored images and arrays to the values of a batch."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.rng import CounterRng
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field
 from fastpack.core.threads import num_cores
 from fastpack.errors import SchemaError, ShapeError, with_location
-from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.images.decode import (
     DecodeOptions,
     EncodedImages,
@@ -33,38 +31,25 @@ from fastpack.images.decode import (
 from fastpack.images.transforms import Normalize, Plan, least_side, plan_batch
 from fastpack.reading.blob_reader import BlobReader, Depth
 from fastpack.reading.options import ReadOptions
+from fastpack.reading.pixel_reader import PixelReader
+from fastpack.reading.samples import Samples
 
 Pixels = npt.NDArray[Any]
 
 
 class ImagePipeline:
-    """The bytes or pixels of samples, transformed as the options say. Thread-safe.
+    """The bytes or transformed pixels of samples. Thread-safe."""
 
-    - blobs: where they are stored.
-    - sample_numbers (n,): what random transforms know the samples by.
-    - memory: where batches are written.
-    - seek_point_cache: the seek points that are made as images are first decoded, if they are.
-    """
-
-    def __init__(
-        self,
-        blobs: BlobReader,
-        options: ReadOptions,
-        sample_numbers: Rows,
-        memory: BufferPool,
-        seek_point_cache: SeekPointCache | None,
-    ) -> None:
-        self._blobs, self._options, self._sample_numbers, self._seek_point_cache = (
-            blobs,
-            options,
-            sample_numbers,
-            seek_point_cache,
-        )
-        self.decoding = replace(options.for_decoding, memory=memory)
+    def __init__(self, blobs: BlobReader, samples: Samples, options: ReadOptions) -> None:
+        self._blobs, self._options = blobs, options
+        self._pixels = PixelReader(samples.index, samples.files)
+        self._sample_numbers = samples.numbers
+        self._seek_point_cache = samples.seek_point_cache
+        self.decoding = replace(options.for_decoding, memory=samples.memory)
         self._depths: dict[str, Depth] = {}
 
     def import_modules(self) -> None:
-        """Imports what reading and decoding import, as threads may read while a process is forked."""
+        """Import what reading and decoding import: threads may read while a process is forked."""
         self._blobs.import_modules()
         if self._options.decode:
             import_codecs(self._blobs.formats, self.decoding)
@@ -72,10 +57,11 @@ class ImagePipeline:
     def values(
         self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
     ) -> tuple[Any, Failures]:
-        """What a batch of these samples has of one field, and which of them could not be had, whose pixels are 0; or raises for
-        the first of these.
+        """Return a field's values for a batch, and the failures by position, whose pixels are 0.
 
-        - out: an array that receives the pixels; else there is a new one.
+        With on_error="raise", raise the first failure instead.
+
+        - out: an array that receives the pixels, or None for a new one.
         """
         if field.kind == "pixels":
             return self._stored_pixels(field, rows, epoch, out)
@@ -89,19 +75,21 @@ class ImagePipeline:
             return self._masks(field, encoded, rows, epoch, options)
         if len(rows) == 0 and out is None:
             side = least_side(self._options.steps)
-            return self._no_images(
-                [side, 2 * side], [side, side], options.channels, options.dtype
-            ), {}
+            kind = options.channels, options.dtype
+            return self._no_images([side, 2 * side], [side, side], *kind), {}
         if self._seek_point_cache and self.decoding.seek_points:
-            num_workers = self.decoding.num_workers or num_cores()
+            numbers, num_workers = self._sample_numbers[rows], self.decoding.num_workers
             encoded = self._seek_point_cache.completed(
-                field.name, self._sample_numbers[rows], encoded, num_workers
+                field.name, numbers, encoded, num_workers or num_cores()
             )
         return self._decoded(encoded, rows, epoch, out, options)
 
     def _lists(self, field: Field, rows: Rows, epoch: int | Rows) -> tuple[Any, Failures]:
-        """The blobs of each sample: a Ragged of Raggeds; decoded, an array (k, H, W, C) for each, or a list of k arrays where
-        they differ in size. All images of a sample are transformed with the same random numbers."""
+        """Return the blobs of each sample.
+
+        Encoded, they are a Ragged of Raggeds. Decoded, each sample has an array (k, H, W, C), or a
+        list of k arrays if sizes differ. A sample's images all get the same random numbers.
+        """
         offsets = self._blobs.list_offsets(field, rows)
         lengths = np.diff(offsets)
         encoded = self._blobs.images(field, rows, self.decoding)
@@ -109,14 +97,12 @@ class ImagePipeline:
             blobs, failures = read_good_blobs(encoded, self.decoding)
             return Ragged(blobs, offsets), _by_owner(failures, offsets)
         if offsets[-1] == 0:
-            return [
-                np.empty((0, 0, 0, self.decoding.channels), self.decoding.dtype) for _ in rows
-            ], {}
+            no_images = (0, 0, 0, self.decoding.channels)
+            return [np.empty(no_images, self.decoding.dtype) for _ in rows], {}
         epochs = epoch if isinstance(epoch, int) else np.repeat(epoch, lengths)
         outs, failures = self._files(field, encoded, np.repeat(rows, lengths), epochs)
-        return [outs[first:end] for first, end in pairwise(offsets.tolist())], _by_owner(
-            failures, offsets
-        )
+        values = [outs[first:end] for first, end in pairwise(offsets.tolist())]
+        return values, _by_owner(failures, offsets)
 
     def _files(
         self, field: Field, encoded: EncodedImages, rows: Rows, epoch: int | Rows
@@ -127,7 +113,7 @@ class ImagePipeline:
         return self._decoded(encoded, rows, epoch, None, options)
 
     def _decoding_of(self, field: Field) -> DecodeOptions:
-        """The options for the images of a field: of as many bits as they have, when nobody says how many."""
+        """Return the options for a field; without `bits`, as many bits as its images have."""
         if field.name not in self._depths:
             self._depths[field.name] = self._blobs.depth(field)
         depth = self._depths[field.name]
@@ -146,20 +132,12 @@ class ImagePipeline:
         options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
         refused, stand_in = refuse_images(encoded, options), least_side(self._options.steps)
-        plan = self._plan(
-            rows,
-            epoch,
-            *upright_sizes(encoded.infos, self._options.orient, refused, stand_in=stand_in),
-        )
+        sizes = upright_sizes(encoded.infos, self._options.orient, refused, stand_in=stand_in)
+        plan = self._plan(rows, epoch, *sizes)
         refused |= _refused_by_plan(plan, encoded, refused)
         if self._options.orient:
             plan.views["orientation"] = encoded.infos["orientation"]
-        kind = options.channels, options.dtype
-        outs = (
-            empty_outputs(plan, *kind, options.memory)
-            if out is None
-            else check_output(out, plan, *kind)
-        )
+        outs = _outputs(out, plan, (options.channels, options.dtype), options)
         failures = decode_images(encoded, plan, outs, options, refused)
         return _cleared(outs, failures), failures
 
@@ -171,20 +149,18 @@ class ImagePipeline:
         epoch: int | Rows,
         options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
-        """Class numbers (n, height, width): what the transform takes of each mask's image, nearest pixels, not normalized."""
-        own = upright_sizes(
-            encoded.infos, self._options.orient, refused := refuse_images(encoded, options)
-        )
+        """Return class numbers (n, H, W): each mask gets the crop of its image.
+
+        Masks take the nearest pixels and are not normalized.
+        """
+        refused = refuse_images(encoded, options)
+        own = upright_sizes(encoded.infos, self._options.orient, refused)
         widths, heights = self._guiding_sizes(rows, own)
         plan = self._plan(rows, epoch, widths, heights)
-        plan = replace(
-            plan,
-            normalize=None,
-            insets=None if plan.insets is None else replace(plan.insets, fill=0),
-        )
-        refused |= _refused_by_plan(plan, encoded, refused) | _refused_by_shape(
-            own, (widths, heights), encoded, refused
-        )
+        insets = None if plan.insets is None else replace(plan.insets, fill=0)
+        plan = replace(plan, normalize=None, insets=insets)
+        refused |= _refused_by_plan(plan, encoded, refused)
+        refused |= _refused_by_shape(own, (widths, heights), encoded, refused)
         if self._options.orient:
             plan.views["orientation"] = encoded.infos["orientation"]
         outs = empty_outputs(plan, 1, options.dtype, options.memory)
@@ -194,37 +170,37 @@ class ImagePipeline:
         return _cleared(numbers, failures), failures
 
     def _guiding_sizes(self, rows: Rows, own: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels]:
-        """Widths and heights of the images that masks follow: their own where there is no transform, or no picture."""
-        sizes = (
-            self._blobs.upright_sizes(rows, self._options.orient) if self._options.steps else None
-        )
+        """Return widths and heights of the images whose crops masks get.
+
+        These are the masks' own sizes without a transform, or without an image.
+        """
+        if not self._options.steps:
+            return own
+        sizes = self._blobs.upright_sizes(rows, self._options.orient)
         if sizes is None:
             return own
-        is_known = (sizes[0] > 0) & (sizes[1] > 0)  # else the sample fails for its image
+        is_known = (sizes[0] > 0) & (sizes[1] > 0)  # otherwise decoding the image fails
         return np.where(is_known, sizes[0], own[0]), np.where(is_known, sizes[1], own[1])
 
     def _plan(
         self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike
     ) -> Plan:
-        return plan_batch(
-            self._options.steps,
-            widths,
-            heights,
-            CounterRng(self._options.seed, epoch, self._sample_numbers[rows]),
-        )
+        rng = CounterRng(self._options.seed, epoch, self._sample_numbers[rows])
+        return plan_batch(self._options.steps, widths, heights, rng)
 
     def _no_images(
         self, widths: list[int], heights: list[int], channels: int, dtype: npt.DTypeLike
     ) -> Pixels:
-        """None, but of the size that a batch of two of these would have, when the transform gives all images one size."""
+        """Return no images, with the size of a batch's images if the transform gives one size.
+
+        - widths, heights: of two images, whose outputs show whether the sizes are equal.
+        """
         steps = self._options.steps
-        outs = empty_outputs(
-            plan_batch(steps, widths, heights, CounterRng(0, 0, np.arange(2))), channels, dtype
-        )
+        plan = plan_batch(steps, widths, heights, CounterRng(0, 0, np.arange(2)))
+        outs = empty_outputs(plan, channels, dtype)
         if isinstance(outs, list):
-            outs = empty_outputs(
-                plan_batch(steps, [], [], CounterRng(0, 0, np.arange(0))), channels, dtype
-            )
+            plan = plan_batch(steps, [], [], CounterRng(0, 0, np.arange(0)))
+            outs = empty_outputs(plan, channels, dtype)
         return outs[:0]  # type: ignore[return-value]  # an array: no image, or two of one size
 
     # Stored pixels.
@@ -232,13 +208,11 @@ class ImagePipeline:
     def _stored_pixels(
         self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
     ) -> tuple[Pixels, Failures]:
-        is_mirrored = {field.color, self._options.color} == {
-            "RGB",
-            "BGR",
-        }  # other stored colours come as they are
+        # Stored pixels of other colors stay as they are.
+        is_mirrored = {field.color, self._options.color} == {"RGB", "BGR"}
         are_images = len(field.shape) > 1 and field.axes != PLAIN
         is_final = (not self._options.steps and not is_mirrored) or not are_images
-        stored, failures = self._blobs.pixels(field, rows, self.decoding, out if is_final else None)
+        stored, failures = self._pixels.read(field, rows, self.decoding, out if is_final else None)
         if is_mirrored and are_images:
             stored = np.ascontiguousarray(stored[..., ::-1])
         pixels = stored if is_final else self._transformed(field, stored, rows, epoch, out)
@@ -252,40 +226,41 @@ class ImagePipeline:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
         self._refuse_arrays(field, pixels, rows)
-        if field.to_image == tuple(range(len(field.to_image))) or any(
-            isinstance(step, Normalize) for step in self._options.steps
-        ):
-            return self._placed(_as_images(field, pixels), rows, epoch, out)
-        placed = self._placed(_as_images(field, pixels), rows, epoch, None)
-        back = (
-            np.argsort((*field.to_image, 2)[:3]) + 1
-        )  # as the file has its axes; Normalize has a layout of its own
-        placed = np.ascontiguousarray(placed.transpose(0, *back))
-        return placed if out is None else _copy_into(out, placed)
+        has_layout = any(isinstance(step, Normalize) for step in self._options.steps)
+        if has_layout or field.to_image == tuple(range(len(field.to_image))):
+            return self._resampled(_as_images(field, pixels), rows, epoch, out)
+        images = self._resampled(_as_images(field, pixels), rows, epoch, None)
+        back = np.argsort((*field.to_image, 2)[:3]) + 1  # the axes as the file has them
+        images = np.ascontiguousarray(images.transpose(0, *back))
+        return images if out is None else _copy_into(out, images)
 
     def _refuse_arrays(self, field: Field, pixels: Pixels, rows: Rows) -> None:
-        """Raises for arrays that a transform cannot take as images."""
+        """Raise for arrays that a transform cannot take as images."""
         if pixels.ndim > 4 or pixels.dtype not in (np.uint8, np.uint16):
-            message = f"{field.name}: a transform needs uint8 or uint16 pixels (n, height, width, channels), not {pixels.dtype}"
-            remedy = "leave it out with fields=..., or read without a transform"
-            raise ShapeError(
-                with_location(f"{message} {pixels.shape}; {remedy}", self._blobs.file_of(rows))
+            message = (
+                f"{field.name}: a transform needs uint8 or uint16 pixels (n, height, width, "
+                f"channels), not {pixels.dtype} {pixels.shape}; leave it out with fields=..., "
+                "or read without a transform"
             )
+            raise ShapeError(with_location(message, self._blobs.file_of(rows)))
         if field.axes == DOUBTFUL:
-            choice = f'open it with axes={{"{field.source_name}": "{"NHW" if pixels.ndim == 3 else "NHWC"}"}}'
-            choice += ', or "NCHW"' if pixels.ndim == 4 else ""
-            message = f"{field.name}: samples of {field.shape} do not tell where their channels are; {choice}"
-            raise SchemaError(
-                with_location(
-                    f"{message}, or leave it out with fields=...", self._blobs.file_of(rows)
-                )
+            axes = '"NHW"' if pixels.ndim == 3 else '"NHWC"'
+            other = ', or "NCHW"' if pixels.ndim == 4 else ""
+            message = (
+                f"{field.name}: the shape {field.shape} does not show which axis is the channels; "
+                f'open it with axes={{"{field.source_name}": {axes}}}{other}, '
+                "or leave it out with fields=..."
             )
+            raise SchemaError(with_location(message, self._blobs.file_of(rows)))
 
-    def _placed(self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None) -> Pixels:
-        """Images (n, height, width, channels), transformed."""
+    def _resampled(
+        self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None
+    ) -> Pixels:
+        """Transform images (n, H, W, C)."""
         if 0 in pixels.shape[1:]:
+            shape = pixels.shape[1:]
             raise ShapeError(
-                f"the stored images have no pixels: {pixels.shape[1:]}; read them without a transform"
+                f"the stored images have no pixels: {shape}; read them without a transform"
             )
         count, height, width, channels = pixels.shape
         kind = channels, pixels.dtype
@@ -294,17 +269,22 @@ class ImagePipeline:
         plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
         if plan.refused:  # all stored pixels have one size
             raise ShapeError(plan.refused[0])
-        outs = (
-            empty_outputs(plan, *kind, self.decoding.memory)
-            if out is None
-            else check_output(out, plan, *kind)
-        )
+        outs = _outputs(out, plan, kind, self.decoding)
         resample(pixels, plan, outs, self.decoding)
         return outs  # type: ignore[return-value]  # one array: all stored pixels have one size
 
 
+def _outputs(
+    out: Pixels | None, plan: Plan, kind: tuple[int, npt.DTypeLike], options: DecodeOptions
+) -> Outputs:
+    """Return the user's array, checked, or new ones. `kind` is channels and dtype."""
+    if out is not None:
+        return check_output(out, plan, *kind)
+    return empty_outputs(plan, *kind, options.memory)
+
+
 def _by_owner(failures: Failures, offsets: Rows) -> Failures:
-    """The first failure of each list."""
+    """Return the first failure of each list."""
     owners = np.searchsorted(offsets, sorted(failures), side="right") - 1
     found: Failures = {}
     for owner, blob in zip(owners.tolist(), sorted(failures), strict=True):
@@ -313,9 +293,9 @@ def _by_owner(failures: Failures, offsets: Rows) -> Failures:
 
 
 def _as_images(field: Field, pixels: Pixels) -> Pixels:
-    """Stored pixels with height, width and channels in that order; one channel where there is none."""
+    """Move the axes of stored pixels to (n, H, W, C); C is 1 if there are no channels."""
     if pixels.ndim != len(field.to_image) + 1:
-        return pixels  # of more dimensions than an image has
+        return pixels  # it has more dimensions than an image
     images = pixels.transpose(0, *(axis + 1 for axis in field.to_image))
     return np.ascontiguousarray(images[..., None] if images.ndim == 3 else images)
 
@@ -334,7 +314,7 @@ def _refused_by_shape(
     encoded: EncodedImages,
     refused: Failures,
 ) -> Failures:
-    """Masks that are no scaled copy of their image: what fits the one would be somewhere else in the other."""
+    """Return failures of masks whose aspect ratio is not their image's: crops would not match."""
     widths, heights = (sizes.astype(np.int64) for sizes in own)
     skew = np.abs(widths * guiding[1] - heights * guiding[0])
     bad = np.flatnonzero(skew > np.maximum(guiding[0], guiding[1])).tolist()
@@ -344,15 +324,18 @@ def _refused_by_shape(
 def _other_shape(
     own: tuple[Pixels, Pixels], guiding: tuple[Pixels, Pixels], row: int, encoded: EncodedImages
 ) -> ShapeError:
-    sizes = f"{own[1][row]} x {own[0][row]} and its picture {guiding[1][row]} x {guiding[0][row]}"
-    message = f"the mask is {sizes}, of another shape; make both of one shape, or read them without a transform"
+    mask, image = (f"{heights[row]} x {widths[row]}" for widths, heights in (own, guiding))
+    message = (
+        f"the mask is {mask} and its image {image}, of another shape; "
+        "give both one shape, or read them without a transform"
+    )
     return ShapeError(with_location(message, encoded.location_of(row)))
 
 
 def _cleared(outs: Outputs, failures: Failures) -> Outputs:
     for row in failures:
         if isinstance(outs, list):
-            outs[row] = np.zeros_like(outs[row])  # memory that nobody has touched yet stays so
+            outs[row] = np.zeros_like(outs[row])  # untouched pages stay unallocated
         else:
             outs[row][...] = 0
     return outs

@@ -3,28 +3,40 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 
 from fastpack.core import checks
 from fastpack.core.ragged import Text
 from fastpack.errors import OptionError
-from fastpack.reading.order import _MEMBERS, _PARTS, Numbers, Picks, Table, _keys, _permuted_within
+from fastpack.reading.order import Picks, Table
+from fastpack.reading.permutation import MEMBERS, PARTS, Numbers, keys_of, permuted_within
 
-# Weights that are no integers are kept to this many parts of a whole.
+# Weights that are not integers are rounded to this many parts of a whole.
 _MIX_BLOCK = 10_000
 
 
 @dataclass(frozen=True)
 class Balanced:
-    """All classes equally often: among as many neighbours as there are classes, aligned, each class comes once.
+    """All classes equally often.
 
-    - seed: 0 <= seed < 2**64.
-    - column: which column tells the class.
-    - num_samples: positions of an epoch; by default as many as there are samples.
+    Each aligned block of as many positions as there are classes has each class once. The samples
+    of a class come in random order, all of them before one is repeated, across epochs.
 
-    A class's samples come in a random order of their own, all of them before one comes again, across epochs.
+    Args:
+        seed: 0 <= seed < 2**64.
+        column: the name of the column with the class.
+        num_samples: positions of an epoch. None is the number of samples.
+
+    Raises:
+        OptionError: an argument has a wrong value, or the dataset lacks the column.
+
+    Example:
+        >>> import fastpack
+        >>> dataset = fastpack.open(getfixture("digits"))[:3]
+        >>> loader = fastpack.Loader(dataset, batch_size=3, shuffle=Balanced(num_samples=6))
+        >>> [sorted(batch["label"].tolist()) for batch in loader]
+        [[0, 1, 2], [0, 1, 2]]
     """
 
     seed: int = 0
@@ -36,30 +48,43 @@ class Balanced:
         _settle_seed_and_num_samples(self)
 
     def order(self, table: Table) -> "_Mixture":
+        """Return the order for a dataset."""
         if self.column not in table.columns:
+            columns = ", ".join(table.columns)
             raise OptionError(
-                f"there is no column {self.column!r} to balance by; there are {', '.join(table.columns)}"
+                f"there is no column {self.column!r} to balance by; the columns are {columns}"
             )
         column = table.columns[self.column]
         labels = np.array(list(column)) if isinstance(column, Text) else np.asarray(column)
         members = np.argsort(labels, kind="stable").astype(np.int64)
-        _, sizes = np.unique(labels, return_counts=True)
-        quotas = np.ones(len(sizes), np.int64)
-        return _Mixture(
-            self.num_samples or len(table), self.seed, sizes.astype(np.int64), quotas, members
-        )
+        _, counts = np.unique(labels, return_counts=True)
+        sizes, quotas = counts.astype(np.int64), np.ones(len(counts), np.int64)
+        return _Mixture(self.num_samples or len(table), self.seed, sizes, quotas, members)
 
 
 @dataclass(frozen=True)
 class Mix:
-    """The datasets that `concat` joined, by weight rather than by size.
+    """The datasets that `concat` joined, by weight instead of by size.
 
-    - weights: one for each, not negative. Integers are kept exactly: (7, 3) means 7 and 3 of each ten neighbours,
-      aligned; other numbers to one part in 10,000.
-    - seed: 0 <= seed < 2**64.
-    - num_samples: positions of an epoch; by default as many as there are samples in all.
+    The samples of a dataset come in random order, all of them before one is repeated, across
+    epochs.
 
-    A dataset's samples come in a random order of their own, all of them before one comes again, across epochs.
+    Args:
+        weights: one for each dataset, not negative. Integers are exact: (7, 3) means 7 and 3 of
+            each aligned block of 10 positions. Others are rounded to one part in 10,000.
+        seed: 0 <= seed < 2**64.
+        num_samples: positions of an epoch. None is the number of all samples.
+
+    Raises:
+        OptionError: the weights are wrong, or do not fit the datasets.
+
+    Example:
+        >>> import fastpack
+        >>> dataset = fastpack.open(getfixture("digits"))
+        >>> both = fastpack.concat([dataset[:5], dataset[5:]])
+        >>> loader = fastpack.Loader(both, batch_size=4, shuffle=Mix((3, 1)), drop_last=True)
+        >>> [int((batch["label"] < 5).sum()) for batch in loader]
+        [3, 3]
     """
 
     weights: Sequence[float]
@@ -70,32 +95,34 @@ class Mix:
         _settle_seed_and_num_samples(self)
         weights = checks.numbers("weights", self.weights, 0)
         if not sum(weights) > 0:
-            raise OptionError(
-                f"one of the weights must be positive, not {checks.shown(self.weights)}"
-            )
+            shown = checks.shown(self.weights)
+            raise OptionError(f"one of the weights must be positive, not {shown}")
         if all(isinstance(weight, Integral) for weight in self.weights):
             checks.settle(self, weights=tuple(map(int, self.weights)))
         else:
             checks.settle(self, weights=weights)
 
     def order(self, table: Table) -> "_Mixture":
+        """Return the order for a dataset."""
         sizes = np.array(table.part_sizes, np.int64)
         if len(sizes) != len(self.weights):
             raise OptionError(
-                f"{len(self.weights)} weights do not fit {len(sizes)} datasets; join datasets with concat, give each a weight"
+                f"{len(self.weights)} weights do not fit {len(sizes)} datasets; "
+                "join datasets with concat, and give each a weight"
             )
         quotas = _quotas(self.weights)
-        if ((sizes == 0) & (quotas > 0)).any():
+        is_missing = (sizes == 0) & (quotas > 0)
+        if is_missing.any():
             raise OptionError(
-                f"dataset {int(np.argmax((sizes == 0) & (quotas > 0)))} is empty; give it the weight 0"
+                f"dataset {int(np.argmax(is_missing))} is empty; give it the weight 0"
             )
         return _Mixture(self.num_samples or len(table), self.seed, sizes, quotas)
 
 
 class _Mixture:
-    """Parts by quota: of each block of sum(quotas) places, part i gets quotas[i], at random ones.
+    """Parts by quota: each block of sum(quotas) positions has quotas[i] random ones of part i.
 
-    - sizes, quotas (k,): samples of each part, and places of each in a block.
+    - sizes, quotas (k,): samples of each part, and positions of each in a block.
     - members: sample numbers, part after part; None is 0, 1, 2 ...
     """
 
@@ -111,25 +138,27 @@ class _Mixture:
         self._sizes, self._quotas, self._members = sizes, quotas, members
         self._first_samples = np.cumsum(sizes) - sizes
         self._quota_ends = np.cumsum(quotas)
-        self._part_keys, self._member_keys = _keys(seed, 0, _PARTS), _keys(seed, 0, _MEMBERS)
+        self._part_keys = keys_of(seed, 0, PARTS)
+        self._member_keys = keys_of(seed, 0, MEMBERS)
 
     def samples_at(self, epoch: int, positions: Numbers) -> Picks:
-        """Epochs are pieces of one stream without end, so that all of a part comes before anything comes again."""
+        """Cut an endless stream into epochs, so that no sample repeats before its part ends."""
         block_size = int(self._quota_ends[-1])
-        blocks, places = np.divmod(epoch * self.num_positions + positions, block_size)
-        slots = _permuted_within(places, np.full(len(places), block_size), blocks, self._part_keys)
+        blocks, offsets = np.divmod(epoch * self.num_positions + positions, block_size)
+        block_sizes = np.full(len(offsets), block_size)
+        slots = permuted_within(offsets, block_sizes, blocks, self._part_keys)
         parts = np.searchsorted(self._quota_ends, slots, side="right")
         quotas, sizes = self._quotas[parts], self._sizes[parts]
         nth = blocks * quotas + slots - (self._quota_ends[parts] - quotas)
-        passes, places = np.divmod(nth, sizes)
-        numbers = self._first_samples[parts] + _permuted_within(
-            places, sizes, passes * len(self._sizes) + parts, self._member_keys
-        )
+        passes, offsets = np.divmod(nth, sizes)
+        tweaks = passes * len(self._sizes) + parts
+        members = permuted_within(offsets, sizes, tweaks, self._member_keys)
+        numbers = self._first_samples[parts] + members
         return Picks(numbers if self._members is None else self._members[numbers], passes)
 
 
 def _quotas(weights: Sequence[float]) -> Numbers:
-    """Places of each part in a block; those of fractions by the largest remainder."""
+    """Return the positions of each part in a block; fractions by the largest remainder."""
     if all(isinstance(weight, int) for weight in weights):
         return np.array(weights, np.int64)
     exact = np.array(weights, np.float64) / sum(weights) * _MIX_BLOCK
@@ -137,13 +166,10 @@ def _quotas(weights: Sequence[float]) -> Numbers:
     quotas[np.argsort(quotas - exact, kind="stable")[: _MIX_BLOCK - quotas.sum()]] += 1
     if ((quotas == 0) & (exact > 0)).any():
         raise OptionError(
-            f"a weight is less than one part in {_MIX_BLOCK} of all; leave the dataset out, or give integers"
+            f"a weight is less than one part in {_MIX_BLOCK} of all; "
+            "leave the dataset out, or give integers"
         )
     return quotas
-
-
-def _named(fractions: Any) -> dict[str, Any]:
-    return checks.mapping("fractions", fractions, '{"train": 0.9, "val": 0.1}')
 
 
 def _settle_seed_and_num_samples(sampler: "Balanced | Mix") -> None:

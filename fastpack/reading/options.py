@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from fastpack.core import checks
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
@@ -22,42 +22,51 @@ _CHOICES = {
     "truncated": Truncated,
 }
 _SEEK_POINTS = (True, False, "lazy", None)
+_NEW_NAMES = {"checkpoints": "seek_points"}
 
 
-@renamed(checkpoints="seek_points")
+@renamed(**_NEW_NAMES)
 @dataclass(frozen=True)
 class ReadOptions:
-    """How to read.
+    """How to read samples.
 
-    - decode: False gives encoded images as they are, a Ragged of bytes.
-    - transform: a step or a sequence of steps (see transforms.py): which part of each image, at what size,
-      how written; None is the whole of each at its own size.
-    - seed: of random transforms.
-    - interpolation: "bilinear", "bicubic", "area" or "nearest"; antialiased, but for the last. Of images: masks take
-      the nearest pixels.
-    - mode: "exact" equals a full decode, cropped and resampled; "fast" may decode a JPEG at 1/2, 1/4 or 1/8
-      where it is shrunk by as much anyway.
-    - color: "RGB", "BGR" or "GRAY". Stored pixels of another number of channels come as they are.
-    - bits: of each channel. None gives what the images have: uint16 when all have 16 bits, uint8 when none has;
-      a dataset of both is refused. 16 gives uint16, with white at 65535 for images of fewer bits. 8 gives uint8
-      and drops the lower 8 bits of deeper images.
-    - alpha: "drop" leaves transparency out: pixels have the color that they would have if they were opaque.
-      "white" or "black" shows images on that ground. Masks have none.
-    - orient: turn images upright as their EXIF orientation says.
-    - on_error: what to do about an image that cannot be read or decoded. "raise"; "skip": leave its sample out of the
-      batch; "mask": keep its place, its pixels 0 and its batch.mask False. batch.failures says why, always. A single sample
-      (`reader[3]`) has no mask, so it is there or raises. But for "raise", `open` too goes on past images of HDF5 files and records
-      of TFRecords that differ from their checksums, and past records that are not Examples. Of such a record nothing is known:
-      its columns are 0 or empty (`index.lost`).
-    - truncated: "accept" takes what libjpeg makes of a JPEG that is cut or damaged: what is missing comes out gray.
-    - check: compare what is read with its checksum, where the file has one. None does so, but for uncompressed pixels of HDF5
-      files: summing them takes as long as reading them. True compares these too, False nothing.
-    - seek_points: begin decoding JPEGs near what is wanted of them, and read no other bytes, where the index knows places for that.
-      None does so where it does; True makes `open` find such places where it does not, and save them; "lazy" finds those of an image
-      when it is first decoded, for this process, and `Reader.save_seek_points` saves them; False does not use them.
-      Of an image that is read in part no checksum is compared.
-    - num_workers: threads for one `read`; None is one a core.
-    - limits: what an image, a record or a chunk may cost; for `open` too.
+    Args:
+        decode: False gives encoded images as they are stored, as a Ragged of bytes.
+        transform: a step, such as Resize(224), or a sequence of steps. Steps choose each image's
+            box, size and dtype. None keeps whole images at their own sizes.
+        seed: seed of random transforms, 0 <= seed < 2**64.
+        interpolation: "bilinear", "bicubic", "area" or "nearest". "nearest" does not antialias.
+            Masks always take the nearest pixel.
+        mode: "exact" equals a full decode, cropped and resampled. "fast" may decode a JPEG at
+            1/2, 1/4 or 1/8 if it is shrunk at least that much.
+        color: "RGB", "BGR" or "GRAY". Stored pixels with other channels stay as they are.
+        bits: 8 or 16 bits for each channel. None gives uint16 if all images have 16 bits, and
+            uint8 if none has; a mixture is refused. 16 scales shallower images, so that white
+            is 65535. 8 drops the lower 8 bits of deeper ones.
+        alpha: "drop" ignores transparency. "white" or "black" blends images with that color.
+        orient: rotate and mirror images as their EXIF orientation says.
+        on_error: for images that cannot be read or decoded. "raise" raises. "skip" leaves the
+            sample out of the batch. "mask" keeps it with pixels 0 and batch.mask False.
+            `batch.failures` has the reasons. `dataset[3]` always raises. With "skip" and "mask",
+            `open` also accepts damaged records; their columns are 0 or empty (`index.lost`).
+        truncated: "error", or "accept" damaged JPEGs: libjpeg fills the missing part with gray.
+        check: compare data with checksums. None compares where there is one, except for
+            uncompressed HDF5 pixels: that would double the time. True compares these too.
+            False compares nothing.
+        seek_points: start decoding JPEGs near the crop, at saved positions, and read only those
+            bytes. None uses the positions that the index has. True makes `open` find and save
+            missing ones. "lazy" finds an image's at its first decode;
+            `Reader.save_seek_points` saves them. False uses none. No checksum is compared for
+            an image that is read in part.
+        num_workers: threads of one `read`. None is one for each core.
+        limits: maximum cost of an image, a record or a chunk, for `open` too.
+
+    Raises:
+        OptionError: an option has a wrong value.
+
+    Example:
+        >>> ReadOptions(color="GRAY", on_error="mask").decode
+        True
     """
 
     decode: bool = True
@@ -79,39 +88,34 @@ class ReadOptions:
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
             checks.choice(name, getattr(self, name), get_args(choices))
-        if (
-            not (self.seek_points is None or isinstance(self.seek_points, (bool, str)))
-            or self.seek_points not in _SEEK_POINTS
-        ):
-            raise OptionError(
-                f'seek_points must be True, False, "lazy" or None, not {checks.shown(self.seek_points)}'
-            )
+        points = self.seek_points
+        if not isinstance(points, bool | str | None) or points not in _SEEK_POINTS:
+            shown = checks.shown(points)
+            raise OptionError(f'seek_points must be True, False, "lazy" or None, not {shown}')
         checks.instance("limits", self.limits, Limits, "Limits(...)")
-        if any(
-            isinstance(step, type) or not (hasattr(step, "apply") and hasattr(step, "num_draws"))
-            for step in self.steps
-        ):
-            raise OptionError(
-                f"transform must be steps such as Resize(224), not {checks.shown(self.transform)}"
-            )
+        if not all(map(_is_step, self.steps)):
+            shown = checks.shown(self.transform)
+            raise OptionError(f"transform must be steps such as Resize(224), not {shown}")
         checks.settle(
-            self, bits=checks.bits("bits", self.bits), seed=checks.seed("seed", self.seed)
+            self,
+            bits=checks.bits("bits", self.bits),
+            seed=checks.seed("seed", self.seed),
+            num_workers=checks.optional_integer("num_workers", self.num_workers, 1),
+            decode=checks.flag("decode", self.decode),
+            orient=checks.flag("orient", self.orient),
+            check=None if self.check is None else checks.flag("check", self.check),
         )
-        checks.settle(self, num_workers=checks.optional_integer("num_workers", self.num_workers, 1))
-        checks.settle(
-            self, **{name: checks.flag(name, getattr(self, name)) for name in ("decode", "orient")}
-        )
-        checks.settle(self, check=None if self.check is None else checks.flag("check", self.check))
 
     @property
     def steps(self) -> tuple[Transform, ...]:
+        """The transform as a tuple of steps."""
         if self.transform is None:
             return ()
         return tuple(self.transform) if isinstance(self.transform, Sequence) else (self.transform,)
 
     @property
     def for_decoding(self) -> DecodeOptions:
-        keep_going = self.on_error != "raise"
+        """The options that decoding needs."""
         return DecodeOptions(
             self.color,
             self.interpolation,
@@ -119,10 +123,39 @@ class ReadOptions:
             self.limits,
             self.check is not False,
             self.num_workers,
-            keep_going,
+            self.on_error != "raise",
             self.truncated,
             self.bits or 8,
             seek_points=self.seek_points is not False,
             alpha=self.alpha,
             check_pixels=self.check is True,
         )
+
+
+class ReadKwargs(TypedDict, total=False):
+    """The fields of ReadOptions as keywords of a function."""
+
+    decode: bool
+    transform: Transform | Sequence[Transform] | None
+    seed: int
+    interpolation: Interpolation
+    mode: Mode
+    color: Color
+    bits: Bits | None
+    alpha: Alpha
+    orient: bool
+    on_error: OnError
+    truncated: Truncated
+    check: bool | None
+    seek_points: bool | Literal["lazy"] | None
+    num_workers: int | None
+    limits: Limits
+
+
+# The keywords that ReadOptions takes, or refuses with a message of its own.
+READ_NAMES = (*ReadKwargs.__annotations__, *_NEW_NAMES)
+
+
+def _is_step(value: object) -> bool:
+    is_instance = not isinstance(value, type)
+    return is_instance and hasattr(value, "apply") and hasattr(value, "num_draws")

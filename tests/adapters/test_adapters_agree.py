@@ -30,7 +30,14 @@ def plain(value):
         return plain(value.to_list())
     if isinstance(value, (str, bytes)):
         return value.encode() if isinstance(value, str) else value
-    return np.asarray(value).tolist()
+    return in_hwc(value).tolist()
+
+
+def in_hwc(value):
+    """An array; PyTorch's images are (..., C, H, W)."""
+    is_torch = type(value).__module__ == "torch"
+    array = np.asarray(value)
+    return np.moveaxis(array, -3, -1) if is_torch and array.ndim >= 3 else array
 
 
 def expected(batch):
@@ -80,6 +87,30 @@ def test_undecoded(adapter, reader):
     loader = adapter.Loader(undecoded, batch_size=13)
     for got, batch in zip(loader, Loader(undecoded, batch_size=13), strict=True):
         assert_same(got, batch)
+
+
+def test_peek_consumes_nothing(adapter, reader):
+    loader, reference = adapter.Loader(reader, **OPTIONS), list(Loader(reader, **OPTIONS))
+    iterator = iter(loader)
+    for batch in reference[:2]:
+        state = loader.state_dict()
+        assert_same(loader.peek(), batch)
+        assert loader.state_dict() == state
+        assert_same(next(iterator), batch)
+
+
+def test_numpy_integers_are_integers(adapter, reader):
+    loader = adapter.Loader(reader, batch_size=np.int32(4), shuffle=np.int64(3))
+    loader.set_epoch(np.int64(2))
+    assert_same(loader.replay(np.uint8(1), np.int64(2)), Loader(reader, **OPTIONS).replay(1, 2))
+    assert (loader.epoch, type(loader.epoch)) == (2, int)
+
+
+def test_repr_describes_the_loader(adapter, reader):
+    loader = adapter.Loader(reader, **OPTIONS)
+    next(iter(loader))
+    described = "7 batches of 4 samples, Shuffle(seed=3); rank 0 of 1; at epoch 0, position 4"
+    assert repr(loader) == f"{adapter.__name__}.Loader({described})"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +249,7 @@ def test_every_sample_in_order(framework, shards, tmp_path):
     for i in (0, 25, 11, 3):
         sample, wanted = samples[i], reader[i]
         assert list(sample) == list(wanted)
-        assert (np.asarray(sample["image"]) == wanted["image"]).all()
+        assert (in_hwc(sample["image"]) == wanted["image"]).all()
         assert [int(sample["label"]), sample["key"], float(sample["weight"])] == [
             wanted["label"],
             wanted["key"],

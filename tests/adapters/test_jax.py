@@ -31,7 +31,7 @@ def test_a_source(reader):
     assert repr(source) == f"DataSource({reader!r}, epoch=2)"
 
 
-@pytest.mark.filterwarnings("ignore:samples come again:UserWarning")
+@pytest.mark.filterwarnings("ignore:samples are repeated:UserWarning")
 def test_a_source_is_picklable_and_thread_safe(reader):
     source = pickle.loads(pickle.dumps(fj.DataSource(reader)))
     wanted, wrong = [reader[i]["image"] for i in range(26)], []

@@ -54,8 +54,12 @@ def expected(reader, epoch, **options):
     return list(loader)
 
 
+def nchw(images):
+    return np.moveaxis(images, -1, -3)
+
+
 def assert_same(got, batch):
-    assert (got["image"].numpy() == batch["image"]).all()
+    assert (got["image"].numpy() == nchw(batch["image"])).all()
     assert got["label"].tolist() == batch["label"].tolist()
     assert got["key"] == list(batch["key"])
 
@@ -83,41 +87,59 @@ def test_a_kept_tensor_outlives_the_batch(reader):
     assert (first == kept).all()
 
 
-@pytest.mark.parametrize(
-    "normalize",
-    [None, fastpack.Normalize((0, 0, 0), (1, 1, 1), layout="NHWC")],
-    ids=["levels", "floats"],
-)
-def test_channels_last_is_a_view(reader, normalize):
-    steps = [fastpack.Resize((16, 12)), *([normalize] if normalize else [])]
-    loader = ft.Loader(reader, batch_size=BATCH, transform=steps, channels_last=True)
+LAYOUTS = {
+    "levels": [],
+    "NHWC floats": [fastpack.Normalize((0, 0, 0), (1, 1, 1), layout="NHWC")],
+    "NCHW floats": [fastpack.Normalize((0, 0, 0), (1, 1, 1), layout="NCHW")],
+}
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_order_of_axes_is_a_view(reader, layout, channels_last):
+    """Images are NCHW, or NHWC with channels_last, whatever the memory is."""
+    steps = [fastpack.Resize((16, 12)), *LAYOUTS[layout]]
+    loader = ft.Loader(reader, batch_size=BATCH, transform=steps, channels_last=channels_last)
     batch = loader._loader.replay(0, 0)
     image = loader.convert(batch)["image"]
-    assert image.shape == (BATCH, 3, 16, 12)
-    assert image.is_contiguous(memory_format=torch.channels_last)
+    images = batch["image"] if layout == "NCHW floats" else nchw(batch["image"])
+    assert image.shape == ((BATCH, 16, 12, 3) if channels_last else (BATCH, 3, 16, 12))
     assert image.data_ptr() == batch["image"].ctypes.data
-    assert (image.numpy() == batch["image"].transpose(0, 3, 1, 2)).all()
+    assert (image.numpy() == (np.moveaxis(images, -3, -1) if channels_last else images)).all()
+    if not channels_last:
+        is_contiguous = image.is_contiguous(memory_format=torch.channels_last)
+        assert is_contiguous == (layout != "NCHW floats")
 
 
-def test_channels_last_of_images_of_differing_sizes(reader):
-    batch = next(
-        iter(ft.Loader(reader.with_options(transform=None), batch_size=BATCH, channels_last=True))
-    )
-    assert [tuple(image.shape) for image in batch["image"]] == [
-        (3, 20, 24),
-        (3, 21, 25),
-        (3, 22, 26),
-        (3, 23, 24),
-    ]
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_the_order_of_axes_of_images_of_different_sizes(reader, channels_last):
+    plain = reader.with_options(transform=None)
+    batch = ft.Loader(plain, batch_size=2, channels_last=channels_last).peek()
+    sizes = [(20, 24, 3), (21, 25, 3)] if channels_last else [(3, 20, 24), (3, 21, 25)]
+    assert [tuple(image.shape) for image in batch["image"]] == sizes
+    sample = ft.Dataset(plain, channels_last=channels_last)[1]
+    assert tuple(sample["image"].shape) == sizes[1]
 
 
-def test_channels_last_needs_nhwc(reader):
-    with pytest.raises(OptionError, match="NHWC"):
-        ft.Loader(
-            reader,
-            transform=[fastpack.Resize(8), fastpack.Normalize((0, 0, 0), (1, 1, 1))],
-            channels_last=True,
-        )
+@pytest.mark.parametrize(
+    ("axes", "shape", "expected"),
+    [
+        ("NHWC", (4, 6, 8, 3), (3, 6, 8)),
+        ("NCHW", (4, 3, 6, 8), (3, 6, 8)),
+        ("NHW", (4, 6, 8), (6, 8)),
+    ],
+)
+def test_the_order_of_axes_of_stored_pixels(tmp_path, axes, shape, expected):
+    h5py = pytest.importorskip("h5py")
+    pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    with h5py.File(tmp_path / "pixels.h5", "w") as file:
+        file["X"] = pixels
+    dataset = fastpack.open(tmp_path / "pixels.h5", axes={"X": axes})
+    tensor = ft.Loader(dataset, batch_size=4).peek()["X"]
+    assert tuple(tensor.shape) == (4, *expected)
+    assert (tensor.numpy() == (nchw(pixels) if axes == "NHWC" else pixels)).all()
+    resized = ft.Loader(dataset, batch_size=4, transform=fastpack.Resize(5)).peek()["X"]
+    assert tuple(resized.shape) == (4, expected[0] if len(expected) == 3 else 1, 5, 5)
 
 
 def test_pin_memory(reader):
@@ -133,7 +155,7 @@ def test_samples(reader):
     dataset = ft.Dataset(reader)
     sample = dataset[5]
     assert len(dataset) == 26
-    assert (sample["image"].numpy() == reader[5]["image"]).all()
+    assert (sample["image"].numpy() == nchw(reader[5]["image"])).all()
     assert (sample["label"], sample["key"], sample["weight"]) == (5, "pic/05.jpg", 0.625)
     assert sample["weight"].dtype == torch.float32
     assert sample["boxes"].tolist() == [0]
@@ -148,7 +170,8 @@ def test_samples_of_several(reader):
     for sample, row, epoch in zip(
         together, [7, 0, 7], [0, 0, 1], strict=True
     ):  # what comes twice gets two crops
-        assert (sample["image"].numpy() == reader.read([row], epoch=epoch)["image"][0]).all()
+        pixels = reader.read([row], epoch=epoch)["image"][0]
+        assert (sample["image"].numpy() == nchw(pixels)).all()
 
 
 def test_collate_copies_nothing(reader):
@@ -159,7 +182,7 @@ def test_collate_copies_nothing(reader):
 def test_collate_of_single_samples(reader):
     dataset = ft.Dataset(reader)
     batch = ft.collate([dataset[i] for i in (2, 9)])
-    assert (batch["image"].numpy() == reader.read([2, 9])["image"]).all()
+    assert (batch["image"].numpy() == nchw(reader.read([2, 9])["image"])).all()
     assert [boxes.tolist() for boxes in batch["boxes"]] == [[], [0, 1, 2]]
     assert batch["key"] == ["pic/02.jpg", "pic/09.jpg"]
 
@@ -316,7 +339,7 @@ def test_each_time_a_sample_gets_other_crops(reader, setup):
 
 def test_samples_without_random_transforms_are_not_counted(reader):
     assert (
-        len(ft.Dataset(reader.with_options(transform=fastpack.Resize(8)))._times_asked.numbers) == 0
+        len(ft.Dataset(reader.with_options(transform=fastpack.Resize(8)))._times_read.numbers) == 0
     )
 
 
@@ -361,7 +384,7 @@ def test_workers_that_repeat_an_epoch_warn(shards, shuffle, sets, warns):
         [sys.executable, "-c", REPEATING, shards[0], shuffle, sets], capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-    assert run.stderr.count("give epoch 0 once more") == warns
+    assert run.stderr.count("repeat epoch 0") == warns
 
 
 @pytest.mark.parametrize("junk", [-1, 1.5, "1", None, True])
@@ -524,7 +547,7 @@ def test_numbers_are_shared_with_forked_workers_after_a_plain_copy(reader):
         dataset.set_epoch(epoch)
         images.append(torch.cat([batch["image"] for batch in batches]).numpy())
     for epoch, pixels in enumerate(images):
-        assert (pixels == reader.read(np.arange(26), epoch=epoch)["image"]).all()
+        assert (pixels == nchw(reader.read(np.arange(26), epoch=epoch)["image"])).all()
 
 
 def test_slices_and_lists_of_indices(digits):
@@ -533,3 +556,16 @@ def test_slices_and_lists_of_indices(digits):
     sampler = torch.utils.data.BatchSampler(range(10), 4, drop_last=False)
     batches = torch.utils.data.DataLoader(dataset, sampler=sampler, batch_size=None)
     assert [batch["label"].tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+
+
+def test_a_list_of_indices_is_a_batch(reader):
+    batch = ft.Dataset(reader)[[3, 1]]
+    assert batch["key"] == ["pic/03.jpg", "pic/01.jpg"]
+    assert tuple(batch["image"].shape) == (2, 3, 16, 12)
+
+
+@pytest.mark.parametrize("make", [ft.Dataset, ft.IterableDataset, ft.Loader])
+def test_reprs_describe_the_dataset(reader, make):
+    text = repr(make(reader))
+    assert text.startswith(f"fastpack.torch.{make.__name__}(")
+    assert "26 samples" in text if make is ft.Dataset else "batches of 256 samples" in text

@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -202,7 +203,8 @@ def test_accelerate_prepares_datasets(reader, accelerator):
     batches = accelerator.prepare(DataLoader(dataset, batch_size=BATCH, collate_fn=ft.collate))
     for epoch in range(2):
         images = torch.cat([batch["image"] for batch in batches])
-        assert (images.numpy() == reader.read(range(26), epoch=epoch)["image"]).all()
+        expected = reader.read(range(26), epoch=epoch)["image"]
+        assert (images.numpy() == np.moveaxis(expected, -1, -3)).all()
 
 
 def test_accelerate_prepares_iterable_datasets(reader, accelerator):

@@ -17,6 +17,8 @@ from fastpack.inspection.contact_sheet import (
     contact_sheet,
     save_sheet,
 )
+from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 
 COLOURS = np.array([[255, 0, 0], [0, 200, 0], [0, 0, 255], [240, 200, 20], [10, 10, 10]], np.uint8)
 TILE = 40
@@ -303,7 +305,7 @@ def test_channels_first(tmp_path):
 
 
 def test_no_image_field(tmp_path, colors):
-    labels = fastpack.Reader(colors.index.select({"label": "label"}))
+    labels = Reader(Samples.of(colors.index.select({"label": "label"})))
     with pytest.raises(SchemaError, match="no image field"):
         contact_sheet(labels, [0])
 

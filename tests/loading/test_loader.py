@@ -400,7 +400,7 @@ def test_a_state_that_is_none(labels, change):
     loader = Loader(labels)
     with pytest.raises((StateError, OptionError)):
         loader.load_state_dict(loader.state_dict() | change)
-    with pytest.raises(StateError, match="no state"):
+    with pytest.raises(StateError, match="not a loader's state"):
         loader.load_state_dict({})
 
 
@@ -540,3 +540,29 @@ def test_repr(labels):
         text
         == "Loader(5 batches of 10 samples, Shuffle(seed=3); rank 0 of 1; at epoch 0, position 0)"
     )
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_peek_gives_the_next_batch_and_consumes_nothing(digits, prefetch):
+    dataset = fastpack.open(digits, transform=fastpack.RandomCrop(4))
+    loader = fastpack.Loader(dataset, batch_size=4, shuffle=3, prefetch=prefetch)
+    for _ in range(2):
+        state, peeked = loader.state_dict(), loader.peek()
+        iterator = iter(loader)
+        batch = next(iterator)
+        assert (peeked["image"] == batch["image"]).all()
+        assert loader.state_dict() != state
+        for _ in range(2):
+            state, peeked = loader.state_dict(), loader.peek()
+            assert loader.state_dict() == state
+            assert (peeked["image"] == next(iterator)["image"]).all()
+    assert (loader.epoch, loader.position) == (2, 0)
+
+
+def test_each_iteration_is_the_next_epoch_without_set_epoch(digits):
+    loader = fastpack.Loader(fastpack.open(digits), batch_size=4, shuffle=3)
+    orders = [[label for batch in loader for label in batch["label"].tolist()] for _ in range(3)]
+    for epoch, order in enumerate(orders):
+        loader.set_epoch(epoch)
+        assert [label for batch in loader for label in batch["label"].tolist()] == order
+    assert orders[0] != orders[1] != orders[2]

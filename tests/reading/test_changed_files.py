@@ -132,12 +132,12 @@ def test_replaced_while_it_is_open(versions):
     reader = fastpack.open(old)
     reader.read([0])
     by_renaming(new, old)
-    if not reader._files._kept:
+    if not reader._samples.files._kept:
         with pytest.raises(ChangedFileError):
             reader.read([3])
         return
     assert shades(reader.read([3, 0])) == [3, 0]
-    reader._files._kept.clear()  # as when other files push it out
+    reader._samples.files._kept.clear()  # as when other files push it out
     with pytest.raises(ChangedFileError):
         reader.read([3])
 

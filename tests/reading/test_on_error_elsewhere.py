@@ -13,6 +13,8 @@ from fastpack.errors import CorruptRecordError, FastpackError, FormatError
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.hdf5.container import Hdf5Container
+from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
 from tests.support.damage import in_place
 from tests.support.images import jpeg
 
@@ -57,7 +59,7 @@ def cut_short(path, bad):
         first = images.id.get_offset()
     index = fastpack.open(path, save_index=False).index
     os.truncate(path, first + min(bad) * PIXELS[0].nbytes)
-    return fastpack.Reader(replace(index, shards=(Shard.of(path, "hdf5"),)))
+    return Reader(Samples.of(replace(index, shards=(Shard.of(path, "hdf5"),))))
 
 
 def not_to_be_fetched(path, bad):

@@ -193,7 +193,7 @@ def test_a_pack_that_goes_on_must_have_the_same_classes(animals, tmp_path, stop_
         (7, OptionError, "not 7"),
         ({"a": 0, "b": 2}, OptionError, "0, 1, 2"),
         ("nowhere.txt", MissingFileError, "no such list"),
-        ("bad.json", SourceError, r"no list of class names .*bad\.json"),
+        ("bad.json", SourceError, r"not a list of class names .*bad\.json"),
         ("blank.txt", SourceError, r"line 2 is blank.* - at .*blank\.txt"),
         ("latin.txt", SourceError, r"latin\.txt"),
         ("flat", OptionError, r"no class names.*flat"),

@@ -58,7 +58,7 @@ def known_of(dataset):
     return [
         table.tolist()
         for table in map(
-            dataset._seek_point_cache.tables("image", np.arange(NUM_IMAGES)).table,
+            dataset._samples.seek_point_cache.tables("image", np.arange(NUM_IMAGES)).table,
             range(NUM_IMAGES),
         )
     ]

@@ -1,0 +1,195 @@
+"""open and concat: from files to Readers."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Unpack
+
+from fastpack.core import checks
+from fastpack.errors import OptionError, warn
+from fastpack.files.classes import ClassFolder, ClassList
+from fastpack.formats import discovery, protocols
+from fastpack.formats.dataset_indexes import indexes_of, with_classes
+from fastpack.formats.index.index import concatenate
+from fastpack.formats.index.kinds import Kinds, checked_kinds
+from fastpack.formats.index_options import IndexOptions
+from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
+from fastpack.reading.reader import Reader
+from fastpack.reading.samples import Samples
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """The options of `open` that are not in ReadOptions. `open` describes them."""
+
+    fields: Mapping[str, str] | Sequence[str] | None = None
+    save_index: bool = True
+    index_dir: str | os.PathLike[str] | None = None
+    allow_external: bool = False
+    untrusted: bool = False
+    axes: Mapping[str, str] | None = None
+    kinds: Kinds | None = None
+    classes: ClassList = None
+    class_folder: ClassFolder | None = None
+    sidecars: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("save_index", "allow_external", "untrusted"):
+            checks.settle(self, **{name: checks.flag(name, getattr(self, name))})
+
+    @property
+    def names(self) -> dict[str, str] | None:
+        """New name -> name in the files, for the chosen fields; None for all."""
+        if self.fields is None:
+            return None
+        if isinstance(self.fields, Mapping):
+            named = checks.mapping("fields", self.fields, '{"picture": "image/encoded"}')
+            return dict(zip(named, checks.texts("fields", tuple(named.values())), strict=True))
+        return {name: name for name in checks.texts("fields", self.fields)}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        if self.classes is None:
+            return ()
+        from fastpack.reading.class_lists import class_list  # late: it imports all sources
+
+        return class_list(self.classes)
+
+    def for_indexing(self, names: Mapping[str, str] | None, *, keep_damaged: bool) -> IndexOptions:
+        """Return the options that indexing needs."""
+        return IndexOptions(
+            fields=None if names is None else tuple(names.values()),
+            allow_external=self.allow_external,
+            untrusted=self.untrusted,
+            keep_damaged=keep_damaged,
+            class_folder=self.class_folder,
+            sidecars=self.sidecars,
+            axes={} if self.axes is None else self.axes,
+            kinds=checked_kinds(self.kinds),
+        )
+
+
+class OpenKwargs(ReadKwargs, total=False):
+    """The keywords of `open`: the fields of OpenOptions and of ReadOptions."""
+
+    fields: Mapping[str, str] | Sequence[str] | None
+    save_index: bool
+    index_dir: str | os.PathLike[str] | None
+    allow_external: bool
+    untrusted: bool
+    axes: Mapping[str, str] | None
+    kinds: Kinds | None
+    classes: ClassList
+    class_folder: ClassFolder | None
+    sidecars: Sequence[str] | None
+
+
+_OPEN_NAMES = tuple(field.name for field in fields(OpenOptions))
+
+
+def open(
+    path: protocols.DatasetPaths,
+    options: ReadOptions | None = None,
+    **changes: Unpack[OpenKwargs],
+) -> Reader:
+    """Open TFRecord, HDF5 or tar files or image folders for random access.
+
+    Args:
+        path: a file, a folder of shards or images, or a list of these. Also a glob, such as
+            "train-*.tfrecord", or the name that a set was packed to. A plain file also stands
+            for the shards that were appended to it.
+        options: how to read. The fields of ReadOptions may also be given by name, and win:
+            `decode=False`.
+        fields: names of the fields to read, such as ["image", "label"]. A mapping renames them:
+            {"picture": "image/encoded"}. None reads all.
+        save_index: save the index beside each file, so that the next open is instant. An image
+            folder's index is saved only to an `index_dir`, or by `build_indexes`.
+        index_dir: a folder for the indexes, for a dataset on a read-only disk.
+        allow_external: follow an HDF5 file's references, and a folder's links, to files
+            outside the dataset's folder.
+        untrusted: build the index from the data; do not load or save one. A separate process
+            with limits indexes HDF5 files, and HDF5's library reads no samples.
+        axes: axes of HDF5 arrays, if the guess is wrong: {"X": "NCHW"}.
+        kinds: kinds of fields, if the guess is wrong: {"caption": "text"}. Also "image", "mask"
+            and "bytes". Files from `pack` need none.
+        classes: the class names that labels count: a list, a file with one name a line, or a
+            dataset. The labels of a file with other names are refused.
+        class_folder: for image folders and tars, the folder of a path that names the class:
+            "first", "last" or "none". None chooses one; `notes` has the choice.
+        sidecars: for image folders, endings of text files that become columns, such as ["txt"].
+
+    Returns:
+        A Reader over all samples, in the order of the sorted files.
+
+    Raises:
+        MissingFileError: there is no such file.
+        EmptySourceError: there are no samples.
+        FormatError: a file has another format, or is damaged; also CorruptRecordError.
+        SchemaError: the files have different fields.
+        MixedSetError: the files are of different sets, or are being replaced.
+        OptionError: an option has a wrong value.
+
+    Example:
+        >>> dataset = open(getfixture("digits"), transform=None)
+        >>> len(dataset), dataset[0]["image"].shape
+        (10, (8, 8, 3))
+
+    Reference:
+        docs/formats.md lists the guesses about files of other programs.
+    """
+    checks.instance("options", options, ReadOptions | None, "ReadOptions(...)")
+    checks.known_names("open", changes, (*_OPEN_NAMES, *READ_NAMES))
+    given: dict[str, Any] = dict(changes)
+    opening = OpenOptions(**{name: given.pop(name) for name in _OPEN_NAMES if name in given})
+    return _opened(path, replace(options or ReadOptions(), **given), opening)
+
+
+def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOptions) -> Reader:
+    names = opening.names
+    indexing = opening.for_indexing(names, keep_damaged=options.on_error != "raise")
+    # Absolute, so that a later os.chdir changes nothing; links stay links.
+    shards = [
+        shard.absolute() for shard in discovery.find_shards(path, untrusted=opening.untrusted)
+    ]
+    indexes = indexes_of(
+        shards,
+        save=opening.save_index,
+        index_dir=opening.index_dir,
+        options=indexing,
+        seek_points=options.seek_points is True,
+        limits=options.limits,
+    )
+    index = concatenate(with_classes(indexes, opening.class_names))
+    warn(index.notes)
+    return Reader(Samples.of(index if names is None else index.select(names)), options)
+
+
+def concat(readers: Sequence[Reader]) -> Reader:
+    """Join datasets, in order.
+
+    Args:
+        readers: at least one. All have the same fields and ReadOptions.
+
+    Returns:
+        A Reader over the samples of all. `Mix` draws from its parts by weight.
+
+    Raises:
+        SchemaError: the datasets have different fields.
+        OptionError: the list is empty, or the options differ.
+
+    Example:
+        >>> dataset = open(getfixture("digits"))
+        >>> len(concat([dataset, dataset[:3]]))
+        13
+    """
+    is_list = isinstance(readers, Sequence) and not isinstance(readers, Reader)
+    if not is_list or not all(isinstance(reader, Reader) for reader in readers):
+        raise OptionError(f"readers must be a list of Readers, not {checks.shown(readers)}")
+    if not readers:
+        raise OptionError("there is nothing to concatenate; give at least one reader")
+    if any(reader.options != readers[0].options for reader in readers):
+        raise OptionError(
+            "the readers have different options; give all the same ones, by with_options"
+        )
+    index = concatenate([reader.index for reader in readers])
+    return Reader(Samples.of(index, tuple(map(len, readers))), readers[0].options)
