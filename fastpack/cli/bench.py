@@ -12,7 +12,7 @@ import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
 from fastpack.cli.doctor import diagnosed_text
-from fastpack.cli.formatting import counted, readable_size
+from fastpack.cli.formatting import readable_size
 from fastpack.cli.options import (
     dataset_argument,
     folder_options,
@@ -23,6 +23,7 @@ from fastpack.cli.options import (
     open_dataset,
     seconds_option,
 )
+from fastpack.core.plural import counted
 from fastpack.core.threads import num_cores
 from fastpack.inspection.bench import Benchmark, Speed
 from fastpack.inspection.bench import bench as measure

@@ -9,7 +9,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import aligned, counted, readable_size
+from fastpack.cli.formatting import aligned, readable_size
 from fastpack.cli.info import decoders_text
 from fastpack.cli.options import (
     existing,
@@ -20,6 +20,7 @@ from fastpack.cli.options import (
     num_workers_option,
     seconds_option,
 )
+from fastpack.core.plural import counted
 from fastpack.errors import OptionError
 from fastpack.inspection.doctor import Diagnosis, Stage
 from fastpack.inspection.doctor import doctor as diagnose

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from fastpack.core.plural import counted
+
 # Longer lists are cut in text, never in JSON.
 MAX_LINES = 12
 BAR_WIDTH = 20
@@ -29,15 +31,6 @@ def printable(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text
     )
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """Join a number and a noun.
-
-    >>> counted(1, "sample"), counted(2000, "sample")
-    ('1 sample', '2,000 samples')
-    """
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,9 +1,7 @@
 """`fastpack pack`."""
 
 import dataclasses
-import os
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -11,7 +9,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import aligned, counted, cut, printable, readable_size
+from fastpack.cli.formatting import aligned, cut, printable, readable_size
 from fastpack.cli.options import (
     classes_option,
     existing,
@@ -30,11 +28,11 @@ from fastpack.cli.options import (
     shards_options,
     table_options,
 )
-from fastpack.errors import EmptySourceError, OptionError
+from fastpack.core.plural import counted
 from fastpack.formats.storage import COMPRESSIONS
 from fastpack.packing import PackResult
+from fastpack.packing.open_source import open_source
 from fastpack.packing.transcode import JPEG_CHOICES, METADATA_CHOICES, Transcodes
-from fastpack.sources import Source, is_table, source_of
 
 SECTIONS = {
     "Images": [
@@ -296,7 +294,7 @@ def pack(
     It can also be a dataset: a file, a folder of shards, or a glob in quotes.
     """
     pack_options = fastpack.PackOptions(**options, allow_external=folder["allow_external"])
-    source = _source_at(src, pack_options.fields, folder, columns)
+    source = open_source(src, fields=pack_options.fields, **folder, **columns)
     with terminal.progress("packing", quiet) as update:
         result = fastpack.pack(
             source,
@@ -315,25 +313,6 @@ def pack(
         click.echo(packed_text(result))
     if any(reject.is_left_out for reject in result.rejects):
         click.get_current_context().exit(terminal.EXIT_SKIPPED)
-
-
-def _source_at(
-    path: str, fields: Sequence[str] | None, folder: dict[str, Any], columns: dict[str, Any]
-) -> Source:
-    """Open the images of a folder or table, or the dataset of this path."""
-    if is_table(path):
-        return source_of(path, fields=fields, **folder, **columns)
-    if given := [name for name, value in columns.items() if value is not None]:
-        raise OptionError(f"{given[0]}=... is for a table, and {path} is not one; leave it out")
-    if not os.path.isdir(path):
-        return fastpack.open(path, decode=False, **folder)
-    try:
-        return fastpack.from_folder(path, **folder)
-    except EmptySourceError as no_images:
-        try:
-            return fastpack.open(path, decode=False, **folder)
-        except EmptySourceError:
-            raise no_images from None
 
 
 def packed_text(result: PackResult) -> str:

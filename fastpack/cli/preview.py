@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 import fastpack
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import counted, printable
+from fastpack.cli.formatting import printable
 from fastpack.cli.options import (
     axes_option,
     dataset_argument,
@@ -19,6 +19,7 @@ from fastpack.cli.options import (
     open_dataset,
     overwrite_option,
 )
+from fastpack.core.plural import counted
 from fastpack.errors import OptionError
 from fastpack.files.atomic import check_absent
 from fastpack.inspection.contact_sheet import (

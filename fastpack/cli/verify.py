@@ -8,7 +8,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import counted, printable
+from fastpack.cli.formatting import printable
 from fastpack.cli.options import (
     TABLE_COLUMNS,
     dataset_argument,
@@ -21,6 +21,7 @@ from fastpack.cli.options import (
     table_options,
     without_indexes,
 )
+from fastpack.core.plural import counted
 from fastpack.errors import OptionError
 from fastpack.integrity import VerifyResult
 from fastpack.integrity.compare import source_at

@@ -104,7 +104,7 @@ class Field:
         return self.kind in ("image", "mask")
 
     @property
-    def is_picture(self) -> bool:
+    def is_image(self) -> bool:
         """True if a sample has one image here: a file, or an array with the axes of an image."""
         return self.kind in ("image", "pixels") and self.axes != PLAIN and not self.is_list
 
@@ -174,7 +174,7 @@ class Schema:
     @property
     def image_field(self) -> Field | None:
         """The main image of a sample: the first field of images or pixels; None without one."""
-        return next((field for field in self.fields if field.is_picture), None)
+        return next((field for field in self.fields if field.is_image), None)
 
     def class_name(self, label: int | float | str) -> str:
         """Return the name of a class, or the label as text if it has no name.

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Self
 
+from fastpack.core.plural import counted
+
 _MAX_SHOWN = 3
 
 
@@ -34,7 +36,7 @@ class NameSummary:
         >>> NameSummary(1).counted("file"), NameSummary(2).counted("file")
         ('1 file', '2 files')
         """
-        return f"{self.count:,} {one if self.count == 1 else many or one + 's'}"
+        return counted(self.count, one, many)
 
     def __str__(self) -> str:
         more = self.count - len(self.first)

@@ -96,7 +96,7 @@ class FileIndex:
             raise
 
     def _refuse_options(self, options: IndexOptions) -> None:
-        for name in options.restricted - self.container.index_options:
+        for name in sorted(options.restricted - self.container.index_options):
             message = f"{RESTRICTED[name]}; leave this option out"
             raise OptionError(with_location(message, Location(self.path)))
 

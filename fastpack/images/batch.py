@@ -43,6 +43,7 @@ class Batch(Mapping[str, Any]):
 
     Raises:
         ValueError: A field does not have `num_samples` values.
+        OptionError: `num_samples` is not an integer of at least 0.
 
     Example:
         >>> batch = Batch({"label": np.array([3, 4])}, 2)
@@ -60,6 +61,7 @@ class Batch(Mapping[str, Any]):
         sample_numbers: npt.NDArray[np.int64] | None = None,
         schema: Schema | None = None,
     ) -> None:
+        num_samples = checks.integer("num_samples", num_samples, 0)
         for name, values in fields.items():
             if len(values) != num_samples:
                 raise ValueError(f"field {name!r} has {len(values)} values, not {num_samples}")

@@ -99,8 +99,7 @@ def decode(
         >>> decode(encode(np.zeros((4, 6, 3), np.uint8), "png")).shape
         (4, 6, 3)
     """
-    pixel_format = PixelFormat(color, bits, alpha)
-    _check_pixel_format(pixel_format)
+    pixel_format = _checked_format(color, bits, alpha)
     checks.instance("limits", limits, Limits, "Limits(...)")
     orient, file = checks.flag("orient", orient), checks.encoded("data", data)
     info = probe(file)
@@ -108,10 +107,10 @@ def decode(
     return turn_upright(pixels, int(info["orientation"])) if orient else pixels
 
 
-def _check_pixel_format(pixel_format: PixelFormat) -> None:
-    checks.choice("color", pixel_format.color, get_args(Color))
-    checks.choice("alpha", pixel_format.alpha, get_args(Alpha))
-    checks.bits("bits", pixel_format.bits)
+def _checked_format(color: Color, bits: Bits | None, alpha: Alpha) -> PixelFormat:
+    checks.choice("color", color, get_args(Color))
+    checks.choice("alpha", alpha, get_args(Alpha))
+    return PixelFormat(color, cast(Bits | None, checks.bits("bits", bits)), alpha)
 
 
 def encode(pixels: Pixels, format: str = "jpeg", *, quality: int = 95) -> bytes:

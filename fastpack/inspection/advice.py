@@ -71,8 +71,8 @@ def _about_decode(facts: Facts) -> Iterator[str]:
     )
     if slow > _SMALL_SHARE:
         yield (
-            f"{slow:.0%} of the images are PNG, WebP, TIFF or GIF, which decode as a whole "
-            "even for a crop: re-encode them as JPEG if that loss is fine"
+            f"{slow:.0%} of the images are PNG, WebP, TIFF or GIF. Even a crop decodes all of such "
+            "an image: re-encode them as JPEG if that loss is fine"
         )
     one_core = facts.rates.get("decode, one core")
     if one_core and facts.rates["decode"] < 0.7 * facts.num_workers * one_core:

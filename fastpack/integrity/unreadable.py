@@ -1,4 +1,4 @@
-"""Samples that cannot be read; those without a span can only be tried."""
+"""Finds samples that cannot be read, by reading them."""
 
 from collections.abc import Iterator
 

@@ -3,8 +3,9 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from fastpack.errors import EmptySourceError
+from fastpack.errors import EmptySourceError, OptionError
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
 from fastpack.reading.open import open as open_dataset
@@ -20,10 +21,12 @@ def open_source(
     allow_external: bool = False,
     class_folder: ClassFolder | None = None,
     sidecars: Sequence[str] | None = None,
+    **columns: Any,
 ) -> Source:
     """Open a folder of images, a table of images or a packed dataset.
 
-    Raises MissingFileError, EmptySourceError, or FormatError for another kind of file.
+    `columns` are arguments of `from_table`; they are refused for another source. Raises
+    MissingFileError, EmptySourceError, or FormatError for another kind of file.
     """
     path = path_of("path", path)
 
@@ -45,7 +48,10 @@ def open_source(
             allow_external=allow_external,
             class_folder=class_folder,
             sidecars=sidecars,
+            **columns,
         )
+    if given := [name for name, value in columns.items() if value is not None]:
+        raise OptionError(f"{given[0]}=... is for a table, and {path} is not one; leave it out")
     if not path.is_dir():
         return dataset()
     try:

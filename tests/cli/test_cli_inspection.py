@@ -310,3 +310,11 @@ def test_indexes_that_lie_elsewhere_are_used(dataset, tmp_path, monkeypatch, com
     )  # the file is not indexed again
     if not saves:
         assert run(*command, "--overwrite").exit_code == 0
+
+
+def test_verify_against_a_table_with_its_columns(photos, tmp_path):
+    table, columns = tmp_path / "table.csv", ("--path-column", "photo")
+    table.write_text("photo,size\nphotos/cat/1.jpeg,small\n")
+    assert run("pack", table, "-o", tmp_path / "t.h5", *columns).exit_code == 0
+    result = run("verify", tmp_path / "t.h5", "--against", table, *columns)
+    assert result.exit_code == 0, result.output

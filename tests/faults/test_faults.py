@@ -17,18 +17,20 @@ WALK = Path(__file__).with_name("walk.py")
 # The strides divide no number of calls that a shard takes, so each kind of call is met.
 @pytest.mark.skipif(sys.platform != "linux", reason="the shim is preloaded")
 @pytest.mark.parametrize(
-    ("format", "faults", "options", "stride"),
+    ("format", "fault", "options", "stride"),
     [
-        ("tfrecord", ["kill", "ENOSPC"], [], 13),
-        ("hdf5", ["kill", "ENOSPC"], [], 37),
-        ("hdf5", ["kill"], ["--altering"], 37),
-        ("tfrecord", ["kill"], ["--to", "old", "--last", "42"], 11),
-        ("hdf5", ["kill"], ["--to", "appended", "--virtual", "--last", "42"], 11),
+        ("tfrecord", "kill", [], 13),
+        ("tfrecord", "ENOSPC", [], 13),
+        ("hdf5", "kill", [], 37),
+        ("hdf5", "ENOSPC", [], 37),
+        ("hdf5", "kill", ["--altering"], 37),
+        ("tfrecord", "kill", ["--to", "old", "--last", "42"], 11),
+        ("hdf5", "kill", ["--to", "appended", "--virtual", "--last", "42"], 11),
     ],
 )
-def test_a_pack_is_killed_or_meets_a_full_disk(tmp_path, format, faults, options, stride):
+def test_a_pack_is_killed_or_meets_a_full_disk(tmp_path, format, fault, options, stride):
     stride = 1 if extent.is_full() else stride
-    walk = [sys.executable, WALK, tmp_path, "--formats", format, *options, "--every", str(stride)]
-    walked = subprocess.run([*walk, "--faults", *faults], capture_output=True, text=True)
+    walk = [sys.executable, WALK, tmp_path, "--formats", format, *options, "--faults", fault]
+    walked = subprocess.run([*walk, "--every", str(stride)], capture_output=True, text=True)
     assert walked.returncode == 0, walked.stdout + walked.stderr
-    assert walked.stdout.count(" 0 problems") == len(faults)
+    assert walked.stdout.count(" 0 problems") == 1

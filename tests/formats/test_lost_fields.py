@@ -294,7 +294,7 @@ def test_parts_of_a_table_in_folders_are_refused(tmp_path, files):
         parquet.write_table(
             pyarrow.table({"path": ["i/0.jpg"], "label": [1]}), tmp_path / "t.parquet" / name
         )
-    with pytest.raises(SourceError, match=r"must lie in its folder itself.*split=val/0\.parquet"):
+    with pytest.raises(SourceError, match=r"must be in its folder itself.*split=val/0\.parquet"):
         fastpack.from_table(tmp_path / "t.parquet", root=tmp_path)
 
 

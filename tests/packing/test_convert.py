@@ -467,7 +467,8 @@ def test_a_folder_takes_no_options_of_files(root, tmp_path):
     fastpack.pack(root, tmp_path / "a.tfrecord")
     for options in ({"shards": 2}, {"num_workers": 1}, {"resume": True}):
         (name,) = options
-        with pytest.raises(OptionError, match=rf"{name}=\.\.\. is not for a folder of files; leave it out"):
+        message = rf"{name}=\.\.\. is not for a folder of files; leave it out"
+        with pytest.raises(OptionError, match=message):
             fastpack.convert(tmp_path / "a.tfrecord", tmp_path / "files", **options)
     assert not (tmp_path / "files").exists()
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import pytest
 
 # An environment variable, because pytest-xdist's workers and isolated children inherit it.
-_VARIABLE = "FASTPACK_TEST_ALL"
+VARIABLE = "FASTPACK_TEST_ALL"
 _SHARE = 5
 _MIN_EXAMPLES = 10
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 def select_all() -> None:
     """Runs long tests in full, in this process and its children."""
-    os.environ[_VARIABLE] = "1"
+    os.environ[VARIABLE] = "1"
 
 
 def is_full() -> bool:
-    return _VARIABLE in os.environ
+    return VARIABLE in os.environ
 
 
 def num_examples(count: int) -> int:

@@ -1,1 +1,1 @@
-"""HDF5: a writer for each layout, and the indexer, also for files of other programs."""
+"""HDF5: writers of its layouts, and an indexer for our files and other programs' files."""

@@ -1,6 +1,7 @@
-"""Which axis of an array is which, in an HDF5 file of others: as given, or guessed from its shape and from what stands beside it.
+"""Axes of arrays in other programs' HDF5 files: given by the user, or guessed.
 
-Axes are letters: N samples, H height, W width, C channels. "" is an array of samples that are read as they are stored.
+Axes are letters: N samples, H height, W width, C channels. "" is an array of samples that are read
+as they are stored.
 """
 
 import re
@@ -14,17 +15,16 @@ _AXES = re.compile(r"[NHWC]+")
 
 
 def guessed_axes(shape: Sequence[int], columns: Collection[int], stacks: Collection[int]) -> str:
-    """The axes of an array of that shape.
+    """Guess the axes of an array of that shape.
 
-    - columns: how many values the columns beside it have.
-    - stacks: how many samples the other arrays beside it have.
+    Args:
+        shape: of the array.
+        columns: lengths of the columns in the same group.
+        stacks: numbers of samples of the other arrays in the same group.
     """
     if len(shape) == 4:
         return _axes_of_stack(shape, columns)
-    is_picture = (
-        len(shape) == 3 and shape[2] in CHANNELS[1:] and shape[0] not in (*columns, *stacks)
-    )
-    if is_picture:
+    if len(shape) == 3 and shape[2] in CHANNELS[1:] and shape[0] not in (*columns, *stacks):
         return "HWC"
     return DOUBTFUL if len(shape) == 3 and min(shape[1:]) <= max(CHANNELS) else ""
 
@@ -39,32 +39,25 @@ def _axes_of_stack(shape: Sequence[int], columns: Collection[int]) -> str:
 
 
 def checked_axes(name: str, shape: Sequence[int], axes: str) -> str:
-    """Raises OptionError if the axes that were given are not those of an array of this shape."""
-    is_sound = (
-        isinstance(axes, str)
-        and _AXES.fullmatch(axes)
-        and len(set(axes)) == len(axes)
-        and {"H", "W"} <= set(axes)
-    )
-    if not is_sound or len(axes) != len(shape):
-        told = f"{axes!r} for an array of shape {tuple(shape)}"
+    """Return given axes; raise OptionError if an array of this shape cannot have them."""
+    is_valid = isinstance(axes, str) and _AXES.fullmatch(axes) and {"H", "W"} <= set(axes)
+    if not is_valid or not len(set(axes)) == len(axes) == len(shape):
         raise OptionError(
-            f"axes of {name!r} must be one of N, H, W and C for each dimension, such as 'NCHW', not {told}"
+            f"axes of {name!r} must have N, H, W or C for each dimension, such as 'NCHW', "
+            f"not {axes!r} for shape {tuple(shape)}"
         )
     return "" if axes in ("NHW", "NHWC") else axes
 
 
 def sample_shape(shape: Sequence[int], axes: str) -> tuple[int, ...]:
-    """The shape of a sample of an array."""
-    return (
-        tuple(shape[1:])
-        if axes in ("", DOUBTFUL, PLAIN)
-        else tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")
-    )
+    """Return the shape of a sample of an array."""
+    if axes in ("", DOUBTFUL, PLAIN):
+        return tuple(shape[1:])
+    return tuple(size for size, axis in zip(shape, axes, strict=True) if axis != "N")
 
 
 def is_aligned(shape: Sequence[int], axes: str, sides: Sequence[int]) -> bool:
-    """True if samples of the array have these sides, (height, width), wherever their channels are."""
+    """Return whether samples of the array have these sides, (height, width), in any layout."""
     if len(shape) > len("NHWC"):
         return False
     known = sides_of(shape, axes)
@@ -72,7 +65,7 @@ def is_aligned(shape: Sequence[int], axes: str, sides: Sequence[int]) -> bool:
 
 
 def sides_of(shape: Sequence[int], axes: str) -> tuple[int, ...]:
-    """Height and width of a sample.
+    """Return the height and width of a sample.
 
     >>> sides_of((5, 3, 20, 30), "NCHW"), sides_of((5, 20, 30), "")
     ((20, 30), (20, 30))

@@ -1,7 +1,8 @@
-"""Checksums of what an HDF5 file of ours holds beside its images: labels, keys, offsets, class names, schema.
+"""Checksums of an HDF5 file's columns and attributes: labels, keys, offsets, class names, schema.
 
-They stand in the attribute `checksums` of the root, as JSON: the path of a dataset, or "@" and the name of an attribute ->
-CRC-32C of its dtype, shape and values. What others add to the file later is not in it, and does no harm.
+The root's attribute `checksums` has them as JSON. A key is the path of a dataset, or "@" and the
+name of an attribute. A value is the CRC-32C of dtype, shape and values. Datasets that are added
+later have no checksum.
 """
 
 import json
@@ -17,26 +18,23 @@ from fastpack.files.shard import Shard
 
 _ATTRIBUTE = "checksums"
 _CHECKED_ROWS = 2**15
-# What h5py throws for a file whose bytes are damaged: it depends on which.
+# Exceptions of h5py for damaged files.
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
 
 
 def write_checksums(file: h5py.File) -> None:
-    """Notes the checksums of the datasets of one dimension and of the root's attributes; images have others."""
-    names: list[str] = []
-    # A column may be named "@x" too: with the root before it, it is told from the attribute x.
-    file.visititems(
-        lambda name, member: (
+    """Store the checksums of all columns and of the root's attributes; images have their own."""
+    names = [f"@{name}" for name in file.attrs]
+
+    def note(name: str, member: object) -> None:
+        if _is_column(name, member):
+            # A column "@x" gets a slash, since "@x" is the attribute x.
             names.append(f"/{name}" if name[0] == "@" else name)
-            if _is_column(name, member)
-            else None
-        )
-    )
-    names += [f"@{name}" for name in file.attrs]
-    text = json.dumps(
-        {name: _checksum(file, name) for name in sorted(names)}, separators=(",", ":")
-    )
-    file.attrs[_ATTRIBUTE] = np.bytes_(text)  # of fixed length, as all our attributes
+
+    file.visititems(note)
+    checksums = {name: _checksum(file, name) for name in sorted(names)}
+    text = json.dumps(checksums, separators=(",", ":"))
+    file.attrs[_ATTRIBUTE] = np.bytes_(text)  # of fixed length, like all our attributes
 
 
 def _is_column(name: str, member: object) -> bool:
@@ -46,25 +44,22 @@ def _is_column(name: str, member: object) -> bool:
 
 
 def damaged_names(file: h5py.File, file_bytes: int) -> list[str] | None:
-    """The datasets and attributes that differ from their checksums, or cannot be read; None when the file has no checksums.
+    """Return the datasets and attributes that differ from their checksums or cannot be read.
 
-    Nothing larger than the file is read, nothing outside it, and nothing of variable length.
+    Returns None if the file has no checksums. Reads nothing larger than the file, nothing outside
+    it, and nothing of variable length.
     """
     try:
         if _ATTRIBUTE not in file.attrs:
             return None
         checksums = json.loads(bytes(_attribute(file, _ATTRIBUTE)))
-        return [
-            name
-            for name, checksum in checksums.items()
-            if not _agrees(file, name, checksum, file_bytes)
-        ]
+        return [name for name in checksums if not _agrees(file, name, checksums[name], file_bytes)]
     except (*_LIBRARY_ERRORS, AttributeError):
         return [f"@{_ATTRIBUTE}"]
 
 
 def damaged_datasets(path: Path) -> list[str] | None:
-    """`damaged_names` of the file at `path`."""
+    """Return the `damaged_names` of the file at `path`."""
     with h5py.File(path, "r", locking=False) as file:
         return damaged_names(file, path.stat().st_size)
 
@@ -79,13 +74,12 @@ def _agrees(file: h5py.File, name: str, checksum: int, file_bytes: int) -> bool:
 
 
 def _checksum(file: h5py.File, name: str) -> int:
-    """Of dtype, shape and values; these a part at a time, for they may be many."""
+    """The checksum of dtype, shape and values, which are read a part at a time."""
     values = np.asarray(_attribute(file, name[1:])) if name.startswith("@") else file[name]
-    parts = (
-        [slice(start, start + _CHECKED_ROWS) for start in range(0, len(values), _CHECKED_ROWS)]
-        if values.ndim
-        else [...]
-    )
+    parts: list[Any] = [...]
+    if values.ndim:
+        starts = range(0, len(values), _CHECKED_ROWS)
+        parts = [slice(start, start + _CHECKED_ROWS) for start in starts]
     checksum = crc32c(f"{values.dtype.str}{values.shape}".encode())
     for part in parts:
         checksum = crc32c(np.ascontiguousarray(values[part]).reshape(-1).view(np.uint8), checksum)
@@ -99,7 +93,7 @@ def _attribute(file: h5py.File, name: str) -> Any:
 
 
 def _refuse_strange(file: h5py.File, name: str, file_bytes: int) -> None:
-    """Raises for what lies behind a link, in another file, or claims more than there is."""
+    """Raise if a dataset is reached through a link, lies in another file, or exceeds the file."""
     group = file
     for part in name.removeprefix("/").split("/"):
         if not isinstance(group.get(part, getlink=True), h5py.HardLink):
@@ -110,7 +104,7 @@ def _refuse_strange(file: h5py.File, name: str, file_bytes: int) -> None:
 
 
 def refuse_damaged(file: h5py.File, shard: Shard) -> None:
-    """Raises CorruptRecordError when something differs from its checksum."""
+    """Raise CorruptRecordError if a column or attribute differs from its checksum."""
     if names := damaged_names(file, shard.size):
         raise_status(
             Status.BAD_DATA_CRC,

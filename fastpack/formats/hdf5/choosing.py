@@ -1,4 +1,4 @@
-"""Which members of an HDF5 file make up the samples, and which of them is the main image."""
+"""Choice of the members of an HDF5 file that make up the samples, and of the main image."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -13,7 +13,7 @@ from fastpack.formats.hdf5.axes import is_aligned, sides_of
 from fastpack.formats.hdf5.members import FIELDS, Member, usual_name
 from fastpack.images.headers import is_name_of_mask
 
-# Words that people call their images by, when a file has several arrays; and those of sets that one file may have side by side.
+# Words in usual names of images, and words for the sets that one file may have.
 _USUAL = frozenset(
     {"image", "img", "x", "data", "input", "train", "rgb", "pixel", "photo", "picture", "frame"}
 )
@@ -23,19 +23,13 @@ _SETS = frozenset(
 
 
 def choose_members(members: Sequence[Member], wanted: Sequence[str] | None) -> list[Member]:
-    """Those that make up the samples: the wanted ones, by path or by field name; else, guessed, the images and what stands
-    beside them and has as many values."""
+    """Return the members that make up the samples.
+
+    They are the wanted ones, by path or field name. Without `wanted` they are guessed: the images,
+    and members of the same group with as many values.
+    """
     images = main_images(members)
-    as_many = [
-        member
-        for member in members
-        if images is not None and member.num_samples == images.num_samples
-    ]
-    beside = [
-        member
-        for member in as_many
-        if member.own is not None or (images is not None and member.group == images.group)
-    ]
+    beside = [] if images is None else [each for each in members if _is_beside(each, images)]
     if wanted is None:
         chosen = [
             member
@@ -48,20 +42,29 @@ def choose_members(members: Sequence[Member], wanted: Sequence[str] | None) -> l
     return list({member.path: member for member in chosen}.values())
 
 
+def _is_beside(member: Member, images: Member) -> bool:
+    """Whether a member has as many values as the images, in their group or by our schema."""
+    is_near = member.own is not None or member.group == images.group
+    return is_near and member.num_samples == images.num_samples
+
+
 def main_images(members: Sequence[Member]) -> Member | None:
-    """The images that a file is about: nearest to the root, then those with the shape of images that are not called masks, then
-    the most, then those that are called so, then bytes before other numbers."""
+    """Return the main images of a file, or None.
+
+    Members at the root come first. Then come members with the shape of images whose name is not a
+    mask's, then the largest number of samples, then usual names, then bytes.
+    """
     candidates = [member for member in members if member.is_blob]
 
     def rank(member: Member) -> tuple[bool | int, ...]:
-        is_called_so = bool(_USUAL & set(_words(member.name)))
+        is_usual_name = bool(_USUAL & set(_words(member.name)))
         is_unlike = not _has_shape_of_images(member) or is_name_of_mask(member.name)
         return (
             member.own is None,
             member.group != "",
             is_unlike,
             -member.num_samples,
-            not is_called_so,
+            not is_usual_name,
             not _has_bytes(member),
         )
 
@@ -69,7 +72,7 @@ def main_images(members: Sequence[Member]) -> Member | None:
 
 
 def _words(name: str) -> list[str]:
-    """Its words in lower case, in the singular.
+    """The words of a name in lower case, without a plural s.
 
     >>> _words("trainImages_X2"), _words("boxes")
     (['train', 'image', 'x'], ['boxe'])
@@ -86,30 +89,24 @@ def _has_bytes(member: Member) -> bool:
 
 
 def with_plain_arrays(chosen: Sequence[Member], given: Collection[str]) -> list[Member]:
-    """The members, of which those that are not images, beside the main one, are plain arrays.
+    """Return the members; arrays that are not images become plain, except the main one.
 
-    - given: names and paths of arrays whose axes the user gave; these are images.
+    `given` has the names and paths of arrays whose axes the user gave: these are images.
     """
     main = main_images(chosen)
-    sides = (
-        sides_of(main.stored.shape, main.axes)
-        if main is not None and main.kind == "pixels"
-        else None
-    )
+    sides = None
+    if main is not None and main.kind == "pixels":
+        sides = sides_of(main.stored.shape, main.axes)
 
-    def with_failures(member: Member) -> Member:
+    def is_plain(member: Member) -> bool:
         is_known = member is main or not {member.path, usual_name(member)}.isdisjoint(given)
-        return (
-            replace(member, axes=PLAIN)
-            if member.kind == "pixels" and not is_known and not _is_image(member, sides)
-            else member
-        )
+        return member.kind == "pixels" and not is_known and not _is_image(member, sides)
 
-    return [with_failures(member) for member in chosen]
+    return [replace(member, axes=PLAIN) if is_plain(member) else member for member in chosen]
 
 
 def _is_image(member: Member, sides: tuple[int, ...] | None) -> bool:
-    """True for what is as large as the main image, for bytes with channels, and for masks."""
+    """Whether an array has the main image's sides, or bytes with channels, or a mask's name."""
     shape = member.stored.shape
     if sides is not None and is_aligned(shape, member.axes, sides):
         return True
@@ -118,38 +115,30 @@ def _is_image(member: Member, sides: tuple[int, ...] | None) -> bool:
 
 
 def with_turned_rows(members: Sequence[Member]) -> list[Member]:
-    """The members, of which rows (1, N) are columns where images of N samples are: so MATLAB stores vectors."""
+    """Return the members; rows (1, N) become columns if a group has N images (MATLAB's vectors)."""
     main = main_images(members)
     counts = {(member.group, member.num_samples) for member in members if member.is_blob}
     return [_turned(member) if _is_turned(member, main, counts) else member for member in members]
 
 
 def _is_turned(member: Member, main: Member | None, counts: Collection[tuple[str, int]]) -> bool:
-    if (
-        main is None
-        or member.kind not in ("list", "other")
-        or member.reason
-        or len(member.stored.shape) != 2
-    ):
+    if main is None or member.kind not in ("list", "other") or member.reason:
         return False
-    rows, count = member.stored.shape
-    is_value = member.kind == "list" or h5py.check_string_dtype(member.stored.dtype) is not None
-    return (
-        rows == 1
-        and count > 1
-        and is_value
-        and (count == main.num_samples or (member.group, count) in counts)
-    )
+    shape, dtype = member.stored.shape, member.stored.dtype
+    is_value = member.kind == "list" or h5py.check_string_dtype(dtype) is not None
+    if len(shape) != 2 or shape[0] != 1 or shape[1] <= 1 or not is_value:
+        return False
+    return shape[1] == main.num_samples or (member.group, shape[1]) in counts
 
 
 def _turned(member: Member) -> Member:
     shape = member.stored.shape
-    reason = f"{shape} is taken as one value for each of {shape[1]} samples"
+    reason = f"{shape} is read as one value for each of {shape[1]} samples"
     return replace(member, kind="column", num_samples=shape[1], reason=reason)
 
 
 def _refuse_several_sets(chosen: Sequence[Member]) -> None:
-    """Raises SchemaError for images of which the names differ only in the set that they are of."""
+    """Raise SchemaError for images whose names differ only in the name of a set."""
     sets: dict[str, list[Member]] = {}
     for member in chosen:
         rest, found = _without_set(member.name)
@@ -159,25 +148,18 @@ def _refuse_several_sets(chosen: Sequence[Member]) -> None:
     if several is None:
         return
     first = next((member for member in several if "train" in member.name.lower()), several[0])
-    of_first = [
-        member.path
-        for member in chosen
-        if _without_set(member.name)[1] == _without_set(first.name)[1]
-    ]
-    told = " and ".join(member.path for member in several)
-    remedy = f"open one of them with fields={of_first}"
-    raise SchemaError(
-        with_location(
-            f"{told} look like sets of their own; {remedy}", Location(first.stored.file.filename)
-        )
-    )
+    set_of_first = _without_set(first.name)[1]
+    of_first = [each.path for each in chosen if _without_set(each.name)[1] == set_of_first]
+    paths = " and ".join(member.path for member in several)
+    message = f"{paths} look like separate sets; open one of them with fields={of_first}"
+    raise SchemaError(with_location(message, Location(first.stored.file.filename)))
 
 
 def _without_set(name: str) -> tuple[str, str]:
-    """The name without the word for a set, and that word; "" where there is none."""
+    """The name without the name of a set, and that name in lower case, or ""."""
     parts = re.split("([A-Z]?[a-z]+|[A-Z]+)", name)
-    found = [part for part in parts if part.lower() in _SETS]
-    return "".join("" if part.lower() in _SETS else part for part in parts), "".join(found).lower()
+    rest = "".join(part for part in parts if part.lower() not in _SETS)
+    return rest, "".join(part for part in parts if part.lower() in _SETS).lower()
 
 
 def _find(name: str, beside: Sequence[Member], members: Sequence[Member]) -> Member:

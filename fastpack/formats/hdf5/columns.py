@@ -1,4 +1,4 @@
-"""What all layouts of HDF5 that we write have in common: fields beside the main image, attributes, and which names datasets have."""
+"""Columns, attributes and names of datasets, which all our HDF5 layouts share."""
 
 import itertools
 import json
@@ -21,23 +21,26 @@ from fastpack.formats.spools import Spools
 from fastpack.images.batch import Batch
 
 FORMAT_VERSION = 1
-# What the datasets of our fields are called, as most people call them.
+# Field name -> usual name of its dataset.
 DATASETS = {"image": "images", "label": "labels", "key": "keys"}
 CLASS_NAMES = "class_names"
-# HDF5 keeps an attribute in an object's header, which has 64 KiB for all.
+# HDF5 stores attributes in an object's header, which has 64 KiB in all.
 _MAX_ATTRIBUTE_BYTES = 60_000
-_CHECKSUM_BYTES = 40  # of one dataset in the attribute `checksums`, beside its name
+_CHECKSUM_BYTES = 40  # of one dataset in the attribute `checksums`, without its name
 
 
 def dataset_name(field: Field) -> str:
+    """Return the name of a field's dataset or group."""
     return field.stored_as or DATASETS.get(field.name, field.name)
 
 
 class Columns:
-    """Collects the fields of a shard, but for its main image; they are written at its end, when their sizes are known.
+    """Collector of a shard's fields, except its main image, until the end of the shard.
 
-    - folder: where those lie meanwhile that are large.
-    - image: the main image, if there is one.
+    Args:
+        schema: of the samples.
+        folder: for temporary files of large columns.
+        image_field: the main image, if there is one.
     """
 
     def __init__(self, schema: Schema, folder: Path, image_field: Field | None = None) -> None:
@@ -47,23 +50,24 @@ class Columns:
 
     @property
     def are_plain(self) -> bool:
-        """True when each has one number or text a sample."""
+        """True if each field has one number or text a sample."""
         return not any(field.is_blob or field.is_list for field in self._fields)
 
     def add(self, batch: Batch) -> None:
+        """Append the values of a batch."""
         self._spools.append(
             {field.name: _stored(field, batch[field.name]) for field in self._fields}
         )
 
     def whole(self) -> dict[str, Column]:
-        """Their values by their names in the file; nothing is added afterwards."""
+        """Return all values by the datasets' names; `add` must not be called after it."""
         columns = self._spools.whole()
         return {
             dataset_name(field): _unpacked(field, columns[field.name]) for field in self._fields
         }
 
     def vectors(self, columns: Mapping[str, Column]) -> list[Vector]:
-        """The datasets of what `whole` gave."""
+        """Return the datasets of the columns that `whole` returned."""
         of_fields = (
             vectors_of(dataset_name(field), field, columns[dataset_name(field)])
             for field in self._fields
@@ -71,11 +75,12 @@ class Columns:
         return list(itertools.chain.from_iterable(of_fields))
 
     def close(self) -> None:
+        """Remove the temporary files."""
         self._spools.close()
 
 
 def _stored(field: Field, values: Any) -> Any:
-    """As the file will have them."""
+    """The values as the file stores them."""
     if field.kind == "pixels":
         return _packed(field, values)
     if isinstance(values, Ragged):
@@ -89,33 +94,33 @@ def _stored(field: Field, values: Any) -> Any:
 
 
 def _converted(field: Field, values: Any) -> Any:
-    if field.kind not in ("int", "float") or isinstance(values, Ragged):
+    if isinstance(values, Ragged):
         return values
-    return (
-        integers(field.name, values)
-        if field.kind == "int"
-        else np.asarray(values).astype(field.dtype)
-    )
+    if field.kind == "int":
+        return integers(field.name, values)
+    return np.asarray(values).astype(field.dtype) if field.kind == "float" else values
 
 
 def _packed(field: Field, values: Any) -> Any:
-    """Arrays as rows of bytes, which a spool takes."""
+    """Arrays as rows of bytes, for a spool."""
     rows = np.ascontiguousarray(values, field.dtype)
     if rows.shape[1:] != field.shape:
         raise SchemaError(
-            f"the arrays of {field.name!r} are {rows.shape[1:]}, not {field.shape}; pack samples of one shape"
+            f"the arrays of {field.name!r} are {rows.shape[1:]}, not {field.shape}; "
+            "pack samples of one shape"
         )
     return rows.reshape(len(rows), -1).view(np.uint8).view(f"V{rows[0].nbytes}").reshape(-1)
 
 
 def _unpacked(field: Field, column: Any) -> Column:
-    if field.kind != "pixels":
-        return column  # type: ignore[no-any-return]
-    return column.view(field.dtype).reshape(len(column), *field.shape)  # type: ignore[no-any-return]
+    unpacked: Column = column
+    if field.kind == "pixels":
+        unpacked = column.view(field.dtype).reshape(len(column), *field.shape)
+    return unpacked
 
 
 def refuse_fields(schema: Schema) -> None:
-    """Raises SchemaError for what an HDF5 file of ours cannot hold, before anything is written."""
+    """Raise SchemaError for fields that our HDF5 files cannot store, before anything is written."""
     if not schema.blobs:
         raise SchemaError(
             "an HDF5 file needs a field of images, files or arrays; pack the columns as TFRecord"
@@ -124,24 +129,29 @@ def refuse_fields(schema: Schema) -> None:
     for field in schema.fields:
         if field.kind == "pixels" and (None in field.shape or 0 in field.shape or not field.shape):
             raise SchemaError(
-                f"the arrays of {field.name!r} have no one shape, but {field.shape}; give a size, or leave the field out"
+                f"the arrays of {field.name!r} have the shape {field.shape}, which must be fixed; "
+                "give a size, or leave the field out"
             )
-    text_bytes = len(Schema(schema.fields).to_json())
-    sum_bytes = sum(
-        3 * (len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES)
-        for field in schema.fields
-        if field.is_list or field.is_blob
-    )
-    sum_bytes += sum(
-        len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES for field in schema.columns
-    )
-    if max(text_bytes, sum_bytes) > _MAX_ATTRIBUTE_BYTES:
-        message = f"{len(schema.fields)} fields are more than an HDF5 file of ours can describe (about 600)"
-        raise SchemaError(f"{message}; choose some with fields=..., or pack TFRecord")
+    schema_bytes = len(Schema(schema.fields).to_json())
+    checksum_bytes = sum(map(_bytes_of_checksums, schema.fields))
+    if max(schema_bytes, checksum_bytes) > _MAX_ATTRIBUTE_BYTES:
+        raise SchemaError(
+            f"{len(schema.fields)} fields are more than our HDF5 files can describe (about 600); "
+            "choose some with fields=..., or pack TFRecord"
+        )
+
+
+def _bytes_of_checksums(field: Field) -> int:
+    """At most so many bytes of the attribute `checksums` are a field's: it has up to 4 datasets."""
+    num_datasets = 3 * (field.is_list or field.is_blob) + (not field.is_blob)
+    return num_datasets * (len(json.dumps(dataset_name(field))) + _CHECKSUM_BYTES)
 
 
 def _refuse_names(schema: Schema) -> None:
-    """HDF5 takes slashes for groups and dots for the group itself; and a name within another's group would be part of that."""
+    """Raise SchemaError for impossible names, and for a name inside another field's group.
+
+    HDF5 reads slashes as groups, and a dot as the group itself.
+    """
     taken: set[tuple[str, ...]] = {(CLASS_NAMES,)}
     for field, name in _names(schema):
         path = tuple(name.split("/"))
@@ -151,9 +161,9 @@ def _refuse_names(schema: Schema) -> None:
             or any(each in taken for each in above)
             or any(each[: len(path)] == path for each in taken)
         ):
-            message = f"the field {field.name!r} cannot be called {name!r} in this HDF5 file"
             raise SchemaError(
-                f"{message}; choose another name with names=..., or leave it out with fields=..."
+                f"the field {field.name!r} cannot have the name {name!r} in this HDF5 file; "
+                "choose another name with names=..., or leave it out with fields=..."
             )
         taken.add(path)
 
@@ -175,10 +185,10 @@ def _is_possible(path: Iterable[str]) -> bool:
 
 
 def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[Vector]) -> None:
-    """What stands beside the images: fields, by their datasets, attributes, and the checksums of all that."""
+    """Write all datasets but the images', the attributes, and the checksums of both."""
     file.attrs["format_version"] = FORMAT_VERSION
-    told = Schema(tuple(_as_written(field) for field in schema.fields))
-    for name, text in {"format": "fastpack", "layout": layout, "schema": told.to_json()}.items():
+    written = Schema(tuple(_as_written(field) for field in schema.fields)).to_json()
+    for name, text in {"format": "fastpack", "layout": layout, "schema": written}.items():
         file.attrs[name] = np.bytes_(text)  # of fixed length: see text_attribute in members.py
     for vector in vectors:
         vector.write(file)
@@ -191,7 +201,7 @@ def write_root(file: h5py.File, schema: Schema, layout: str, vectors: Iterable[V
 
 
 def _as_written(field: Field) -> Field:
-    """Samples come first here, wherever the source has them."""
+    """The field with samples as the first axis, as we write them."""
     if field.axes in (DOUBTFUL, PLAIN):
         return field
     axes = "N" + field.axes.replace("N", "")

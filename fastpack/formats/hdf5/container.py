@@ -1,6 +1,6 @@
 """HDF5: our two layouts, `encoded` and `pixels` (see container.py), and files that others wrote.
 
-The library reads metadata; image bytes are read around it, since it holds one lock for the whole process.
+HDF5's library only reads metadata: it has one lock for the whole process. Kernels read image bytes.
 """
 
 import contextlib
@@ -45,14 +45,15 @@ from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.salvage import FindUnreadable, Survey
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-# What h5py throws for a file whose bytes are damaged: it depends on which.
+# Exceptions of h5py for damaged files.
 _LIBRARY_ERRORS = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError)
-
 
 _BY_DEFAULT = IndexOptions()
 
 
 class Hdf5Container:
+    """The container HDF5; see protocols.Container."""
+
     name = "hdf5"
     title = "HDF5"
     suffixes: tuple[str, ...] = (".h5", ".hdf5", ".hdf", ".he5")
@@ -61,13 +62,14 @@ class Hdf5Container:
     saves_index = True
 
     def recognizes(self, head: bytes) -> bool:
-        """The signature stands at byte 0, or at 512 and its doublings when a user block comes first."""
+        """Look for the signature at byte 0, or after a user block: at 512 and its doublings."""
         return any(head[at_byte:].startswith(_SIGNATURE) for at_byte in (0, 512, 1024, 2048))
 
     def writer(self, path: Path, plan: ShardPlan, num_workers: int | None = None) -> Writer[Any]:
         return writer_of(path, plan)
 
     def chunk_of(self, plan: ShardPlan) -> int:
+        """Return the samples of a chunk for a plan."""
         return chunk_of(plan)
 
     def refuse_fields(self, schema: Schema) -> None:
@@ -93,26 +95,27 @@ class Hdf5Container:
     def index_with(
         self, path: Path, options: IndexOptions, limits: Limits = DEFAULT_LIMITS
     ) -> Index:
-        """For files that others wrote. Raises FormatError when an untrusted one has images that only the library can read."""
+        """Index another program's file, with the user's options.
+
+        Raises FormatError if an untrusted file has images that only HDF5's library can read.
+        """
         if not options.untrusted:
             return self.index(path, limits=limits, options=options)
         from fastpack.formats.hdf5.sandbox import index_apart
 
         index = index_apart(path, options, limits)
         for name, spans in index.spans.items():
-            lost = (spans["offset"] == NO_SPAN) & ~np.isin(
-                index.shard_numbers, list(index.chunks.get(name, {}))
-            )
-            if lost.any():
-                raise FormatError(
-                    with_location(
-                        f"only HDF5's library can read {name}, and untrusted files are read without it",
-                        Location(path),
-                    )
+            is_in_chunks = np.isin(index.shard_numbers, list(index.chunks.get(name, {})))
+            if ((spans["offset"] == NO_SPAN) & ~is_in_chunks).any():
+                message = (
+                    f"only HDF5's library can read {name}, and untrusted files are read without "
+                    "it; leave it out with fields=..."
                 )
+                raise FormatError(with_location(message, Location(path)))
         return index
 
     def is_virtual_dataset(self, path: Path) -> bool:
+        """Return whether `write_virtual_dataset` wrote a file."""
         from fastpack.formats.hdf5.virtual import is_virtual_dataset
 
         return is_virtual_dataset(path)
@@ -120,6 +123,7 @@ class Hdf5Container:
     def write_virtual_dataset(
         self, path: Path, shards: Sequence[Path], *, sync: bool = True
     ) -> None:
+        """Write a file that shows the samples of all shards to plain h5py."""
         from fastpack.formats.hdf5.virtual import write_virtual_dataset
 
         write_virtual_dataset(path, shards, sync=sync)
@@ -127,27 +131,24 @@ class Hdf5Container:
     def survey(
         self, path: Path, saved: Index | None, limits: Limits, find_unreadable: FindUnreadable
     ) -> Survey:
+        """Check all samples of a damaged file."""
         from fastpack.formats.hdf5.salvage import survey  # late: few files are damaged
 
         return survey(self, path, saved, limits, find_unreadable)
 
     def explain(self, path: Path) -> list[str]:
-        """A line for each array of images in the file: how it is stored and read, or why it is left out."""
+        """Return a line for each array of images: how it is stored and read, or why it is not."""
         with _read(path) as file:
-            return IndexBuilder(
-                file,
-                self._opened_shard(file, path),
-                check=False,
-                limits=DEFAULT_LIMITS,
-                options=_BY_DEFAULT,
-            ).explain()
+            shard, limits = self._opened_shard(file, path), DEFAULT_LIMITS
+            builder = IndexBuilder(file, shard, check=False, limits=limits, options=_BY_DEFAULT)
+            return builder.explain()
 
     def shard(self, path: Path) -> Shard:
         return Shard.of(path, self.name)
 
     def _opened_shard(self, file: h5py.File, path: Path) -> Shard:
-        """Of the very file that the library has open, whatever has the path by now."""
-        file.flush()  # what this process may have written to it: else closing it would change the file
+        """The shard of the file that the library has open, even if the path has another by now."""
+        file.flush()  # of this process's writes: else closing the file would change it
         return Shard.of_open(file.id.get_vfd_handle(), path, self.name)
 
     def import_for_fetching(self) -> None:
@@ -156,7 +157,7 @@ class Hdf5Container:
     def fetch(
         self, shard: Shard, field: Field, record_numbers: Sequence[int], files: Files | None = None
     ) -> list[Any]:
-        """Samples of one dataset; or, where `files` names datasets, all of each."""
+        """Return samples of one dataset; with `files`, the whole datasets that it names."""
         with _read(shard.path) as file:
             if not shard.is_open_at(file.id.get_vfd_handle()):
                 raise changed_file_error(Location(shard.path))
@@ -183,7 +184,7 @@ def _dataset(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
 
 @contextlib.contextmanager
 def _read(path: Path) -> Iterator[h5py.File]:
-    """The open file. What the library throws for a damaged one becomes an error that names it."""
+    """Open a file; exceptions of the library become errors that name the file."""
     try:
         _register_filters()
         with open_file(path) as file:
@@ -191,7 +192,7 @@ def _read(path: Path) -> Iterator[h5py.File]:
     except MemoryError as error:
         raise LimitError(
             with_location(
-                "the file claims more samples than fit in memory; check it with h5dump",
+                "the file announces more samples than fit in memory; check it with h5dump",
                 Location(path),
             )
         ) from error
@@ -207,13 +208,13 @@ def _read(path: Path) -> Iterator[h5py.File]:
 
 
 def _register_filters() -> None:
-    """Lets HDF5's library find the filters of the package hdf5plugin, where that is installed."""
+    """Register the filters of the package hdf5plugin, if it is installed."""
     with contextlib.suppress(ImportError):
         import hdf5plugin  # noqa: F401  # registers when imported
 
 
 def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
-    """The writer of the plan's layout."""
+    """Return the writer of the plan's layout."""
     field = plan.schema.image_field
     if field is None:
         return FieldsWriter(path, plan)
@@ -221,11 +222,8 @@ def writer_of(path: Path, plan: ShardPlan) -> Writer[Any]:
         return PixelsWriter(path, plan, field)
     if plan.options.layout == "pixels":
         raise SchemaError("the layout `pixels` needs decoded images of one size; give a size")
-    return (
-        VlenWriter(path, plan, field)
-        if plan.options.layout == "vlen"
-        else EncodedWriter(path, plan, field)
-    )
+    kind = VlenWriter if plan.options.layout == "vlen" else EncodedWriter
+    return kind(path, plan, field)
 
 
 __all__ = ["DATASETS", "EncodedWriter", "PixelsWriter", "VlenWriter", "dataset_name", "writer_of"]

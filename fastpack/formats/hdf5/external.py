@@ -1,9 +1,11 @@
-"""Datasets whose numbers lie in other files: virtual datasets and external storage, traced to the files that hold them.
+"""Datasets that are stored in other files: virtual datasets and external storage.
 
-A file that names others could have us read any file there is; so these must lie in its own folder, unless the user says
-otherwise.
+The other files must be in the file's own folder, unless the user allows others: else a hostile file
+could make us read any file.
 """
 
+import errno
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from fastpack.formats.index.chunks import ChunkTable
 
 @dataclass(frozen=True, eq=False)
 class Traced:
-    """Where the samples of a dataset are: in which of `shards`, the first being the file that was asked, as which record."""
+    """The files and records of a dataset's samples; the first shard is the file itself."""
 
     shards: tuple[Shard, ...]
     shard_numbers: npt.NDArray[np.uint32]
@@ -38,7 +40,11 @@ class Traced:
 
 
 def trace_pixels(dataset: h5py.Dataset, shard: Shard, *, allow_external: bool) -> Traced:
-    """Raises FormatError for files elsewhere and for what cannot be traced, MissingFileError for files that are not there."""
+    """Return where the samples of a dataset are.
+
+    Raises FormatError for files in other folders and for unsupported selections, and
+    MissingFileError for missing files.
+    """
     tracer = _Tracer(dataset, shard, allow_external)
     if dataset.is_virtual:
         tracer.trace_sources()
@@ -57,7 +63,7 @@ class _Tracer:
         self._tables: dict[int, ChunkTable] = {}
 
     def traced(self) -> Traced:
-        if (self._shard_numbers == 0).any():  # what no source covers has the fill value
+        if (self._shard_numbers == 0).any():  # samples without a source have the fill value
             self._tables[0] = filled_table(self._dataset)
         return Traced(
             tuple(self._shards),
@@ -74,43 +80,43 @@ class _Tracer:
             path = self._shards[number].path
             with h5py.File(path, "r", locking=False) as file:
                 inner = safe_dataset(file, source.dset_name.strip("/"))
-                if (
-                    inner is None
-                    or inner.shape[1:] != self._dataset.shape[1:]
-                    or inner.dtype != self._dataset.dtype
-                ):
+                if inner is None or not self._is_alike(inner):
                     raise self._error(
-                        f"{source.dset_name} of {path.name} is not there, or of another kind"
+                        f"{source.dset_name} of {path.name} is missing, or of another kind"
                     )
                 records = self._whole_samples(source.src_space, inner.shape)
                 located = locate_pixels(inner, self._shards[number].size, Location(path))
             self._take(rows, records, located, number, path)
 
+    def _is_alike(self, inner: h5py.Dataset) -> bool:
+        """Whether samples of a source have the same shape and dtype."""
+        samples = self._dataset.shape[1:], self._dataset.dtype
+        return (inner.shape[1:], inner.dtype) == samples
+
     def _take(self, rows: range, records: range, located: Pixels, number: int, path: Path) -> None:
         if located.reason or len(rows) != len(records):
-            reason = located.reason or "its selections do not fit"
+            reason = located.reason or "its selections differ in length"
             raise self._error(
                 f"{path.name} cannot be read sample by sample: {reason}; open it by itself"
             )
         if number in self._tables or number == 0:
             raise self._error(f"{path.name} is a source more than once")
-        location, origin = slice(rows.start, rows.stop), slice(records.start, records.stop)
-        self._spans[location] = located.spans[origin]
-        self._spans["shard"][location] = number
-        self._shard_numbers[location] = number
-        self._record_numbers[location] = np.arange(records.start, records.stop)
+        target, origin = slice(rows.start, rows.stop), slice(records.start, records.stop)
+        self._spans[target] = located.spans[origin]
+        self._spans["shard"][target] = number
+        self._shard_numbers[target] = number
+        self._record_numbers[target] = np.arange(records.start, records.stop)
         if located.table is not None:
             self._tables[number] = located.table
 
     def trace_storage(self) -> None:
-        """The parts of some files, one after the other, are the dataset; a sample must lie in one of them."""
+        """Trace external storage: the parts, joined, are the dataset; none may cut a sample."""
         sample_bytes = sample_bytes_of(self._dataset)
         first = 0
         for name, offset, size in self._dataset.external:
             number = self._shard_number(name)
-            num_bytes = min(
-                size, len(self._dataset) * sample_bytes - first
-            )  # the last may go on for ever
+            # The last part may have an unlimited size.
+            num_bytes = min(size, len(self._dataset) * sample_bytes - first)
             rows = np.arange(-(-first // sample_bytes), (first + num_bytes) // sample_bytes)
             self._spans["offset"][rows] = offset + rows * sample_bytes - first
             self._spans["shard"][rows] = self._shard_numbers[rows] = number
@@ -119,20 +125,17 @@ class _Tracer:
             raise self._error("its external files are too short, or cut a sample in two")
 
     def _whole_samples(self, space: Any, shape: tuple[int, ...]) -> range:
-        """The samples that a selection takes, when it takes whole ones that follow one another."""
+        """The samples of a selection, which must be whole and consecutive."""
         if space.get_select_type() == h5py.h5s.SEL_ALL:
             return range(shape[0])
-        first, last = (
-            space.get_select_bounds()
-            if space.get_select_npoints()
-            else ((0,) * len(shape), (-1,) * len(shape))
-        )
+        num_items = space.get_select_npoints()
+        if num_items == 0:
+            first, last = (0,) * len(shape), (-1,) * len(shape)
+        else:
+            first, last = space.get_select_bounds()
         counts = [high - low + 1 for low, high in zip(first, last, strict=True)]
-        if (
-            tuple(counts[1:]) != tuple(shape[1:])
-            or int(np.prod(counts, dtype=object)) != space.get_select_npoints()
-        ):
-            raise self._error("it takes parts of samples, or every so many, from its sources")
+        if tuple(counts[1:]) != tuple(shape[1:]) or math.prod(counts) != num_items:
+            raise self._error("it selects parts of samples, or samples with gaps, of its sources")
         return range(first[0], last[0] + 1)
 
     def _shard_number(self, name: str) -> int:
@@ -146,23 +149,20 @@ class _Tracer:
     def _find(self, name: str) -> Path:
         folder = self._shards[0].path.parent
         path = folder / name
+        own = Location(self._shards[0].path)
         if not self._allow_external and path.resolve().parent != folder.resolve():
-            message = f"{self._dataset.name} keeps its data in {name}, which is not in the file's own folder; say allow_external=True to read it"
-            raise FormatError(with_location(message, Location(self._shards[0].path)))
-        if not path.is_file():
-            raise MissingFileError(
-                2,
-                with_location(
-                    f"{self._dataset.name} keeps its data in {name}, which is not there",
-                    Location(self._shards[0].path),
-                ),
+            message = (
+                f"{self._dataset.name} is stored in {name}, outside the file's own folder; "
+                "pass allow_external=True to read it"
             )
+            raise FormatError(with_location(message, own))
+        if not path.is_file():
+            message = (
+                f"{self._dataset.name} is stored in {name}, which does not exist; restore that file"
+            )
+            raise MissingFileError(errno.ENOENT, with_location(message, own))
         return path
 
     def _error(self, message: str) -> FormatError:
-        return FormatError(
-            with_location(
-                f"{self._dataset.name} keeps its data in other files, and {message}",
-                Location(self._shards[0].path),
-            )
-        )
+        text = f"{self._dataset.name} is stored in other files, and {message}"
+        return FormatError(with_location(text, Location(self._shards[0].path)))

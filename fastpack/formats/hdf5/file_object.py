@@ -1,8 +1,8 @@
-"""HDF5's library over a disk on which nothing fails, as far as the library can see.
+"""Files that HDF5's library writes through Python, so that it never sees a failed write.
 
-When a write is refused, the library stays with a file half closed: it may forget the failure, write the rest later, or crash.
-So all that it writes goes through here. The first failure is kept, what comes after it is thrown away, and whoever
-uses the file is told.
+After a failed write the library has a half-closed file: it may lose the error, write the rest
+later, or crash. Here the first failure is kept, later writes are discarded, and the caller gets the
+error.
 """
 
 import errno
@@ -20,15 +20,20 @@ from h5py._objects import phil
 
 Mode = Literal["w", "r+"]
 _FLAGS = {"w": os.O_RDWR | os.O_CREAT | os.O_TRUNC, "r+": os.O_RDWR}
-# What one call writes: see write_rows.c.
+# Bytes that one call writes: see write_rows.c.
 _CALL_BYTES = 128 * 1024
 
 
 class WrittenFile:
-    """A file that is written through HDF5's library. Raises OSError, as the system told it, when a write was refused.
+    """A file that HDF5's library writes; a failed write raises the OS's OSError.
 
-    - file: for the library's calls, which are made within `calls`.
-    - libver: the oldest and the newest form of HDF5 that may be used; "earliest" is what every reader since 1.6 opens.
+    Calls of the library are made on `file`, inside `calls`.
+
+    Args:
+        path: of the file.
+        mode: "w" or "r+".
+        libver: oldest and newest version of the format to use; all readers since 1.6 open
+            "earliest".
     """
 
     def __init__(
@@ -44,7 +49,7 @@ class WrittenFile:
 
     @contextmanager
     def calls(self) -> Iterator[None]:
-        """Tells what the disk refused the library in the calls within, not what the library made of it."""
+        """Raise the OSError of a failed write inside, instead of the library's own error."""
         try:
             with _undisturbed():
                 yield
@@ -71,7 +76,7 @@ class WrittenFile:
             self._disk.close()
 
     def abandon(self) -> None:
-        """Lets go of the file, in whatever state it is; what the library still wants to write, nobody wants."""
+        """Close without flushing; pending writes of the library are discarded."""
         self._disk.give_up()
         with suppress(Exception), _undisturbed():
             self.file.close()
@@ -80,9 +85,12 @@ class WrittenFile:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Within, the library's calls to our Python are safe: it must not be entered again from there, which happens when the
-    garbage collector, at whatever allocation, finds an old object of h5py's and lets go of it."""
-    with phil:  # h5py's own lock: no other thread is in the library, or in here
+    """Make the library's calls to our Python safe: no other call of the library may interrupt them.
+
+    The garbage collector, which any allocation may start, would make one when it frees an object of
+    h5py.
+    """
+    with phil:  # h5py's own lock keeps other threads out of the library
         was_enabled = gc.isenabled()
         gc.disable()
         try:
@@ -93,7 +101,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 class _Disk(io.RawIOBase):
-    """What h5py asks of a file object, read and written at its own position."""
+    """A file object for h5py, with its own position."""
 
     def __init__(self, path: Path, mode: Mode) -> None:
         self.failure: OSError | None = None
@@ -101,6 +109,7 @@ class _Disk(io.RawIOBase):
         self._descriptor = os.open(path, _FLAGS[mode] | os.O_CLOEXEC, 0o666)
 
     def give_up(self) -> None:
+        """Discard all later writes."""
         self.failure = self.failure or OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
 
     def readinto(self, buffer: Any) -> int:
@@ -135,7 +144,7 @@ class _Disk(io.RawIOBase):
         return size
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: there is no buffer."""
 
     def close(self) -> None:
         if not self.closed:

@@ -1,7 +1,8 @@
-"""Rows of variable length: where each lies in the file's global heap, so that they are read like everything else.
+"""Rows of variable length: their spans in the file's global heap.
 
-Such a row is stored as its length, the address of a collection of the heap, and a number in that collection: HDF5 File Format
-Specification 3.0, III.E. HDF5's library would go round in circles for ever in some heaps that are damaged.
+A row is stored as its length, the address of a collection of the heap, and a number in that
+collection. See HDF5 File Format Specification 3.0, III.E. HDF5's library loops without end in some
+damaged heaps; this code does not.
 """
 
 import os
@@ -37,38 +38,38 @@ from fastpack.formats.index.chunks import ChunkTable
 
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
 _COLLECTION = struct.Struct("<4sB3xQ")  # signature, version, size with this header
-_OBJECT = struct.Struct(
-    "<HHIQ"
-)  # number, references, nothing, size without this header; padded to 8 bytes
+# Number, references, reserved, size without this header; padded to 8 bytes.
+_OBJECT = struct.Struct("<HHIQ")
 _MAX_OFFSET = 2**63 - 1
 
 Spans = npt.NDArray[Any]
 
 
 def locate_rows(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Spans | None:
-    """A span (n,) for each row of bytes; None when only HDF5's library finds them.
+    """Return the spans (n,) of rows of bytes; None if only HDF5's library can find them.
 
-    Raises FormatError, TruncatedFileError or LimitError when the file is damaged.
+    Raises FormatError, TruncatedFileError or LimitError if the file is damaged.
     """
     if not _is_plain(dataset):
         return None
     with open(shard.path, "rb", buffering=0) as file:
         rows = _stored_rows(dataset, file.fileno(), shard, limits)
-        return (
-            _Heap(file.fileno(), shard, dataset.file.userblock_size).spans(rows)
-            if rows is not None
-            else None
-        )
+        if rows is None:
+            return None
+        return _Heap(file.fileno(), shard, dataset.file.userblock_size).spans(rows)
 
 
 def read_texts(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Text | None:
-    """Text of variable length, or None when only HDF5's library finds it. Raises as `locate_rows` does."""
+    """Read text of variable length; None and errors as in `locate_rows`."""
     spans = locate_rows(dataset, shard, limits)
     if spans is None:
         return None
     offsets = offsets_of(spans["length"])
     if offsets[-1] > shard.size:
-        message = f"{dataset.name} claims {offsets[-1]} bytes of text in a file of {shard.size}; restore the file from its source"
+        message = (
+            f"{dataset.name} announces {offsets[-1]} bytes of text in a file of {shard.size}; "
+            "restore the file from its source"
+        )
         raise LimitError(with_location(message, Location(shard.path)))
     values = np.empty(offsets[-1], np.uint8)
     with open(shard.path, "rb", buffering=0) as file:
@@ -78,19 +79,17 @@ def read_texts(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Text | No
 
 
 def _is_plain(dataset: h5py.Dataset) -> bool:
+    """Whether the rows are stored as this module reads them."""
     has_usual_addresses = dataset.file.id.get_create_plist().get_sizes() == (8, 8)
     fill = dataset.id.get_create_plist().fill_value_defined()
-    return (
-        has_usual_addresses
-        and fill != h5py.h5d.FILL_VALUE_USER_DEFINED
-        and not reason_for_the_library(dataset)
-    )
+    is_usual = has_usual_addresses and fill != h5py.h5d.FILL_VALUE_USER_DEFINED
+    return is_usual and not reason_for_the_library(dataset)
 
 
 def _stored_rows(
     dataset: h5py.Dataset, descriptor: int, shard: Shard, limits: Limits
 ) -> npt.NDArray[Any] | None:
-    """The dataset (n,) of _ROW as it is stored; None where its chunks are nearly all missing."""
+    """The stored dataset (n,) of _ROW; None if nearly all of its chunks are missing."""
     rows = np.zeros(len(dataset), _ROW)
     location = Location(shard.path)
     if dataset.chunks is None:
@@ -126,30 +125,25 @@ def _stored_rows(
 
 
 class _Heap:
-    """The collections of one file.
-
-    - base: the byte of the file that addresses count from.
-    """
+    """The global heap of one file; addresses count from the byte `base`."""
 
     def __init__(self, descriptor: int, shard: Shard, base: int) -> None:
         self._descriptor, self._base, self._end = descriptor, base, shard.size
         self._location = Location(shard.path)
 
     def spans(self, rows: npt.NDArray[Any]) -> Spans:
+        """Return the spans of rows (n,) of _ROW."""
         spans = np.zeros(len(rows), SPAN)
         spans["length"] = rows["length"]
         stored = np.flatnonzero(rows["length"])
         if not len(stored):
             return spans
         stored = stored[np.argsort(rows["address"][stored], kind="stable")]
-        firsts = np.flatnonzero(
-            np.diff(rows["address"][stored], prepend=np.uint64(0)) | (np.arange(len(stored)) == 0)
-        )
-        addresses = [self._base + address for address in rows["address"][stored[firsts]].tolist()]
-        for i, (address, end) in enumerate(
-            zip(addresses, [*addresses[1:], self._end], strict=True)
-        ):
-            group = stored[firsts[i] : firsts[i + 1] if i + 1 < len(firsts) else None]
+        sorted_addresses, firsts = np.unique(rows["address"][stored], return_index=True)
+        addresses = [self._base + address for address in sorted_addresses.tolist()]
+        groups = np.split(stored, firsts[1:])
+        ends = [*addresses[1:], self._end]
+        for address, end, group in zip(addresses, ends, groups, strict=True):
             objects = dict(self._objects(address, min(end, self._end)))
             for row in group.tolist():
                 offset, size = objects.get(int(rows["number"][row]), (0, -1))
@@ -159,15 +153,17 @@ class _Heap:
         return spans
 
     def _objects(self, address: int, end: int) -> Iterator[tuple[int, tuple[int, int]]]:
-        """The number of each object in a collection, and the place and size of its bytes. What the collection claims beyond
-        `end`, where the next one begins, is another's: so no byte of the file is looked at twice."""
+        """Number -> (offset, size) of each object in a collection.
+
+        A collection must end at `end`, where the next one begins, so that no byte is read twice.
+        """
         signature, version, size = _COLLECTION.unpack(self._head(_COLLECTION, address, end))
         if signature != b"GCOL" or version != 1 or size > end - address:
             raise self._damaged(address)
         at_byte, end = address + _COLLECTION.size, address + size
         while end - at_byte >= _OBJECT.size:
             number, _, _, num_bytes = _OBJECT.unpack(self._head(_OBJECT, at_byte, end))
-            if number == 0:  # what is left of the collection
+            if number == 0:  # the free rest of the collection
                 return
             at_byte += _OBJECT.size
             if num_bytes > end - at_byte:

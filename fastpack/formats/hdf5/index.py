@@ -1,4 +1,4 @@
-"""The index of one HDF5 file, ours or somebody's."""
+"""The index of one HDF5 file, ours or another program's."""
 
 import contextlib
 from collections.abc import Iterator
@@ -51,10 +51,14 @@ _KINDS_OF_FILES = ("image", "mask", "bytes")
 
 
 class IndexBuilder:
-    """Collects the images and columns of one open file.
+    """Builder of the index of one open file.
 
-    - check: compare images with their checksums.
-    - options: which fields, and whether pixels in files of other folders are read.
+    Args:
+        file: the file.
+        shard: its identity.
+        check: compare images with their checksums.
+        limits: on chunks, text and members.
+        options: fields, axes and kinds given by the user, and whether other folders may be read.
     """
 
     def __init__(
@@ -70,8 +74,8 @@ class IndexBuilder:
         self._traced: Traced | None = None
         members = find_members(file, limits, options.axes)
         self._members = members if self._is_own else with_turned_rows(members)
-        self._pictures = find_single_images(self._members, options.fields)
-        self._chosen = [] if self._pictures else choose_members(self._members, options.fields)
+        self._single_images = find_single_images(self._members, options.fields)
+        self._chosen = [] if self._single_images else choose_members(self._members, options.fields)
         if not self._is_own:
             self._chosen = with_plain_arrays(self._chosen, options.axes)
         self._names = field_names(self._chosen, own_names(file))
@@ -95,7 +99,7 @@ class IndexBuilder:
         self._columns: dict[str, Column] = {}
 
     def schema(self) -> Schema:
-        """The fields; no values are read, but the names of classes."""
+        """Return the fields and class names; no other values are read."""
         fields = [self._field(member) for member in (*self._blobs, *self._numbers_and_texts)]
         fields.sort(key=lambda field: usual_rank(field.name))
         if (main := self._main_name()) not in USUAL_NAMES:
@@ -103,7 +107,7 @@ class IndexBuilder:
         return Schema(tuple(fields), self._class_names())
 
     def _main_name(self) -> str | None:
-        """The field that is looked at: the schema of a file of ours says which."""
+        """The name of the main image field: of our schema, or a guess."""
         if self._is_own:
             image_field = Schema(tuple(own_fields(self._file).values())).image_field
             return None if image_field is None else image_field.name
@@ -111,28 +115,21 @@ class IndexBuilder:
         return None if main is None else self._names[main.path]
 
     def index(self) -> Index:
-        if self._pictures:
-            return self._pictures.index(self._shard, self._values)
+        """Read columns, locate and check images; raise FormatError for a file without images."""
+        if self._single_images:
+            return self._single_images.index(self._shard, self._values)
         if not self._blobs:
             raise self._values.error(why_no_images(self._members))
         for member in self._blobs:
             self._add_blobs(member)
         num_samples = self._blobs[0].num_samples
-        odd = [
-            member
-            for member in self._chosen
-            if member.num_samples != num_samples and member.path != self._class_names_path
-        ]
-        if odd:
-            raise self._values.error(
-                f"{odd[0].path} has {odd[0].num_samples} samples and {self._blobs[0].path} has {num_samples}"
-            )
+        self._refuse_other_lengths(num_samples)
         for member in self._numbers_and_texts:
             self._add_column(member)
         traced = self._traced
         if traced is not None and len(self._blobs) > 1:
             raise self._values.error(
-                "several arrays of images of which one lies in other files; choose one with fields=..."
+                "one of several arrays is stored in other files; choose one with fields=..."
             )
         index = Index(
             (self._shard,) if traced is None else traced.shards,
@@ -148,16 +145,21 @@ class IndexBuilder:
         index.check_spans()
         return index
 
+    def _refuse_other_lengths(self, num_samples: int) -> None:
+        for member in self._chosen:
+            if member.num_samples != num_samples and member.path != self._class_names_path:
+                raise self._values.error(
+                    f"{member.path} has {member.num_samples} samples "
+                    f"but {self._blobs[0].path} has {num_samples}"
+                )
+
     def _field(self, member: Member) -> Field:
         name, dataset = self._names[member.path], member.stored
         if member.kind == "pixels":
             color = text_attribute(dataset, "color")
-            known_color = color if color in ("RGB", "BGR", "GRAY") else ""
-            known_color = known_color if not member.axes else ""
+            color = color if color in ("RGB", "BGR", "GRAY") and not member.axes else ""
             shape = sample_shape(dataset.shape, member.axes)
-            return Field(
-                name, "pixels", shape, dataset.dtype.str, member.path, known_color, member.axes
-            )
+            return Field(name, "pixels", shape, dataset.dtype.str, member.path, color, member.axes)
         if member.is_blob:
             of_one: tuple[None, ...] = (None,) if member.kind == "rows" else ()
             return Field(name, self._kind_of_files(member), of_one, stored_as=member.path)
@@ -167,28 +169,20 @@ class IndexBuilder:
         if dataset.dtype.kind in "iub":
             return Field(name, "int", shape, dtype="int64", stored_as=member.path)
         if dataset.dtype.kind == "f":
-            return Field(
-                name,
-                "float",
-                shape,
-                dtype=dataset.dtype.newbyteorder("=").name,
-                stored_as=member.path,
-            )
+            dtype = dataset.dtype.newbyteorder("=").name
+            return Field(name, "float", shape, dtype=dtype, stored_as=member.path)
         return Field(name, "text", stored_as=member.path)
 
     def _kind_of_files(self, member: Member) -> Kind:
-        """The kind that was asked for, or that a schema of ours names; a guess in the files of others."""
-        if (kind := self._given_kind(member)) is not None:
-            return kind
-        return self._guessed_kinds.get(member.path) or guess_kind_of_blobs(
-            member.path, np.zeros(0, IMAGE_INFO), np.zeros(0)
-        )
+        """The kind that the user or our schema gives; else a guess."""
+        kind = self._given_kind(member) or self._guessed_kinds.get(member.path)
+        return kind or guess_kind_of_blobs(member.path, np.zeros(0, IMAGE_INFO), np.zeros(0))
 
     def _add_infos(self, member: Member, infos: Any, spans: Any) -> None:
-        """Notes what the headers of images say, unless most values are not images."""
-        self._guessed_kinds[member.path] = guess_kind_of_blobs(
-            member.path, flat_values(infos), flat_values(spans)["length"]
-        )
+        """Keep the facts of images' headers, unless most values are not images."""
+        lengths = flat_values(spans)["length"]
+        guess = guess_kind_of_blobs(member.path, flat_values(infos), lengths)
+        self._guessed_kinds[member.path] = guess
         if self._kind_of_files(member) != "bytes":
             self._infos[self._names[member.path]] = infos
 
@@ -199,7 +193,7 @@ class IndexBuilder:
         return kind if kind in _KINDS_OF_FILES else None
 
     def _field_of_rows(self, member: Member) -> Field:
-        """Of a file of ours. What its values are, they say themselves; the schema, whether they are letters."""
+        """The field of lists in our files; the stored values give the dtype."""
         own, name = member.own, self._names[member.path]
         if own is None or (own.kind == "text" and not own.is_list):
             return Field(name, "text", stored_as=member.path)
@@ -207,33 +201,29 @@ class IndexBuilder:
         dtype = values.dtype if isinstance(values, h5py.Dataset) else np.dtype("S1")
         if own.kind == "text" or dtype.kind not in "iubf":
             return Field(name, "text", (None,), stored_as=member.path)
-        kind: Kind = "float" if dtype.kind == "f" else "int"
-        return Field(
-            name,
-            kind,
-            own.shape,
-            "int64" if kind == "int" else dtype.newbyteorder("=").name,
-            member.path,
-        )
+        if dtype.kind == "f":
+            return Field(name, "float", own.shape, dtype.newbyteorder("=").name, member.path)
+        return Field(name, "int", own.shape, "int64", member.path)
 
     def explain(self) -> list[str]:
-        """One line for each array of images: how it is stored and read, or why it is left out; and for what is no column either."""
-        if self._pictures:
-            return self._pictures.explain()
-        chosen = {member.path for member in self._chosen}
-        with_failures = {member.path: member for member in self._chosen}
-        members = [with_failures.get(member.path, member) for member in self._members]
-        arrays = [
-            member
-            for member in members
-            if member.kind != "column"
-            or (self._blobs and (member.path not in chosen or member.reason))
-        ]
+        """Return a line for each member that is not a usual column.
+
+        It says how an array of images is stored and read, or why a member is left out.
+        """
+        if self._single_images:
+            return self._single_images.explain()
+        chosen = {member.path: member for member in self._chosen}
+        members = [chosen.get(member.path, member) for member in self._members]
         return [
             self._explain(member, member.path in chosen)
-            for member in arrays
+            for member in members
             if member.path not in self._checksum_paths
+            and (member.kind != "column" or self._is_odd_column(member, member.path in chosen))
         ]
+
+    def _is_odd_column(self, column: Member, is_chosen: bool) -> bool:
+        """Whether a column beside images is left out, or was guessed."""
+        return bool(self._blobs) and (not is_chosen or bool(column.reason))
 
     def _explain(self, member: Member, is_chosen: bool) -> str:
         if member.kind in ("other", "single_image"):
@@ -246,35 +236,39 @@ class IndexBuilder:
             return f"{member.path}: {member.stored.shape[1]} numbers a sample"
         if member.kind != "pixels":
             return f"{member.path}: {member.kind} images, {member.num_samples} samples"
+        return f"{member.path}: {self._explain_pixels(member)}"
+
+    def _explain_pixels(self, member: Member) -> str:
+        dataset = member.stored
         if member.axes == PLAIN:
-            return f"{member.path}: an array that is not an image, and which transforms leave as it is; axes=... decides otherwise"
+            return "an array that is not an image; transforms ignore it; axes=... changes this"
         if member.axes == DOUBTFUL:
-            return f"{member.path}: the shape {member.stored.shape} does not tell where channels are; axes=... decides before a transform"
+            return (
+                f"the shape {dataset.shape} does not show which axis has channels; "
+                "give axes=... before you use a transform"
+            )
         if member.axes:
-            return f"{member.path}: axes {member.axes}, {member.num_samples} samples; axes=... decides otherwise"
-        if member.stored.external or member.stored.is_virtual:
-            return f"{member.path}: kept in other files; read from its place in them"
-        filters = describe_filters(member.stored) or "no filters"
-        chunks = (
-            f"chunks {member.stored.chunks}, {filters}" if member.stored.chunks else "no chunks"
-        )
-        located = locate_pixels(member.stored, self._shard.size, Location(self._path))
+            return f"axes {member.axes}, {member.num_samples} samples; axes=... changes this"
+        if dataset.external or dataset.is_virtual:
+            return "stored in other files; read there at each sample's offset"
+        filters = describe_filters(dataset) or "no filters"
+        chunks = f"chunks {dataset.chunks}, {filters}" if dataset.chunks else "no chunks"
+        located = locate_pixels(dataset, self._shard.size, Location(self._path))
         if located.reason:
-            return f"{member.path}: {chunks}; read by HDF5's library, one sample at a time: {located.reason}"
-        return f"{member.path}: {chunks}; read {'from its place in the file' if located.table is None else 'chunk by chunk'}"
+            return f"{chunks}; read by HDF5's library, one sample at a time: {located.reason}"
+        how = "at each sample's offset" if located.table is None else "chunk by chunk"
+        return f"{chunks}; read {how}"
 
     def _notes(self) -> Iterator[str]:
-        """What was guessed, and what was left out."""
+        """Notes about guesses and about members that are left out."""
         location = Location(self._path)
         for member in self._blobs:
             if member.axes and not self._are_axes_known:
                 yield with_location(self._explain(member, True), location)
             if self._guessed_kinds.get(member.path) == "bytes" and self._given_kind(member) is None:
-                remedy = f'kinds={{"{member.path}": "image"}} decides otherwise'
-                yield with_location(
-                    f"{member.path}: read as bytes, as most values are not images; {remedy}",
-                    location,
-                )
+                remedy = f'kinds={{"{member.path}": "image"}} changes this'
+                message = f"{member.path}: read as bytes, since most values are not images"
+                yield with_location(f"{message}; {remedy}", location)
         for member in self._numbers_and_texts:
             if member.reason:
                 yield with_location(self._explain(member, True), location)
@@ -282,18 +276,15 @@ class IndexBuilder:
             yield from self._notes_of_left_out()
 
     def _notes_of_left_out(self) -> Iterator[str]:
-        """A note for each that stands beside the images and has as many values, and one for all others."""
-        known = {member.path for member in self._chosen} | {
-            self._class_names_path,
-            *self._checksum_paths,
-        }
-        left_out, main = (
-            [member for member in self._members if member.path not in known],
-            main_images(self._blobs),
-        )
-        assert main is not None  # `index` looks
+        """A note for each member like a column of the images, and one for all others."""
+        known = {self._class_names_path, *self._checksum_paths}
+        known |= {member.path for member in self._chosen}
+        main = main_images(self._blobs)
+        assert main is not None  # `index` checks
         others = []
-        for member in left_out:
+        for member in self._members:
+            if member.path in known:
+                continue
             if (member.group, member.num_samples) == (main.group, main.num_samples):
                 yield with_location(self._explain(member, False), Location(self._path))
             else:
@@ -304,10 +295,10 @@ class IndexBuilder:
     def _reason(self, member: Member) -> str:
         if member.is_long:
             return "its numbers would take more than 1 GiB of memory"
-        is_elsewhere = self._blobs and member.group != self._blobs[0].group
-        return f"it has {member.num_samples} samples" + (
-            f" and is not beside {self._blobs[0].path}" if is_elsewhere else ""
-        )
+        reason = f"it has {member.num_samples} samples"
+        if self._blobs and member.group != self._blobs[0].group:
+            reason += f" and is not in the group of {self._blobs[0].path}"
+        return reason
 
     def _add_blobs(self, member: Member) -> None:
         if member.kind == "encoded":
@@ -329,7 +320,7 @@ class IndexBuilder:
         self._add_infos(member, self._probe(spans) if stored is None else stored, spans)
 
     def _add_lists(self, member: Member) -> None:
-        """Lists of files, which only files of ours have."""
+        """Add lists of image files, which only our files have."""
         name, offsets = self._names[member.path], self._values.offsets(member.stored)
         spans = self._values.spans_of(self._values.group(member.stored, "values"))
         if offsets[-1] != len(spans):
@@ -342,7 +333,7 @@ class IndexBuilder:
             self._add_infos(member, Ragged(self._probe(spans), offsets), self._spans[name])
 
     def _stored_infos(self, group: h5py.Group, num_samples: int) -> npt.NDArray[Any] | None:
-        """What the images' headers say, as we note it beside them; None in a file without."""
+        """The facts of images' headers that our files store; None in other files."""
         if any(name not in group for name in IMAGE_FACTS):
             return None
         infos = np.zeros(num_samples, IMAGE_INFO)
@@ -351,7 +342,7 @@ class IndexBuilder:
         return infos
 
     def _probe(self, spans: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """What the images' headers say; no more of the file is read than these."""
+        """Read the headers of images, and nothing else of the file."""
         infos = np.zeros(len(spans), IMAGE_INFO)
         offsets, lengths = (np.ascontiguousarray(spans[name]) for name in ("offset", "length"))
         with open(self._path, "rb", buffering=0) as file:
@@ -360,7 +351,7 @@ class IndexBuilder:
         return infos
 
     def _check_blobs(self, spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """Compares images with their checksums. Gives the rows of those that differ, if they are to be kept; else raises for the first."""
+        """Compare images with their checksums; return rows that differ, or raise for the first."""
         if not self._check:
             return np.zeros(0, np.int64)
         shards = (self._shard,) if self._traced is None else self._traced.shards
@@ -378,9 +369,8 @@ class IndexBuilder:
     def _add_pixels(self, member: Member) -> None:
         dataset, name = member.stored, self._names[member.path]
         if dataset.external or dataset.is_virtual:
-            self._traced = traced = trace_pixels(
-                dataset, self._shard, allow_external=self._allow_external
-            )
+            allowed = self._allow_external
+            self._traced = traced = trace_pixels(dataset, self._shard, allow_external=allowed)
             spans, tables = traced.spans, traced.tables
         else:
             self._values.refuse_many(member.num_samples, dataset.name)
@@ -396,16 +386,16 @@ class IndexBuilder:
 
     def _located(self, member: Member) -> Pixels:
         if member.axes not in ("", DOUBTFUL, PLAIN) and not member.axes.startswith("N"):
-            reason = "its samples do not come first, so each lies all over it"
-            return Pixels(
-                no_spans(member.num_samples, member.stored.nbytes // max(1, member.num_samples)),
-                reason=reason,
-            )
+            reason = "samples are not its first axis, so no sample is contiguous"
+            sample_bytes = member.stored.nbytes // max(1, member.num_samples)
+            return Pixels(no_spans(member.num_samples, sample_bytes), reason=reason)
         return locate_pixels(member.stored, self._shard.size, Location(self._path))
 
     def _note_pixel_checksums(self, spans: npt.NDArray[Any], name: str) -> None:
-        """Samples that have a place are compared with their checksums here, and only those that differ whenever they are read: that
-        would take as long as the reading, where nothing has to be decoded."""
+        """Compare samples with their checksums now; reads check only the damaged ones.
+
+        Raw pixels need no decoding, so a check would double the time of each read.
+        """
         if name not in self._file:
             return
         spans["crc32c"] = self._values.vector(self._file, name, "u", len(spans))[...]
@@ -416,13 +406,13 @@ class IndexBuilder:
             spans[bad] = checked[bad]
 
     def _add_rows(self, member: Member) -> None:
-        """Image files as rows of variable length."""
+        """Add image files in rows of variable length."""
         dataset = member.stored
         self._values.refuse_external(dataset)
         self._values.refuse_many(dataset.shape[0], dataset.name)
         name = self._names[member.path]
         spans = locate_rows(dataset, self._shard, self._limits)
-        if spans is None:  # only the library finds them, and fetches them
+        if spans is None:  # only HDF5's library can find and fetch them
             blobs = Ragged.of_bytes(np.asarray(row).tobytes() for row in dataset)
             self._spans[name] = no_spans(len(blobs), blobs.lengths)
             self._add_infos(member, probe_blobs(blobs)[0], self._spans[name])
@@ -436,38 +426,28 @@ class IndexBuilder:
             self._add_infos(member, self._probe(spans), spans)
 
     def _add_column(self, member: Member) -> None:
+        self._columns[self._names[member.path]] = self._column(member)
+
+    def _column(self, member: Member) -> Column:
         if member.kind == "rows":
-            self._columns[self._names[member.path]] = self._values.rows_of(
-                member.stored, self._field_of_rows(member)
-            )
-            return
+            return self._values.rows_of(member.stored, self._field_of_rows(member))
         dataset = member.stored
         self._values.refuse_external(dataset)
-        name, kind = self._names[member.path], dataset.dtype.kind
-        if kind not in "iubf":
-            self._columns[name] = self._values.texts(dataset)
-            return
-        values = dataset[...] if member.kind == "list" else dataset[...].reshape(-1)
-        numbers = self._values.numbers(values, dataset.name)
-        is_list = member.kind == "list"
-        self._columns[name] = (
-            Ragged(numbers.reshape(-1), np.arange(len(values) + 1) * values.shape[1])
-            if is_list
-            else numbers
-        )
+        if dataset.dtype.kind not in "iubf":
+            return self._values.texts(dataset)
+        numbers = self._values.numbers(dataset[...].reshape(-1), dataset.name)
+        if member.kind != "list":
+            return numbers
+        return Ragged(numbers, np.arange(len(dataset) + 1) * dataset.shape[1])
 
     def _class_names(self) -> tuple[str, ...]:
-        member = next(
-            (member for member in self._members if member.path == self._class_names_path), None
-        )
+        paths = {member.path: member for member in self._members}
+        member = paths.get(self._class_names_path)
         if member is not None and member.kind == "rows":
             return tuple(self._values.rows_of(member.stored, Field(member.path, "text")))
-        if (
-            member is None
-            or member.kind != "column"
-            or member.stored.ndim != 1
-            or not h5py.check_string_dtype(member.stored.dtype)
-        ):
+        if member is None or member.kind != "column" or member.stored.ndim != 1:
+            return ()
+        if not h5py.check_string_dtype(member.stored.dtype):
             return ()
         self._values.refuse_external(member.stored)
         return tuple(self._values.texts(member.stored))

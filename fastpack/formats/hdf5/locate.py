@@ -1,4 +1,4 @@
-"""Where the numbers of one HDF5 dataset lie in its file: a span a sample, a table of chunks, or in places that only the library finds."""
+"""Location of a dataset's numbers in its file: a span for each sample, or a table of chunks."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from fastpack.core.dtypes import CHUNK, FILTER, NO_SPAN, SPAN
 from fastpack.errors import LimitError, Location, TruncatedFileError, with_location
 from fastpack.formats.index.chunks import MAX_FILTERS, MAX_RANK, ChunkTable
 
-# A grid of chunks may have this many places for each that was written: else the table would be mostly holes.
-_MAX_PLACES_FOR_ONE = 64
-_FEW_PLACES = 4096
+# Cells of a chunk grid for each written chunk, at most: else the table would be mostly empty.
+_MAX_CELLS_FOR_ONE = 64
+_FEW_CELLS = 4096
 _FILTER_NAMES = {
     1: "gzip",
     2: "shuffle",
@@ -39,8 +39,10 @@ _FILTER_NAMES |= {
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """How the samples of a dataset are read: by span; those without, by `from_table`; and where there is none, by the
-    library, for the `reason` given."""
+    """How the samples of a dataset are read: by span, else by chunk table, else by the library.
+
+    `reason` says why the library must read them; it is "" otherwise.
+    """
 
     spans: npt.NDArray[Any]
     table: ChunkTable | None = None
@@ -48,7 +50,10 @@ class Pixels:
 
 
 def locate_pixels(dataset: h5py.Dataset, file_bytes: int, location: Location) -> Pixels:
-    """Raises TruncatedFileError, FormatError or LimitError when the file is damaged."""
+    """Locate the samples of a dataset.
+
+    Raises TruncatedFileError, FormatError or LimitError if the file is damaged.
+    """
     spans = no_spans(len(dataset), sample_bytes_of(dataset))
     if reason := reason_for_the_library(dataset):
         return Pixels(spans, reason=reason)
@@ -68,43 +73,44 @@ def locate_pixels(dataset: h5py.Dataset, file_bytes: int, location: Location) ->
 
 
 def sample_bytes_of(dataset: h5py.Dataset) -> int:
+    """Return the size of a sample in bytes."""
     num_items: int = math.prod(dataset.shape[1:])
     return num_items * int(dataset.dtype.itemsize)
 
 
 def no_spans(num_samples: int, lengths: Any) -> npt.NDArray[Any]:
+    """Return spans of samples that have no bytes of their own in the file."""
     spans = np.zeros(num_samples, SPAN)
     spans["offset"], spans["length"] = NO_SPAN, lengths
     return spans
 
 
 def contiguous_offset(dataset: h5py.Dataset) -> int | None:
-    """The byte of the file where the data begin, when they are one piece and were ever written."""
-    if (
-        dataset.chunks is not None
-        or dataset.external
-        or dataset.id.get_space_status() == h5py.h5d.SPACE_STATUS_NOT_ALLOCATED
-    ):
-        return None  # the library gives an offset for nothing, too, when the file has a user block
+    """Return the first byte of contiguous data; None if the file has no such data."""
+    if dataset.chunks is not None or dataset.external:
+        return None
+    # With a user block the library returns an offset even for data that was never written.
+    if dataset.id.get_space_status() == h5py.h5d.SPACE_STATUS_NOT_ALLOCATED:
+        return None
     offset: int | None = dataset.id.get_offset()
     return offset
 
 
 def filters_of(dataset: h5py.Dataset) -> npt.NDArray[Any]:
-    """The dataset's filters (k,) FILTER, in the order in which they are applied; only the first parameters are kept."""
+    """Return a dataset's filters (k,) FILTER in the order of writing; 16 parameters are kept."""
     creation = dataset.id.get_create_plist()
     filters = np.zeros(creation.get_nfilters(), FILTER)
-    most = FILTER["parameters"].shape[0]
+    max_parameters = FILTER["parameters"].shape[0]
     for number, filter in enumerate(filters):
         filter["id"], _, parameters, _ = creation.get_filter(number)
-        kept = parameters[:most]
+        kept = parameters[:max_parameters]
         filter["num_parameters"] = len(kept)
         filter["parameters"][: len(kept)] = kept
     return filters
 
 
 def describe_filters(dataset: h5py.Dataset) -> str:
-    """Such as "shuffle, gzip"; "" without filters."""
+    """Return the filters' names, such as "shuffle, gzip"; "" without filters."""
     return ", ".join(_filter_name(int(number)) for number in filters_of(dataset)["id"])
 
 
@@ -113,26 +119,22 @@ def _filter_name(number: int) -> str:
 
 
 def reason_for_the_library(dataset: h5py.Dataset) -> str:
-    """Why only the library can find the numbers; "" when we can."""
+    """Return why only HDF5's library can read the numbers; "" if our kernels can."""
     if not dataset.id.get_type().equal(h5py.h5t.py_create(dataset.dtype, logical=True)):
         return "its numbers are stored with another precision"
     if dataset.id.get_create_plist().get_layout() == h5py.h5d.COMPACT:
-        return "it is so small that it lies in the file's metadata"
+        return "it is small and stored in the file's metadata"
     if dataset.ndim > MAX_RANK or 0 in dataset.shape or len(filters_of(dataset)) > MAX_FILTERS:
         return "it has too many dimensions or filters, or a dimension of 0"
     filters = filters_of(dataset)
-    unknown = [
-        number for number in range(len(filters)) if not can_decode(filters[number : number + 1])
-    ]
-    return (
-        f"{_filter_name(int(filters['id'][unknown[0]]))} is decoded by HDF5's library alone"
-        if unknown
-        else ""
-    )
+    for number, filter in enumerate(filters):
+        if not can_decode(filters[number : number + 1]):
+            return f"only HDF5's library decodes {_filter_name(int(filter['id']))}"
+    return ""
 
 
 def filled_table(dataset: h5py.Dataset) -> ChunkTable:
-    """Of a dataset that was never written: one chunk, of the fill value."""
+    """Return the table of a dataset that was never written: one chunk of the fill value."""
     chunks = np.zeros(1, CHUNK)
     chunks["offset"] = NO_SPAN
     return ChunkTable(dataset.shape, dataset.shape, np.zeros(0, FILTER), chunks, _fill_of(dataset))
@@ -161,7 +163,7 @@ def _fill_spans(spans: npt.NDArray[Any], table: ChunkTable, location: Location) 
     if (table.chunks["length"][written] != table.chunk_bytes).any():
         raise TruncatedFileError(
             with_location(
-                "a chunk is not as long as its dataset says; restore the file from its source",
+                "a chunk does not have its dataset's length; restore the file from its source",
                 location,
             )
         )
@@ -173,27 +175,25 @@ def _fill_spans(spans: npt.NDArray[Any], table: ChunkTable, location: Location) 
 def chunks_of(
     dataset: h5py.Dataset, file_bytes: int, location: Location
 ) -> npt.NDArray[Any] | None:
-    """The file's chunks (m,) CHUNK in the order of their grid, or None where the grid is nearly empty. One walk over the
-    library's table: asking for chunk after chunk would walk it each time."""
+    """Return the chunks (m,) CHUNK in the order of their grid; None if the grid is nearly empty.
+
+    One walk over the library's table: a query for each chunk would walk it each time.
+    """
     entries: list[Any] = []
     note: Callable[[Any], None] = entries.append
     dataset.id.chunk_iter(note)
     grid = [-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
-    if math.prod(grid) > _FEW_PLACES + _MAX_PLACES_FOR_ONE * len(entries):
+    if math.prod(grid) > _FEW_CELLS + _MAX_CELLS_FOR_ONE * len(entries):
         return None
     chunks = np.zeros(math.prod(grid), CHUNK)
     chunks["offset"] = NO_SPAN
     if not entries:
         return chunks
     if max(entry.size for entry in entries) >= 2**32:
-        raise LimitError(
-            with_location(
-                f"{dataset.name} has chunks of 4 GiB or more; rewrite it in smaller ones", location
-            )
-        )
-    corners = np.array([entry.chunk_offset for entry in entries], np.int64) // np.array(
-        dataset.chunks
-    )
+        message = f"{dataset.name} has chunks of 4 GiB or more; rewrite it in smaller ones"
+        raise LimitError(with_location(message, location))
+    firsts = np.array([entry.chunk_offset for entry in entries], np.int64)
+    corners = firsts // np.array(dataset.chunks)
     inside = ((corners >= 0) & (corners < grid)).all(axis=1)
     numbers = np.ravel_multi_index(tuple(corners[inside].T), grid)
     found = np.zeros(len(entries), CHUNK)

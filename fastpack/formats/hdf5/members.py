@@ -1,4 +1,4 @@
-"""What an HDF5 file holds, and which of it are images: found without following a link out of the file."""
+"""Members: the datasets and groups of an HDF5 file that may be fields."""
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,21 +16,26 @@ from fastpack.formats.hdf5.columns import CLASS_NAMES, DATASETS, dataset_name
 
 Kind = Literal["pixels", "single_image", "encoded", "vlen", "column", "list", "rows", "other"]
 FIELDS = {dataset: field for field, dataset in DATASETS.items()}
-# Groups within groups.
+# Depth of nested groups.
 _MAX_DEPTH = 32
-# Numbers of a list that are taken unasked: 1 GiB in memory.
+# Numbers of a list that is read without a request for it: 1 GiB in memory.
 _MAX_LISTED = 2**27
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """A dataset, or a group, by its path without the first slash.
+    """A dataset or a group.
 
-    - kind: "picture" is an array that is one image, "list" a column of so many numbers a sample; "encoded" is a group of `bytes` and
-      `offsets`; "rows", in files of ours, one of `values` and `offsets`.
-    - axes: of "pixels" and "picture"; see axes.py.
-    - reason: why a dataset of kind "other" is not a field, where its type and shape do not tell; what was guessed of a column.
-    - own: the field that the file's schema has at this path, in files of ours.
+    Args:
+        path: in the file, without the first slash.
+        stored: the h5py object; None for a link.
+        kind: "single_image" is an array that is one image, "list" a column of several numbers a
+            sample. "encoded" is a group of `bytes` and `offsets`. "rows", in our files, is a group
+            of `values` and `offsets`.
+        num_samples: number of samples.
+        axes: of "pixels" and "single_image"; see axes.py.
+        reason: why a dataset of kind "other" is not a field, or the guess about a column.
+        own: the field at this path in the schema of our files.
     """
 
     path: str
@@ -43,43 +48,48 @@ class Member:
 
     @property
     def group(self) -> str:
+        """The path of the group that has it."""
         return self.path.rpartition("/")[0]
 
     @property
     def name(self) -> str:
+        """The last part of the path."""
         return self.path.rpartition("/")[2]
 
     @property
     def is_blob(self) -> bool:
-        return self.kind in ("pixels", "encoded", "vlen") or (
-            self.kind == "rows" and self.own is not None and self.own.is_blob
-        )
+        """True for images, arrays and files; False for columns."""
+        if self.kind == "rows":
+            return self.own is not None and self.own.is_blob
+        return self.kind in ("pixels", "encoded", "vlen")
 
     @property
     def is_long(self) -> bool:
-        """True for lists that are taken only when they are asked for: as columns they lie in memory."""
+        """True for lists that are read only on request, since columns lie in memory."""
         return self.kind == "list" and self.stored.size > _MAX_LISTED
 
     @property
     def odd_kind(self) -> str:
-        """Why a dataset of kind "other" is no field."""
+        """Why a dataset of kind "other" is not a field."""
         if self.kind == "single_image":
-            return f"{self.stored.shape} is one picture, and not of a set"
-        if not self.reason and self.stored.dtype.kind == "V" and self.stored.dtype.names is None:
-            return f"{self.stored.dtype} {self.stored.shape} is opaque; store image files as rows of h5py.vlen_dtype(numpy.uint8)"
-        return (
-            self.reason
-            or f"{self.stored.dtype} {self.stored.shape} is neither images nor one number or text a sample"
-        )
+            return f"{self.stored.shape} is a single image"
+        if self.reason:
+            return self.reason
+        dtype, shape = self.stored.dtype, self.stored.shape
+        if dtype.kind == "V" and dtype.names is None:
+            remedy = "store image files as rows of h5py.vlen_dtype(numpy.uint8)"
+            return f"{dtype} {shape} is opaque; {remedy}"
+        return f"{dtype} {shape} is neither images nor one number or text a sample"
 
 
 def find_members(
     file: h5py.File, limits: Limits = DEFAULT_LIMITS, axes: Mapping[str, str] | None = None
 ) -> list[Member]:
-    """All members, those at the root first. Only hard links are followed, and each group once: links may lead to other
-    files, and round in circles. Raises LimitError for more than max_datasets.
+    """Return all members, those at the root first.
 
-    - axes: those that were given; the others are guessed, in files of others.
+    Only hard links are followed, and each group once: other links may lead to other files or in
+    circles. `axes` are given by the user; those of other programs' arrays are guessed. Raises
+    LimitError for more than max_datasets.
     """
     members = list(_walk(file, limits))
     if axes or text_attribute(file, "format") != "fastpack":
@@ -100,7 +110,10 @@ def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
         for name, stored in _own_members(group):
             num_found += 1
             if num_found > limits.max_datasets:
-                message = f"the file has more than {limits.max_datasets} groups and datasets; raise max_datasets if they are real"
+                message = (
+                    f"the file has more than {limits.max_datasets} groups and datasets; "
+                    "raise max_datasets if they are real"
+                )
                 raise LimitError(with_location(message, Location(file.filename)))
             inner = f"{path}/{name}".strip("/")
             if stored is None:
@@ -123,7 +136,7 @@ def _walk(file: h5py.File, limits: Limits) -> Iterator[Member]:
 
 
 def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Member]:
-    """The members, with the axes of arrays; an array of one image is an image."""
+    """The members with axes for all arrays; an array without N is a single image."""
     columns: defaultdict[str, set[int]] = defaultdict(set)
     stacks: defaultdict[str, set[int]] = defaultdict(set)
     for member in members:
@@ -131,32 +144,22 @@ def _with_axes(members: Sequence[Member], given: Mapping[str, str]) -> list[Memb
             columns[member.group].add(member.num_samples)
         elif member.kind == "pixels" and member.stored.ndim > 3:
             stacks[member.group].add(member.num_samples)
-    unknown = set(given) - {
-        name for member in members for name in (member.path, usual_name(member))
-    }
+    unknown = set(given) - {name for each in members for name in (each.path, usual_name(each))}
     if unknown:
         raise OptionError(
-            f"axes are given for {', '.join(sorted(unknown))}, and the file has no such array"
+            f"axes are given for {', '.join(sorted(unknown))}, but the file has no such array"
         )
-    with_failures = []
-    for member in members:
-        axes = given.get(member.path, given.get(usual_name(member)))
+
+    def with_axes(member: Member) -> Member:
+        axes, group = given.get(member.path, given.get(usual_name(member))), member.group
+        shape = getattr(member.stored, "shape", ())
         if axes is not None:
-            with_failures.append(
-                _of_axes(
-                    member, checked_axes(member.path, getattr(member.stored, "shape", ()), axes)
-                )
-            )
-        elif member.kind == "pixels":
-            with_failures.append(
-                _of_axes(
-                    member,
-                    guessed_axes(member.stored.shape, columns[member.group], stacks[member.group]),
-                )
-            )
-        else:
-            with_failures.append(member)
-    return with_failures
+            return _of_axes(member, checked_axes(member.path, shape, axes))
+        if member.kind != "pixels":
+            return member
+        return _of_axes(member, guessed_axes(shape, columns[group], stacks[group]))
+
+    return list(map(with_axes, members))
 
 
 def _of_axes(member: Member, axes: str) -> Member:
@@ -164,34 +167,29 @@ def _of_axes(member: Member, axes: str) -> Member:
         return replace(member, kind="pixels", axes=axes)
     if "N" not in axes:
         return replace(member, kind="single_image", axes=axes, num_samples=1)
-    return replace(
-        member, kind="pixels", axes=axes, num_samples=member.stored.shape[axes.index("N")]
-    )
+    num_samples = member.stored.shape[axes.index("N")]
+    return replace(member, kind="pixels", axes=axes, num_samples=num_samples)
 
 
 def usual_name(member: Member) -> str:
+    """Return the usual field name for a dataset's name, or that name."""
     return FIELDS.get(member.name, member.name)
 
 
 def safe_dataset(file: h5py.Group, path: str) -> h5py.Dataset | None:
-    """The dataset of that path: not by way of a soft or external link, and with its data in this file."""
+    """Return the dataset of a path without links and with its data in this file; else None."""
     member: Any = file
     for name in path.encode("utf-8", "surrogateescape").split(b"/"):
         if not isinstance(member, h5py.Group) or not name or not _is_hard_link(member, name):
             return None
         member = member[name]
-    if (
-        not isinstance(member, h5py.Dataset)
-        or member.shape is None
-        or member.external
-        or member.is_virtual
-    ):
+    if not isinstance(member, h5py.Dataset) or member.shape is None:
         return None
-    return member
+    return None if member.external or member.is_virtual else member
 
 
 def field_names(members: Sequence[Member], own_names: dict[str, str]) -> dict[str, str]:
-    """Path -> field name: what the file's schema says, or our usual name for it, or its own; unlike any other."""
+    """Return path -> field name, unique: from our schema, else the usual or the dataset's name."""
     names: dict[str, str] = {}
     used: set[str] = set()
     taken = {member.name for member in members}
@@ -206,13 +204,16 @@ def field_names(members: Sequence[Member], own_names: dict[str, str]) -> dict[st
 
 
 def _as_text(name: str) -> str:
-    """HDF5 takes any bytes for names; those that are not UTF-8 are escaped."""
+    """Escape a name that is not UTF-8: HDF5 accepts any bytes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def text_attribute(member: h5py.File | h5py.Dataset, name: str) -> str:
-    """An attribute of ours, or "". Only text of fixed length is read: that of variable length lies in a heap, and in
-    a damaged heap the library can go round in circles for ever."""
+    """Return an attribute of our files, or "".
+
+    Only text of fixed length is read. Other text lies in a heap, and in a damaged heap the library
+    may loop without end.
+    """
     try:
         if name not in member.attrs or member.attrs.get_id(name).dtype.kind != "S":
             return ""
@@ -222,7 +223,7 @@ def text_attribute(member: h5py.File | h5py.Dataset, name: str) -> str:
 
 
 def own_fields(file: h5py.File) -> dict[str, Field]:
-    """Map dataset names to the fields of the schema that a file of ours has."""
+    """Return dataset name -> field, from the schema of our files."""
     try:
         schema = Schema.from_json(text_attribute(file, "schema"))
     except SchemaError:
@@ -231,26 +232,25 @@ def own_fields(file: h5py.File) -> dict[str, Field]:
 
 
 def own_names(file: h5py.File) -> dict[str, str]:
-    """Dataset name -> field name, as a file of ours says in its schema."""
+    """Return dataset name -> field name, from the schema of our files."""
     return {name: field.name for name, field in own_fields(file).items() if field.stored_as}
 
 
 def _own_members(group: h5py.Group) -> Iterator[tuple[str, Any]]:
-    """The groups and datasets of a group; None for a link."""
+    """The names of a group's members with their objects; None for a link."""
     for name in group.id:
         text = name.decode("utf-8", "surrogateescape")
         if not _is_hard_link(group, name):
             yield text, None
             continue
         member = group[name]
-        if isinstance(member, h5py.Group) or (
-            isinstance(member, h5py.Dataset) and member.shape is not None
-        ):
+        is_dataset = isinstance(member, h5py.Dataset) and member.shape is not None
+        if is_dataset or isinstance(member, h5py.Group):
             yield text, member
 
 
 def _is_hard_link(group: h5py.Group, name: bytes) -> bool:
-    """Asks the library itself: h5py fails for names that are not UTF-8, and takes longer."""
+    """Whether a name is a hard link; h5py's own query fails for names that are not UTF-8."""
     try:
         return bool(group.id.links.get_info(name).type == h5py.h5l.TYPE_HARD)
     except KeyError:
@@ -264,24 +264,17 @@ def _address(member: Any) -> Any:
 def _dataset_member(path: str, dataset: h5py.Dataset, own: Field | None) -> Member:
     try:
         return replace(_typed_member(path, dataset, dataset.dtype, own), own=own)
-    except (TypeError, ValueError) as error:  # a type of HDF5's that numpy lacks, such as a time
-        return Member(
-            path,
-            dataset,
-            "other",
-            dataset.shape[0] if dataset.shape else 0,
-            reason=f"h5py cannot read its values ({error})",
-        )
+    except (TypeError, ValueError) as error:  # a type that numpy lacks, such as a time
+        num_samples, reason = (dataset.shape or (0,))[0], f"h5py cannot read its values ({error})"
+        return Member(path, dataset, "other", num_samples, reason=reason)
 
 
 def _typed_member(
     path: str, dataset: h5py.Dataset, dtype: np.dtype[Any], own: Field | None
 ) -> Member:
     num_samples = dataset.shape[0] if dataset.ndim else 0
-    if (
-        dataset.ndim >= (2 if own is not None and own.kind == "pixels" else 3)
-        and dtype.kind in "uif"
-    ):
+    min_dimensions = 2 if own is not None and own.kind == "pixels" else 3
+    if dataset.ndim >= min_dimensions and dtype.kind in "uif":
         return Member(path, dataset, "pixels", num_samples)
     if dataset.ndim == 1 and h5py.check_vlen_dtype(dtype) == np.uint8:
         return Member(path, dataset, "vlen", num_samples)
@@ -295,10 +288,5 @@ def _typed_member(
 
 def _group_member(path: str, group: h5py.Group, kind: Kind, own: Field | None) -> Member:
     offsets = safe_dataset(group, "offsets")
-    return Member(
-        path,
-        group,
-        kind,
-        len(offsets) - 1 if offsets is not None and offsets.ndim == 1 else -1,
-        own=own,
-    )
+    num_samples = len(offsets) - 1 if offsets is not None and offsets.ndim == 1 else -1
+    return Member(path, group, kind, num_samples, own=own)

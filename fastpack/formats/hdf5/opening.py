@@ -1,4 +1,4 @@
-"""Opens HDF5 files to read, also those that another process, or this one, is writing."""
+"""Opening of HDF5 files to read, even while a process writes them."""
 
 import contextlib
 import ctypes
@@ -8,15 +8,15 @@ from pathlib import Path
 import h5py
 from h5py._objects import phil
 
-# HDF5's library reads metadata whose checksum fails again: 100 times, with pauses that double, if the file has a single
-# writer with many readers (SWMR). On a damaged file that takes for ever. Ten reads take 10 ms, and outlast a writer.
+# In SWMR mode HDF5's library reads metadata with a wrong checksum again, 100 times, with pauses
+# that double. On a damaged file that does not end. Ten reads take 10 ms, more than a writer needs.
 _METADATA_READS = 10
 
 
 def open_file(path: Path) -> h5py.File:
-    """Opens a file to read. Raises OSError if HDF5's library cannot.
+    """Open a file to read; raise OSError if HDF5's library cannot.
 
-    A file that a writer holds open in SWMR mode is opened as one of its readers.
+    If a writer has the file open in SWMR mode, it is opened as one of the readers.
     """
     try:
         return h5py.File(path, "r", locking=False)
@@ -28,20 +28,19 @@ def open_file(path: Path) -> h5py.File:
 
 
 def _open_as_follower(path: Path, *, locking: bool) -> h5py.File:
-    """Raises AttributeError if the library lacks the call that bounds its reads."""
+    """Open in SWMR mode; raise AttributeError if the library cannot limit its reads."""
     access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    if not locking:  # else as the same process may have opened the file
+    if not locking:  # with locking only if this process has the file open so
         access.set_file_locking(False, False)
     _bound_reads(access)
-    return h5py.File(
-        h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ, access)
-    )
+    flags = h5py.h5f.ACC_RDONLY | h5py.h5f.ACC_SWMR_READ
+    return h5py.File(h5py.h5f.open(os.fsencode(path), flags, access))
 
 
 def _bound_reads(access: h5py.h5p.PropFAID) -> None:
-    """Calls what h5py does not offer, in the library that h5py is linked to."""
+    """Call a function of h5py's own HDF5 library that h5py does not export."""
     bound = ctypes.CDLL(h5py.h5p.__file__).H5Pset_metadata_read_attempts
     bound.argtypes = [ctypes.c_int64, ctypes.c_uint]
     with phil:  # h5py's lock: the library takes one call at a time
         if bound(access.id, _METADATA_READS) < 0:
-            raise OSError("HDF5's library refuses to bound its reads")
+            raise OSError("HDF5's library does not limit its reads")

@@ -102,7 +102,7 @@ def _is_missed(index: Index, name: str) -> bool:
 def _is_unsafe(field: Field) -> bool:
     """Return True for fields without checksums of their own.
 
-    For a list, only a table tells which blobs belong to one sample.
+    Only the offsets of a list say which blobs belong to one sample.
     """
     return field.is_list or not field.is_blob
 

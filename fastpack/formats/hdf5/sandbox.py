@@ -1,5 +1,7 @@
-"""Indexes an HDF5 file in a process of its own. HDF5's library can crash, hang or take all memory on a file that was made to
-do harm; then only that process is lost. sandbox_child.py is what it runs."""
+"""Indexing of an untrusted HDF5 file in a child process, which runs sandbox_child.py.
+
+A hostile file can make HDF5's library crash, hang or use all memory. Then only the child is lost.
+"""
 
 import contextlib
 import json
@@ -33,10 +35,10 @@ _PACKAGE = Path(errors.__file__).parent
 
 
 def index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
-    """Builds the index of one file in a child that may use max_index_bytes of memory and max_index_seconds.
+    """Build the index of one file in a child with limited memory and time.
 
-    Raises what indexing raises; FormatError when the child dies, LimitError when it takes too long, UnreadableFileError when
-    the system starts no process.
+    Raises the errors of indexing. Also FormatError if the child dies, LimitError if it exceeds
+    max_index_seconds, and UnreadableFileError if the OS cannot start a process.
     """
     try:
         return _index_apart(path, options, limits)
@@ -49,7 +51,10 @@ def index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
 def _refused(error: OSError, path: Path) -> UnreadableFileError:
     reason = error.strerror or str(error)
     message = f"cannot start the process that indexes an untrusted HDF5 file: {reason}"
-    remedy = "allow more processes (`ulimit -u`) and a writable temporary folder, or open a file that you trust without untrusted"
+    remedy = (
+        "allow more processes (`ulimit -u`) and a writable temporary folder, "
+        "or open a trusted file without untrusted"
+    )
     return UnreadableFileError(error.errno, with_location(f"{message}; {remedy}", Location(path)))
 
 
@@ -74,16 +79,14 @@ def _index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
 
 
 def _packages() -> dict[str, str]:
-    """The folder of each package that the child imports, as this process has imported them."""
-    folders = {
-        module.__name__: str(Path(module.__file__ or "").absolute().parents[1])
-        for module in (h5py, np)
-    }
+    """The folder of each package that the child imports: those of this process."""
+    files = {module.__name__: Path(module.__file__ or "") for module in (h5py, np)}
+    folders = {name: str(file.absolute().parents[1]) for name, file in files.items()}
     return folders | {"fastpack": str(_PACKAGE.absolute().parent), "hdf5plugin": folders["h5py"]}
 
 
 def _run(folder: Path, seconds: float) -> "subprocess.CompletedProcess[bytes]":
-    """Runs the child in our own empty folder: a path of the dynamic linker may name the current one."""
+    """Run the child in an empty folder: the dynamic linker may search the current one."""
     command = [sys.executable, "-I", "-S", str(_CHILD.absolute()), str(folder)]
     with _lifeline() as stdin:
         return subprocess.run(
@@ -93,7 +96,7 @@ def _run(folder: Path, seconds: float) -> "subprocess.CompletedProcess[bytes]":
 
 @contextlib.contextmanager
 def _lifeline() -> Iterator[int]:
-    """A pipe that ends when this process does."""
+    """A pipe that ends with this process."""
     reading, writing = os.pipe()
     try:
         yield reading
@@ -103,36 +106,26 @@ def _lifeline() -> Iterator[int]:
 
 
 def _slow(path: Path, limits: Limits) -> LimitError:
-    return LimitError(
-        with_location(
-            f"indexing takes longer than {limits.max_index_seconds} s; raise max_index_seconds if the file is real",
-            Location(path),
-        )
+    message = (
+        f"indexing takes longer than {limits.max_index_seconds} s; "
+        "raise max_index_seconds if the file is real"
     )
+    return LimitError(with_location(message, Location(path)))
 
 
 def _failure(
     ended: "subprocess.CompletedProcess[bytes]", path: Path, limits: Limits
 ) -> FastpackError:
+    """The error that the child reports, or how it died."""
     try:
-        told = json.loads(ended.stdout)
-        kind = getattr(errors, told["error"])
-        return (
-            kind(*told["arguments"])
-            if issubclass(kind, FastpackError)
-            else FormatError(told["arguments"][-1])
-        )
+        report = json.loads(ended.stdout)
+        kind, arguments = getattr(errors, report["error"]), report["arguments"]
+        return kind(*arguments) if issubclass(kind, FastpackError) else FormatError(arguments[-1])
     except (ValueError, KeyError, AttributeError, TypeError):
         if ended.returncode == -signal.SIGXCPU:
             return _slow(path, limits)
-        how = (
-            signal.strsignal(-ended.returncode)
-            if ended.returncode < 0
-            else f"exit status {ended.returncode}"
-        )
-        return FormatError(
-            with_location(
-                f"HDF5's library broke down on the file ({how}); restore it from its source",
-                Location(path),
-            )
-        )
+        how = f"exit status {ended.returncode}"
+        if ended.returncode < 0:
+            how = signal.strsignal(-ended.returncode) or how
+        message = f"HDF5's library crashed on the file ({how}); restore it from its source"
+        return FormatError(with_location(message, Location(path)))

@@ -1,4 +1,4 @@
-"""The child of sandbox.py: indexes one file under limits."""
+"""The child process of sandbox.py: indexes one file under limits."""
 
 import json
 import os
@@ -13,20 +13,22 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 
 
-class Places:
-    """Finds the packages of `folders` (name -> folder), each in its own folder and nowhere else."""
+class PackageFinder:
+    """An import hook that finds each package of `folders` (name -> folder) in its folder only."""
 
     def __init__(self, folders: dict[str, str]) -> None:
         self._folders = folders
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the spec of a package; None for other names."""
         return PathFinder.find_spec(name, [self._folders[name]]) if name in self._folders else None
 
 
 def main(folder: Path) -> int:
+    """Follow the orders of `folder`; return the exit status."""
     orders = json.loads((folder / "orders.json").read_bytes())
     die_with(orders["parent"])
-    sys.meta_path.insert(0, Places(orders["packages"]))
+    sys.meta_path.insert(0, PackageFinder(orders["packages"]))
     from fastpack.core.limits import Limits
     from fastpack.errors import FastpackError
     from fastpack.formats.hdf5.container import HDF5
@@ -37,26 +39,25 @@ def main(folder: Path) -> int:
     try:
         HDF5.index(Path(orders["path"]), limits=limits, options=options).save(folder / "index.npz")
     except FastpackError as error:
-        arguments = [
-            argument
-            for argument in error.args
-            if isinstance(argument, (str, int)) or argument is None
-        ]
+        arguments = [each for each in error.args if each is None or isinstance(each, (str, int))]
         sys.stdout.write(json.dumps({"error": type(error).__name__, "arguments": arguments}))
         return 1
     return 0
 
 
 def die_with(parent: int) -> None:
-    """Ends this process when its parent ends, even if a signal kills that. On Linux the kernel does so; elsewhere a thread
-    waits for the end of the standard input, which only the parent holds open."""
+    """End this process when its parent ends, even if a signal kills the parent.
+
+    On Linux the kernel does so. Elsewhere a thread waits for the end of the standard input, which
+    only the parent has open.
+    """
     try:
         import ctypes
 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     except (ImportError, AttributeError, OSError):
         threading.Thread(target=_wait_for_the_end, daemon=True).start()
-    if os.getppid() != parent:  # it ended before
+    if os.getppid() != parent:  # it has already ended
         os._exit(1)
 
 
@@ -66,22 +67,24 @@ def _wait_for_the_end() -> None:
 
 
 def restrain(num_bytes: int, num_seconds: int) -> None:
-    """Bounds memory, time of the processor, and core files. What Python and the libraries have taken before does not
-    count: a sanitizer reserves terabytes of addresses, and OpenBLAS some megabytes for each core."""
-    bounds = {
+    """Limit memory, CPU time, and core files of this process.
+
+    Memory that is already in use does not count: a sanitizer reserves terabytes of addresses, and
+    OpenBLAS a few megabytes for each core.
+    """
+    limits = {
         resource.RLIMIT_AS: address_space() + num_bytes,
         resource.RLIMIT_CPU: num_seconds,
         resource.RLIMIT_CORE: 0,
     }
-    for what, most in bounds.items():
-        _, hard = resource.getrlimit(what)
-        resource.setrlimit(
-            what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
-        )
+    for kind, limit in limits.items():
+        _, hard = resource.getrlimit(kind)
+        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+        resource.setrlimit(kind, (soft, hard))
 
 
 def address_space() -> int:
-    """Bytes of addresses that this process has, 0 if the system does not say."""
+    """Return the bytes of address space of this process; 0 if the OS does not report them."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except OSError:

@@ -1,6 +1,7 @@
-"""HDF5 files of others with a dataset for each image: an array, or the bytes of an image file.
+"""Other programs' HDF5 files with one dataset for each image: an array, or an image file.
 
-They lie side by side (`img_0`, `img_1`), in a group for each class (`cat/img_0`), or in a group for each sample (`cat/0/image`).
+The datasets are in one group (`img_0`, `img_1`), in a group for each class (`cat/img_0`), or in a
+group for each sample (`cat/0/image`).
 """
 
 import re
@@ -37,20 +38,20 @@ from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.images.headers import probe_blobs
 
-_FEWEST = 2  # of those that look like images only because there are several
+_MIN_IMAGES = 2  # for arrays that may be images
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8")
 _HEAD_BYTES = 8
-_MAX_NAMED = 3  # of what a note says is left out
+_MAX_NAMED = 3  # in a note about datasets that are left out
 
 
 def find_single_images(
     members: Sequence[Member], wanted: Sequence[str] | None
 ) -> "SingleImages | None":
-    """The images that a file is about, if it has no array of several.
+    """Return the single images of a file; None if it has an array of several images.
 
-    Raises SchemaError if a group has several for each sample, and `wanted` names none of them.
+    Raises SchemaError if the samples' groups have several images and `wanted` does not name one.
     """
-    if any(member.is_blob and not _may_be_picture(member) for member in members):
+    if any(member.is_blob and not _may_be_image(member) for member in members):
         return None
     found = _files(members) or _arrays(members)
     role = _role(found, wanted)
@@ -61,7 +62,7 @@ def find_single_images(
 
 
 def _natural(path: str) -> list[tuple[int, str]]:
-    """Sorts numbers in names by their values: im2 before im10."""
+    """A key that sorts numbers in names by value: im2 before im10."""
     return [
         (int(part), "") if part.isdecimal() and part.isascii() else (-1, part)
         for part in re.split(r"([0-9]+)", path)
@@ -69,19 +70,19 @@ def _natural(path: str) -> list[tuple[int, str]]:
 
 
 def _arrays(members: Sequence[Member]) -> list[Member]:
-    """Those that are images by their shape; or alike in type, dimensions and, but for digits, name."""
+    """Arrays with the shape of images; else arrays of one dtype, rank and name without digits."""
     if sure := [member for member in members if member.kind == "single_image"]:
         return sure
-    may_be = [member for member in members if _may_be_picture(member)]
+    may_be = [member for member in members if _may_be_image(member)]
     kinds = {
         (re.sub(r"\d+", "#", member.name), member.stored.ndim, member.stored.dtype)
         for member in may_be
     }
-    return may_be if len(may_be) >= _FEWEST and len(kinds) == 1 else []
+    return may_be if len(may_be) >= _MIN_IMAGES and len(kinds) == 1 else []
 
 
-def _may_be_picture(member: Member) -> bool:
-    """Gray (H, W) of bytes, (H, W, 1), or channels first."""
+def _may_be_image(member: Member) -> bool:
+    """Whether an array may be gray (H, W) or (H, W, 1), or have channels first."""
     if member.kind not in ("list", "pixels") or member.stored.dtype not in (np.uint8, np.uint16):
         return False
     shape = member.stored.shape
@@ -99,66 +100,68 @@ def _axes(member: Member) -> str:
 
 
 def _files(members: Sequence[Member]) -> list[Member]:
-    """Datasets of bytes, each of which begins as an image file does; only the first of many is looked at."""
-    bytes_of = [
-        member for member in members if member.kind in ("column", "other") and _holds_bytes(member)
+    """Datasets of bytes, if the first one begins like an image file."""
+    found = [
+        member for member in members if member.kind in ("column", "other") and _has_bytes(member)
     ]
-    return (
-        bytes_of
-        if len(bytes_of) >= _FEWEST and _head(bytes_of[0].stored).startswith(_SIGNATURES)
-        else []
-    )
+    is_image = len(found) >= _MIN_IMAGES and _head(found[0].stored).startswith(_SIGNATURES)
+    return found if is_image else []
 
 
 def starts_as_image(rows: h5py.Dataset) -> bool:
-    """True if the first row of an array of bytes (N, length) begins as an image file does."""
+    """Return whether the first row of an array of bytes (N, length) begins like an image file."""
     is_of_bytes = rows.dtype == np.uint8 and len(rows) and not (rows.external or rows.is_virtual)
     return bool(is_of_bytes) and rows[0, :_HEAD_BYTES].tobytes().startswith(_SIGNATURES)
 
 
-def _holds_bytes(member: Member) -> bool:
+def _has_bytes(member: Member) -> bool:
     if member.reason:
         return False
     dtype, shape = member.stored.dtype, member.stored.shape
-    return (len(shape) == 1 and dtype == np.uint8) or (
-        shape == () and dtype.kind == "V" and dtype.names is None
-    )
+    is_opaque = shape == () and dtype.kind == "V" and dtype.names is None
+    return is_opaque or (len(shape) == 1 and dtype == np.uint8)
 
 
 def _head(dataset: h5py.Dataset) -> bytes:
     if dataset.external or dataset.is_virtual:
         return b""
-    return np.asarray(dataset[:_HEAD_BYTES] if dataset.ndim else dataset[()]).tobytes()[
-        :_HEAD_BYTES
-    ]
+    first = dataset[:_HEAD_BYTES] if dataset.ndim else dataset[()]
+    return np.asarray(first).tobytes()[:_HEAD_BYTES]
 
 
 def _role(found: Sequence[Member], wanted: Sequence[str] | None) -> str:
-    """What the image is called in a group for each sample; "" where a group has many samples, or there is one group."""
+    """The image's name if each sample has a group; "" otherwise."""
     names: defaultdict[str, list[str]] = defaultdict(list)
     for member in found:
         names[member.group].append(member.name)
     sets = {tuple(sorted(of_group)) for of_group in names.values()}
-    if len(names) < _FEWEST or len(sets) > 1:
+    if len(names) < _MIN_IMAGES or len(sets) > 1:
         return ""
     (roles,) = sets
     if len(roles) == 1:
         return roles[0]
     is_numbered = len({re.sub(r"\d+", "#", name) for name in roles}) == 1
-    if is_numbered:  # classes of as many images each
+    if is_numbered:  # classes with equal numbers of images
         return ""
     chosen = [name for name in wanted or () if name in roles]
     if not chosen:
         raise SchemaError(
-            f"each group of the file has several pictures, {', '.join(roles[:9])}; choose one, as in fields=[{roles[0]!r}]"
+            f"each group of the file has several images, {', '.join(roles[:9])}; "
+            f"choose one, as in fields=[{roles[0]!r}]"
         )
     return chosen[0]
 
 
 @dataclass(frozen=True)
 class SingleImages:
-    """The datasets that are images; what each is called in a group of its own; all members of the file; and the fields that are
-    wanted, None for all."""
+    """The datasets of one image each.
+
+    Args:
+        members: these datasets.
+        role: the image's name in each sample's group, or "".
+        others: all members of the file.
+        wanted: the fields that the user chose; None for all.
+    """
 
     members: Sequence[Member]
     role: str
@@ -167,32 +170,29 @@ class SingleImages:
 
     @property
     def are_files(self) -> bool:
+        """True for image files, False for arrays."""
         return self.members[0].kind in ("column", "other")
 
     def explain(self) -> list[str]:
-        """One line for all images, and one for each dataset that is left out."""
-        return [
-            self._summary(),
-            *(f"{path}: left out; it is not one of the pictures" for path in self._left_out()),
-        ]
+        """Return a line for all images, and one for each dataset that is left out."""
+        left_out = (f"{path}: left out; it is not one of the images" for path in self._left_out())
+        return [self._summary(), *left_out]
 
     def _notes(self, shard: Shard) -> Iterator[str]:
-        yield with_location(self._summary(), Location(shard.path))
+        location = Location(shard.path)
+        yield with_location(self._summary(), location)
         if left_out := self._left_out():
             named = ", ".join(left_out[:_MAX_NAMED])
-            message = f"{len(left_out):,} other datasets are left out, such as {named}; `fastpack info` lists them"
-            yield with_location(message, Location(shard.path))
+            message = f"{len(left_out):,} other datasets are left out, such as {named}"
+            yield with_location(f"{message}; `fastpack info` lists them", location)
         if names := self._attribute_names():
-            message = (
-                f"attributes of the pictures are not read, such as {', '.join(names[:_MAX_NAMED])}"
-            )
-            yield with_location(
-                f"{message}; store each as a dataset in a group for each sample, such as cat/0/label",
-                Location(shard.path),
-            )
+            named = ", ".join(names[:_MAX_NAMED])
+            message = f"attributes of the images are not read, such as {named}"
+            remedy = "store each as a dataset in a group for each sample, such as cat/0/label"
+            yield with_location(f"{message}; {remedy}", location)
 
     def _attribute_names(self) -> list[str]:
-        """Of the first image, or its group, but for those of HDF5's own conventions, which are in capital letters."""
+        """Attributes of the first image and its group, except HDF5's own, in capital letters."""
         first = self.members[0].stored
         holders = [first, first.parent] if self.role else [first]
         try:
@@ -203,22 +203,19 @@ class SingleImages:
 
     def _summary(self) -> str:
         first, last = self.members[0], self.members[-1]
-        kind = (
-            "image files"
-            if self.are_files
-            else f"{first.stored.shape} {first.stored.dtype}, axes {_axes(first)}"
-        )
+        kind = "image files"
+        if not self.are_files:
+            kind = f"{first.stored.shape} {first.stored.dtype}, axes {_axes(first)}"
         which = f"{first.path} to {last.path}, sorted by the numbers in their names"
-        return f"{len(self.members):,} datasets of one picture each, {which}: {kind}"
+        return f"{len(self.members):,} datasets of one image each, {which}: {kind}"
 
     def _left_out(self) -> list[str]:
-        known = {member.path for member in self.members} | {
-            path for paths in self._scalars().values() for path in paths
-        }
+        known = {member.path for member in self.members}
+        known |= {path for paths in self._scalars().values() for path in paths}
         return [member.path for member in self.others if member.path not in known]
 
     def index(self, shard: Shard, values: StoredValues) -> Index:
-        """Raises FormatError if the images differ in shape or type, or the values of a column in kind."""
+        """Return the index; raise FormatError if images differ in shape, or values in kind."""
         if not self.are_files:
             self._refuse_different(shard)
         paths = Text.of([member.path for member in self.members])
@@ -239,7 +236,7 @@ class SingleImages:
             columns,
             {"image": spans},
             infos,
-            files=Files(paths, np.zeros(count, np.int64)),  # the shard tells when they changed
+            files=Files(paths, np.zeros(count, np.int64)),  # the shard shows changes
             notes=tuple(self._notes(shard)),
         )
         index.check_spans()
@@ -249,52 +246,33 @@ class SingleImages:
         if self.are_files:
             return Field("image", "image", stored_as=self.role)
         first = self.members[0]
-        axes = _axes(first)
-        return Field(
-            "image",
-            "pixels",
-            first.stored.shape,
-            first.stored.dtype.str,
-            self.role,
-            axes=axes if axes not in ("HW", "HWC") else "",
-        )
+        shape, dtype, axes = _layout_of(first)
+        axes = axes if axes not in ("HW", "HWC") else ""
+        return Field("image", "pixels", shape, dtype.str, self.role, axes=axes)
 
     def _refuse_different(self, shard: Shard) -> None:
         first = self.members[0]
         for member in self.members:
-            if (member.stored.shape, member.stored.dtype, _axes(member)) != (
-                first.stored.shape,
-                first.stored.dtype,
-                _axes(first),
-            ):
-                kinds = [
+            if _layout_of(member) != _layout_of(first):
+                kinds = " and ".join(
                     f"{each.path} is {each.stored.dtype} {each.stored.shape}"
                     for each in (first, member)
-                ]
-                remedy = "store them at one size and type, or pack them as image files"
-                raise FormatError(
-                    with_location(
-                        f"the pictures differ: {' and '.join(kinds)}; {remedy}",
-                        Location(shard.path),
-                    )
                 )
+                remedy = "store them at one size and type, or pack them as image files"
+                message = f"the images differ: {kinds}; {remedy}"
+                raise FormatError(with_location(message, Location(shard.path)))
 
     def _spans(self, shard: Shard) -> npt.NDArray[Any]:
         spans = np.zeros(len(self.members), SPAN)
         for row, member in enumerate(self.members):
             dataset = member.stored
             if dataset.external or dataset.is_virtual:
-                raise FormatError(
-                    with_location(
-                        f"{member.path} keeps its data in other files, which are not read",
-                        Location(shard.path),
-                    )
-                )
+                message = f"{member.path} is stored in other files, which are not read"
+                remedy = "store its values in this file"
+                raise FormatError(with_location(f"{message}; {remedy}", Location(shard.path)))
             first = contiguous_offset(dataset)
-            spans[row]["offset"], spans[row]["length"] = (
-                NO_SPAN if first is None else first,
-                dataset.nbytes,
-            )
+            spans[row]["offset"] = NO_SPAN if first is None else first
+            spans[row]["length"] = dataset.nbytes
             if first is not None and first + dataset.nbytes > shard.size:
                 raise_status(
                     Status.TRUNCATED,
@@ -305,37 +283,33 @@ class SingleImages:
 
     def _infos(self, spans: npt.NDArray[Any], shard: Shard) -> npt.NDArray[Any]:
         infos = np.zeros(len(spans), IMAGE_INFO)
-        has_place = spans["offset"] != NO_SPAN
-        placed = np.zeros(int(has_place.sum()), IMAGE_INFO)
-        offsets, lengths = (
-            np.ascontiguousarray(spans[name][has_place]) for name in ("offset", "length")
-        )
+        has_span = spans["offset"] != NO_SPAN
+        probed = np.zeros(int(has_span.sum()), IMAGE_INFO)
+        offsets = np.ascontiguousarray(spans["offset"][has_span])
+        lengths = np.ascontiguousarray(spans["length"][has_span])
         with open(shard.path, "rb", buffering=0) as file:
-            raise_first(
-                run_in_threads(ProbeBlobs(file.fileno(), offsets, lengths, placed).run),
-                lambda row: Location(shard.path, row),
-            )
-        infos[has_place] = placed
+            probe = ProbeBlobs(file.fileno(), offsets, lengths, probed)
+            raise_first(run_in_threads(probe.run), lambda row: Location(shard.path, row))
+        infos[has_span] = probed
         fetched = [
             np.asarray(self.members[row].stored[()]).tobytes()
-            for row in np.flatnonzero(~has_place).tolist()
+            for row in np.flatnonzero(~has_span).tolist()
         ]
         if fetched:
-            infos[~has_place] = probe_blobs(Ragged.of_bytes(fetched))[0]
+            infos[~has_span] = probe_blobs(Ragged.of_bytes(fetched))[0]
         return infos
 
     def _classes(self) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
-        """The groups that hold the samples, where there are several: their names, and which each sample is in."""
+        """Class names and labels, if several groups have samples; a group is a class."""
         groups = [_parent(member.group) if self.role else member.group for member in self.members]
-        names, labels = np.unique(
-            [group.rpartition("/")[2] for group in groups], return_inverse=True
-        )
-        if "" in groups or len(names) < _FEWEST:
+        last_parts = [group.rpartition("/")[2] for group in groups]
+        names, labels = np.unique(last_parts, return_inverse=True)
+        if "" in groups or len(names) < _MIN_IMAGES:
             return (), labels
         return tuple(names.tolist()), labels.astype(np.int64)
 
     def _scalars(self) -> dict[str, list[str]]:
-        """Name -> paths of the single numbers and texts that each group of a sample holds beside its picture."""
+        """Name -> paths of the single numbers and texts that all samples' groups have."""
         if not self.role:
             return {}
         groups = [member.group for member in self.members]
@@ -346,11 +320,7 @@ class SingleImages:
         }
         names = dict.fromkeys(member.name for member in scalars.values())
         paths = {name: [f"{group}/{name}".strip("/") for group in groups] for name in names}
-        return {
-            name: of_name
-            for name, of_name in paths.items()
-            if all(path in scalars for path in of_name)
-        }
+        return {name: those for name, those in paths.items() if scalars.keys() >= set(those)}
 
     def _values(self, values: StoredValues) -> dict[str, Column]:
         stored = {member.path: member.stored for member in self.others}
@@ -365,17 +335,18 @@ class SingleImages:
         }
 
 
+def _layout_of(member: Member) -> tuple[tuple[int, ...], np.dtype[Any], str]:
+    return member.stored.shape, member.stored.dtype, _axes(member)
+
+
 def _parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
 def _is_scalar(dataset: h5py.Dataset) -> bool:
-    is_text = h5py.check_string_dtype(dataset.dtype) is not None
-    return (
-        dataset.shape == ()
-        and (is_text or dataset.dtype.kind in "iubf")
-        and not (dataset.external or dataset.is_virtual)
-    )
+    if dataset.shape != () or dataset.external or dataset.is_virtual:
+        return False
+    return dataset.dtype.kind in "iubf" or h5py.check_string_dtype(dataset.dtype) is not None
 
 
 def _is_wanted(name: str, paths: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Vectors: what a field is in an HDF5 file, as datasets in one dimension. Their layout is in docs/formats.md."""
+"""Vectors: the datasets of a field in an HDF5 file. docs/formats.md describes the layout."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,15 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c_rows
+from fastpack.core.portions import portions
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field
 from fastpack.files.spool import release
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.spools import parts
 
-# Behind the name of a dataset of unfiltered pixels: its samples' checksums.
+# Suffix of the dataset with the checksums of unfiltered pixels.
 CHECKSUMS = "_crc32c"
-# Text of fixed length is read in one go, and by everybody; it may take so many times what rows take that are as long as they need.
+# All programs read text of fixed length, in one call. It may have this many times the bytes of
+# variable rows.
 _MAX_FOR_FIXED = 2
 _PIECE_BYTES = 2**22
 
@@ -27,10 +29,14 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Vector:
-    """A dataset, of pieces (m, ...), one behind the other, which are made each time they are asked for: together they may be more
-    than memory should hold.
+    """A dataset to write, made of pieces that need not be in memory together.
 
-    - shape: of one row: () but for arrays.
+    Args:
+        name: the dataset's path.
+        num_rows: number of rows.
+        dtype: of the dataset.
+        pieces: a function that yields consecutive arrays (m, *shape).
+        shape: of one row; () except for arrays.
     """
 
     name: str
@@ -40,19 +46,20 @@ class Vector:
     shape: tuple[int, ...] = ()
 
     def write(self, group: h5py.Group) -> None:
+        """Create and fill the dataset."""
         dataset = group.create_dataset(self.name, (self.num_rows, *self.shape), self.dtype)
-        for rows, piece in self._placed():
+        for rows, piece in self._slices():
             dataset[rows] = piece
 
-    def stands_in(self, group: h5py.Group) -> bool:
-        """Whether the group has it, bit for bit."""
+    def is_stored_in(self, group: h5py.Group) -> bool:
+        """Return whether the group has the dataset, bit for bit."""
         dataset = group[self.name]
         is_alike = dataset.shape == (self.num_rows, *self.shape)
         return is_alike and all(
-            dataset[rows].tobytes() == piece.tobytes() for rows, piece in self._placed()
+            dataset[rows].tobytes() == piece.tobytes() for rows, piece in self._slices()
         )
 
-    def _placed(self) -> Iterator[tuple[slice, Array]]:
+    def _slices(self) -> Iterator[tuple[slice, Array]]:
         start = 0
         for piece in self.pieces():
             yield slice(start, start + len(piece)), piece.astype(self.dtype, copy=False)
@@ -60,16 +67,14 @@ class Vector:
 
 
 def vectors_of(name: str, field: Field, column: Column) -> list[Vector]:
-    """The datasets of a field, by their paths; `column` has the values of all samples as a batch has them."""
+    """Return the datasets of a field with the values of all samples, as in a batch."""
     if isinstance(column, Ragged) and field.is_list:
         inner = vectors_of(f"{name}/values", _of_one(field), column.values)
         return [_offsets(name, column), *inner]
     if isinstance(column, Text) and field.kind == "text":
-        return (
-            [_fixed(name, column)]
-            if _is_cheap_fixed(column)
-            else [_offsets(name, column), _bytes(f"{name}/values", column)]
-        )
+        if _is_cheap_fixed(column):
+            return [_fixed(name, column)]
+        return [_offsets(name, column), _bytes(f"{name}/values", column)]
     if isinstance(column, Ragged):
         crcs = Vector(f"{name}/crc32c", len(column), np.uint32, partial(_crcs, column))
         return [_bytes(f"{name}/bytes", column), _offsets(name, column), crcs]
@@ -83,7 +88,7 @@ def _of_one(field: Field) -> Field:
 
 
 def _arrays(name: str, column: Array) -> list[Vector]:
-    """Arrays of one shape, with a checksum each, as unfiltered pixels have it."""
+    """Arrays of one shape with a checksum each, like unfiltered pixels."""
     flat = column.reshape(len(column), -1).view(np.uint8)
     bounds = np.arange(len(column) + 1) * flat.shape[1]
     crcs = crc32c_rows(flat.reshape(-1), bounds)
@@ -109,19 +114,14 @@ def _portions(values: Array) -> Iterator[Array]:
 
 def _crcs(rows: Ragged) -> Iterator[Array]:
     """A checksum of each row, from a few rows at a time."""
-    start = 0
-    while start < len(rows):
-        end = (
-            int(np.searchsorted(rows.offsets, rows.offsets[start] + _PIECE_BYTES, side="right")) - 1
-        )
-        piece = rows[start : max(end, start + 1)]
+    for portion in portions(rows.lengths, _PIECE_BYTES):
+        piece = rows[portion]
         yield crc32c_rows(np.ascontiguousarray(piece.values), piece.offsets)
         release(rows.values)
-        start += len(piece)
 
 
 def _is_cheap_fixed(text: Text) -> bool:
-    """Whether all rows may be as long as the longest. HDF5 fills the others up with NULs, so no row may end in one."""
+    """Whether fixed-length text is small enough, and no row ends in a NUL, HDF5's padding."""
     longest = 0
     for part in parts(text):
         last = part.values[part.offsets[1:][part.lengths > 0] - 1]
@@ -140,7 +140,7 @@ def _fixed(name: str, text: Text) -> Vector:
 
 
 def _fixed_strings(text: Text, length: int) -> Array:
-    """Fixed-length UTF-8: read in one go, where HDF5 looks up variable-length strings one by one."""
+    """Text as fixed-length UTF-8, padded with NULs."""
     letters = np.zeros((len(text), length), np.uint8)
     letters[np.arange(length) < text.lengths[:, None]] = text.values
     strings: Array = letters.view(h5py.string_dtype("utf-8", length))

@@ -1,6 +1,6 @@
-"""Writes a virtual dataset: one HDF5 dataset that is virtual, its samples lying in the shards beside the file.
+"""Writing of a virtual HDF5 file, which shows the samples of shards in the same folder.
 
-Virtual datasets: https://docs.h5py.org/en/stable/vds.html
+See https://docs.h5py.org/en/stable/vds.html
 """
 
 import os
@@ -31,32 +31,21 @@ _LIBVER = ("earliest", "v110")  # virtual datasets came with HDF5 1.10
 
 
 def write_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool = True) -> None:
-    """Makes `path` show the samples of all shards, of the layout `pixels`, as plain h5py sees one file.
+    """Write a file that shows the samples of all shards of the layout `pixels` to plain h5py.
 
-    Images stay in the shards, which are named relative to the virtual dataset and must lie beside it; labels and other columns are
-    copied. Raises SchemaError when the shards differ.
+    Images stay in the shards, which must be in the same folder. Columns are copied. Raises
+    SchemaError if the shards differ.
     """
     with (
         atomic_write(path, sync=sync) as temporary,
         WrittenFile(temporary, libver=_LIBVER) as virtual,
     ):
         members = [_members(shard) for shard in shards]
-        odd = next(
-            (i for i, other in enumerate(members) if other.keys() != members[0].keys()), None
-        )
-        if odd is not None:
-            raise SchemaError(
-                with_location(
-                    "the shards hold different datasets; a virtual dataset needs the same in each",
-                    Location(shards[odd]),
-                )
-            )
-        in_rows = {
-            name: member
-            for each in members
-            for name, member in each.items()
-            if member.kind == "rows"
-        }
+        for shard, others in zip(shards, members, strict=True):
+            if others.keys() != members[0].keys():
+                message = "the shards have different datasets; pack them with the same fields"
+                raise SchemaError(with_location(message, Location(shard)))
+        in_rows = {name for each in members for name in each if each[name].kind == "rows"}
         joined = _columns_of(shards) if in_rows else []
         for name, member in members[0].items():
             sources = shards[:1] if name == CLASS_NAMES else shards
@@ -72,7 +61,7 @@ def write_virtual_dataset(path: Path, shards: Sequence[Path], *, sync: bool = Tr
 
 
 def is_virtual_dataset(path: Path) -> bool:
-    """True for what `write_virtual_dataset` made; False for anything else, readable or not."""
+    """Return whether `write_virtual_dataset` wrote a file; False also for unreadable files."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             return _NUM_SHARDS in file.attrs
@@ -82,7 +71,7 @@ def is_virtual_dataset(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Stored:
-    """What a shard has under a name; shape and dtype of a dataset."""
+    """The kind of a shard's member, and the shape and dtype of a dataset."""
 
     kind: str
     shape: tuple[int, ...] = ()
@@ -90,44 +79,42 @@ class _Stored:
 
 
 def _members(shard: Path) -> dict[str, _Stored]:
-    """Name -> what a shard has under it."""
+    """The members of a shard by name."""
     found: dict[str, _Stored] = {}
     with h5py.File(shard, "r", locking=False) as file:
         for member in find_members(file):
             if member.is_blob and member.kind != "pixels":
-                message = f"a virtual dataset shows pixels and columns, not the files of {member.path}; pack with a size, or leave them out"
+                message = (
+                    f"a virtual dataset shows pixels and columns, not the files of {member.path}; "
+                    "pack with a size, or leave them out"
+                )
                 raise SchemaError(with_location(message, Location(shard)))
-            stored = member.stored
-            found[member.path] = _Stored(
-                member.kind,
-                *((stored.shape, stored.dtype) if isinstance(stored, h5py.Dataset) else ()),
-            )
+            found[member.path] = _Stored(member.kind)
+            if isinstance(member.stored, h5py.Dataset):
+                shape, dtype = member.stored.shape, member.stored.dtype
+                found[member.path] = _Stored(member.kind, shape, dtype)
     return found
 
 
 def _columns_of(shards: Sequence[Path]) -> list[dict[str, tuple[Field, Any]]]:
-    """Of each shard, the fields that are columns, by their names in the file, and their values; and the names of classes."""
+    """For each shard, name in the file -> column with its field; class names are one of them."""
     found = []
     for shard in shards:
+        identity = Shard.of(shard, "hdf5")
+        limits, options = DEFAULT_LIMITS, IndexOptions()
         with h5py.File(shard, "r", locking=False) as file:
-            index = IndexBuilder(
-                file,
-                Shard.of(shard, "hdf5"),
-                check=False,
-                limits=DEFAULT_LIMITS,
-                options=IndexOptions(),
-            ).index()
-        columns = {
+            builder = IndexBuilder(file, identity, check=False, limits=limits, options=options)
+            index = builder.index()
+        columns: dict[str, tuple[Field, Any]] = {
             field.source_name: (field, index.columns[field.name]) for field in index.schema.columns
         }
-        found.append(
-            columns | {CLASS_NAMES: (Field(CLASS_NAMES, "text"), Text.of(index.schema.class_names))}
-        )
+        columns[CLASS_NAMES] = Field(CLASS_NAMES, "text"), Text.of(index.schema.class_names)
+        found.append(columns)
     return found
 
 
 def _join(virtual: h5py.File, name: str, columns: Sequence[dict[str, tuple[Field, Any]]]) -> None:
-    """Lists, and texts of any length, of all shards."""
+    """Write the lists, or texts of any length, of all shards."""
     field = columns[0][name][0]
     for vector in vectors_of(name, field, concatenate_values([each[name][1] for each in columns])):
         vector.write(virtual)
@@ -140,22 +127,18 @@ def _show(
     shards: Sequence[Path],
     shapes: Sequence[tuple[int, ...]],
 ) -> None:
+    """Write a virtual dataset of all shards' images."""
     if any(shape[1:] != shapes[0][1:] for shape in shapes):
-        raise SchemaError(
-            with_location(
-                f"the shards' {name} are of different sizes; pack them to one size",
-                Location(shards[0]),
-            )
-        )
+        message = f"the shards' {name} have different sizes; pack them with one size"
+        raise SchemaError(with_location(message, Location(shards[0])))
     creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     creation.set_obj_track_times(False)  # the same input gives the same bytes
     space = h5py.h5s.create_simple((sum(shape[0] for shape in shapes), *shapes[0][1:]))
     first = 0
     for shard, shape in zip(shards, shapes, strict=True):
         space.select_hyperslab((first,) + (0,) * (len(shape) - 1), shape)
-        creation.set_virtual(
-            space, os.fsencode(shard.name), name.encode(), h5py.h5s.create_simple(shape)
-        )
+        source_space = h5py.h5s.create_simple(shape)
+        creation.set_virtual(space, os.fsencode(shard.name), name.encode(), source_space)
         first += shape[0]
     space.select_all()
     kind = h5py.h5t.py_create(dtype, logical=True)
@@ -166,6 +149,7 @@ def _show(
 
 
 def _copy(virtual: h5py.File, name: str, shards: Sequence[Path]) -> None:
+    """Copy a column of all shards."""
     pieces = []
     for shard in shards:
         with h5py.File(shard, "r", locking=False) as file:

@@ -1,4 +1,4 @@
-"""Writes an HDF5 file without a main image: lists of images, files or arrays, and columns."""
+"""Writer of an HDF5 file without a main image: lists of images, files or arrays, and columns."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from fastpack.images.batch import Batch
 
 
 class FieldsWriter(Writer[Batch]):
-    """All fields as they stand beside the main image in other files."""
+    """Writer of all fields in the layout of fields that are not the main image."""
 
     def __init__(self, path: Path, plan: ShardPlan) -> None:
         self._schema = plan.schema
@@ -17,15 +17,20 @@ class FieldsWriter(Writer[Batch]):
         self._file = WrittenFile(path)
 
     def encode(self, batch: Batch) -> Batch:
+        """Return the batch."""
         return batch
 
     def append(self, piece: Batch) -> None:
+        """Keep the values of a batch."""
         self._columns.add(piece)
 
     def close(self) -> None:
+        """Write all fields."""
+        vectors = self._columns.vectors(self._columns.whole())
         with self._file as file:
-            write_root(file, self._schema, "encoded", self._columns.vectors(self._columns.whole()))
+            write_root(file, self._schema, "encoded", vectors)
 
     def abandon(self) -> None:
+        """Close all files; the shard is incomplete."""
         self._file.abandon()
         self._columns.close()

@@ -1,4 +1,4 @@
-"""Writes the HDF5 layout `pixels`: decoded images of one size, in chunks that are made by many threads."""
+"""Writer of the HDF5 layout `pixels`: decoded images of one size, in chunks."""
 
 import math
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from fastpack.images.batch import Batch
 
 @dataclass(frozen=True)
 class Chunks:
-    """A batch of pixels, its whole chunks as they are stored, with the checksums of those, and of the samples themselves."""
+    """A batch of pixels with its complete chunks, as stored, and the checksums of both."""
 
     batch: Batch
     pixels: npt.NDArray[Any]
@@ -36,11 +36,12 @@ class Chunks:
 
 
 class PixelsWriter(Writer[Chunks]):
-    """`/images` (N, H, W, C), in chunks of whole samples, and, where chunks have no checksum, `/images_crc32c` (N,).
+    """Writer of `/images` (N, H, W, C) in chunks of whole samples.
 
-    Chunks go through the filters in the threads that encode, and then as they are into the file: the library's own
-    pipeline works on one after the other. So a batch should hold a multiple of the chunk's samples; behind one that does not,
-    as where bad samples are left out, chunks are made anew as the batches take their places, by one thread.
+    If chunks have no checksum, `/images_crc32c` (N,) has those of the samples. Filters run in the
+    threads that encode, since the library would run them one chunk after another. So a batch should
+    have a multiple of the chunk's samples. After a batch that has not (bad samples were left out),
+    one thread must encode all chunks.
     """
 
     def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
@@ -60,10 +61,12 @@ class PixelsWriter(Writer[Chunks]):
         self._sample_crcs: list[npt.NDArray[np.uint32]] = []
 
     def encode(self, batch: Batch) -> Chunks:
+        """Filter the complete chunks of a batch, and compute checksums."""
         images = batch[self._field.name]
         if images.shape[1:] != self._images.shape[1:]:
+            planned = self._images.shape[1:]
             raise ShapeError(
-                f"the images are {images.shape[1:]}, not {self._images.shape[1:]} as planned; give a size"
+                f"the images are {images.shape[1:]}, not {planned} as planned; give a size"
             )
         pixels = np.ascontiguousarray(images, self._field.dtype)
         stored = self._stored(pixels)
@@ -72,17 +75,18 @@ class PixelsWriter(Writer[Chunks]):
         return Chunks(batch, pixels, stored, [crc32c(chunk) for chunk in stored], sample_crcs)
 
     def _stored(self, pixels: npt.NDArray[Any]) -> list[Any]:
-        """The whole chunks of `pixels`, as the file has them."""
+        """The complete chunks of `pixels`, as the file stores them."""
         firsts = range(0, len(pixels) // self._chunk * self._chunk, self._chunk)
         chunks = [
             pixels[first : first + self._chunk].reshape(-1).view(np.uint8) for first in firsts
         ]
         if not len(self._filters):
             return list(chunks)
-        pipeline = Pipeline(self._filters)  # of this thread
+        pipeline = Pipeline(self._filters)  # one for each thread
         return [pipeline.encode(chunk.data) for chunk in chunks]
 
     def append(self, piece: Chunks) -> None:
+        """Write a batch after the others."""
         pixels, chunks, crcs = piece.pixels, piece.chunks, piece.crcs
         if self._rest is not None:
             pixels = np.concatenate([self._rest, pixels])
@@ -103,31 +107,28 @@ class PixelsWriter(Writer[Chunks]):
         self._crcs += crcs
 
     def close(self) -> None:
+        """Write the last chunk and the columns, and check the chunks."""
         if self._num_samples < self._plan.num_samples:  # bad samples were left out
-            with self._file.calls():  # before the last chunk is there: HDF5 would write it anew
+            with self._file.calls():  # before the last chunk, which HDF5 would else rewrite
                 self._images.id.set_extent((self._num_samples, *self._images.shape[1:]))
         if self._rest is not None:
             self._write_last(self._rest)
+        vectors = self._columns.vectors(self._columns.whole())
         with self._file as file:
             if not has_checksums(self._filters):
-                file.create_dataset(
-                    dataset_name(self._field) + CHECKSUMS, data=np.concatenate(self._sample_crcs)
-                )
-            write_root(
-                file, self._plan.schema, "pixels", self._columns.vectors(self._columns.whole())
-            )
+                crcs = np.concatenate(self._sample_crcs)
+                file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
+            write_root(file, self._plan.schema, "pixels", vectors)
         self._check()
 
     def _write_last(self, pixels: npt.NDArray[Any]) -> None:
-        """The last chunk is as large as the others; what no sample needs is zeros."""
-        missing = self._chunk - len(pixels)
-        chunks = self._stored(
-            np.concatenate([pixels, np.zeros((missing, *pixels.shape[1:]), pixels.dtype)])
-        )
+        """Write the last chunk, filled up with zeros."""
+        padding = np.zeros((self._chunk - len(pixels), *pixels.shape[1:]), pixels.dtype)
+        chunks = self._stored(np.concatenate([pixels, padding]))
         self._write(chunks, [crc32c(chunk) for chunk in chunks])
 
     def _check(self) -> None:
-        """Compares the chunks in the file with what was handed to the library: only now, since HDF5 may hold back what it was given."""
+        """Compare the chunks in the closed file with their checksums; HDF5 may buffer writes."""
         spans = np.zeros(len(self._crcs), SPAN)
         spans["crc32c"] = self._crcs
 
@@ -150,6 +151,7 @@ class PixelsWriter(Writer[Chunks]):
             )
 
     def abandon(self) -> None:
+        """Close all files; the shard is incomplete."""
         self._file.abandon()
         self._columns.close()
 
@@ -174,17 +176,13 @@ def _create_images(
     creation.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
     creation.set_obj_track_times(False)  # the same input gives the same bytes
     for row in filters:
-        # Optional: a library that does not know the filter still opens the file, and says so when it reads.
-        creation.set_filter(
-            int(row["id"]),
-            h5py.h5z.FLAG_OPTIONAL,
-            tuple(row["parameters"][: row["num_parameters"]].tolist()),
-        )
+        # A library without an optional filter can still open the file, and fails when it reads.
+        parameters = tuple(row["parameters"][: row["num_parameters"]].tolist())
+        creation.set_filter(int(row["id"]), h5py.h5z.FLAG_OPTIONAL, parameters)
     space = h5py.h5s.create_simple((plan.num_samples, *[size or 0 for size in field.shape]))
     kind = h5py.h5t.py_create(np.dtype(field.dtype), logical=True)
-    images = h5py.Dataset(
-        h5py.h5d.create(file.id, dataset_name(field).encode(), kind, space, creation)
-    )
+    name = dataset_name(field).encode()
+    images = h5py.Dataset(h5py.h5d.create(file.id, name, kind, space, creation))
     if field.color:
         images.attrs["color"] = np.bytes_(field.color)
     return images

@@ -1,4 +1,4 @@
-"""Writes the HDF5 layout `vlen`: each image file a row of variable length, for tools that expect it so."""
+"""Writer of the HDF5 layout `vlen`: a row of variable length for each image file."""
 
 import os
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _CHECKED_ROWS = 64
 
 @dataclass(frozen=True)
 class Rows:
-    """A batch of image files as HDF5's library takes them."""
+    """A batch of image files with their checksums."""
 
     batch: Batch
     blobs: Ragged
@@ -31,8 +31,11 @@ class Rows:
 
 
 class VlenWriter(Writer[Rows]):
-    """`/images` (N,) of uint8 rows, and `/images_crc32c` (N,). The library writes such rows one after the other, and other
-    tools read them so: the layout `encoded` is the better one wherever there is a choice."""
+    """Writer of `/images` (N,) with rows of uint8, and of `/images_crc32c` (N,).
+
+    HDF5's library writes and reads such rows one by one. Prefer the layout `encoded`, unless other
+    tools need this one.
+    """
 
     def __init__(self, path: Path, plan: ShardPlan, field: Field) -> None:
         self._path, self._field, self._plan = path, field, plan
@@ -43,10 +46,12 @@ class VlenWriter(Writer[Rows]):
         self._images = _create_images(self._file.file, field, plan.num_samples)
 
     def encode(self, batch: Batch) -> Rows:
+        """Compute the checksums of a batch."""
         blobs: Ragged = batch[self._field.name]
         return Rows(batch, blobs, crc32c_rows(blobs.values, blobs.offsets))
 
     def append(self, piece: Rows) -> None:
+        """Write a batch after the others."""
         with self._file.calls():
             for row, blob in enumerate(piece.blobs, start=self._num_samples):
                 self._images[row] = blob
@@ -55,24 +60,24 @@ class VlenWriter(Writer[Rows]):
         self._columns.add(piece.batch)
 
     def close(self) -> None:
-        """Reads all rows back, only now: HDF5 may hold back what it was given."""
+        """Write the columns, and check the rows."""
         if self._num_samples < self._plan.num_samples:  # bad samples were left out
-            self._write_again()
+            self._shorten()
         crcs = np.concatenate(self._crcs)
+        vectors = self._columns.vectors(self._columns.whole())
         with self._file as file:
             file.create_dataset(dataset_name(self._field) + CHECKSUMS, data=crcs)
-            write_root(
-                file, self._plan.schema, "vlen", self._columns.vectors(self._columns.whole())
-            )
+            write_root(file, self._plan.schema, "vlen", vectors)
+        self._check(crcs)
+
+    def _check(self, crcs: npt.NDArray[np.uint32]) -> None:
+        """Compare the rows in the closed file with their checksums; HDF5 may buffer writes."""
         with h5py.File(self._path, "r", locking=False) as file:
             images = file[dataset_name(self._field)]
             for first in range(0, len(crcs), _CHECKED_ROWS):
-                blobs = Ragged.of_bytes(
-                    row.tobytes() for row in images[first : first + _CHECKED_ROWS]
-                )
-                bad = np.flatnonzero(
-                    crc32c_rows(blobs.values, blobs.offsets) != crcs[first : first + _CHECKED_ROWS]
-                )
+                rows = slice(first, first + _CHECKED_ROWS)
+                blobs = Ragged.of_bytes(row.tobytes() for row in images[rows])
+                bad = np.flatnonzero(crc32c_rows(blobs.values, blobs.offsets) != crcs[rows])
                 if bad.size:
                     raise_status(
                         Status.BAD_DATA_CRC,
@@ -80,8 +85,8 @@ class VlenWriter(Writer[Rows]):
                         Location(self._path, first + int(bad[0])),
                     )
 
-    def _write_again(self) -> None:
-        """HDF5 cannot make such a dataset shorter: the rows go to another file, which takes this one's place."""
+    def _shorten(self) -> None:
+        """Copy the rows to a new file, which replaces this one: HDF5 cannot shorten the dataset."""
         fewer = self._path.with_name(f".{self._path.name}.fewer")
         written = WrittenFile(fewer)
         try:
@@ -98,6 +103,7 @@ class VlenWriter(Writer[Rows]):
         self._file, self._images = written, images
 
     def abandon(self) -> None:
+        """Close all files; the shard is incomplete."""
         self._file.abandon()
         self._columns.close()
 

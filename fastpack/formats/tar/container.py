@@ -116,13 +116,7 @@ class _Table:
             status, error_number, row, offset, message = listed.failure
             raise_status(status, message, Location(path, row, offset), error_number)
         self._own = TarSchema.read(descriptor)
-        self._members, self._notes = (
-            without_junk(listed) if self._own is None else (every_member(listed), ())
-        )
-        if self._own is None:
-            self._members, self._notes = self._apart()
-        if self._own is None and self._class_folder != "none":
-            self._members, self._notes = photographs(self._members, self._notes)
+        self._members, self._notes = self._prepared(listed)
         if not len(self._members.offsets):
             message = "the archive has no samples; name its files with a key, a dot and an ending"
             raise EmptySourceError(with_location(message, Location(path)))
@@ -136,11 +130,15 @@ class _Table:
         self._spans: dict[str, npt.NDArray[Any]] = {}
         self._infos: dict[str, npt.NDArray[Any]] = {}
 
-    def _apart(self) -> tuple[Listed, tuple[str, ...]]:
+    def _prepared(self, listed: Members) -> tuple[Listed, tuple[str, ...]]:
+        """Return the members that belong to samples, and notes on others."""
+        if self._own is not None:
+            return every_member(listed), ()
         try:
-            return by_whole_names(self._members, self._notes)
+            members, notes = by_whole_names(*without_junk(listed))
         except FormatError as error:
             raise FormatError(with_location(str(error), Location(self._path))) from None
+        return (members, notes) if self._class_folder == "none" else photographs(members, notes)
 
     def index(self, shard: Shard) -> Index:
         if self._own is not None:
@@ -201,17 +199,14 @@ class _Table:
 
     def _described(self, described: TarSchema, shard: Shard) -> Index:
         """Return the index of a tar that fastpack wrote, by its header."""
-        members = DescribedMembers(
-            described, self._members, self._keys, self._read, Location(self._path)
-        )
-        kinds = by_field(
-            self._kinds, {field.name: field.stored_as for field in members.schema.fields}
-        )
+        location = Location(self._path)
+        members = DescribedMembers(described, self._members, self._keys, self._read, location)
+        stored = {field.name: field.stored_as for field in members.schema.fields}
+        kinds = by_field(self._kinds, stored)
         for field in members.schema.fields:
             given, _ = given_kind(kinds, field.name)
-            field = (
-                replace(field, kind=given) if given in _KINDS_OF_FILES and field.is_blob else field
-            )
+            if given in _KINDS_OF_FILES and field.is_blob:
+                field = replace(field, kind=given)
             self._fields.append(
                 replace(field, stored_as="" if field.stored_as == field.name else field.stored_as)
             )

@@ -142,7 +142,7 @@ def test_rows_as_matlab_stores_vectors(tmp_path, fields, group):
         == LABELS.tolist()
     )
     assert (
-        f"{group}labels: (1, 6) is taken as one value for each of 6 samples - at {tmp_path}/x.h5"
+        f"{group}labels: (1, 6) is read as one value for each of 6 samples - at {tmp_path}/x.h5"
         in reader.notes
     )
     if fields is None:
@@ -162,7 +162,7 @@ def test_sets_of_equal_length_are_not_one(tmp_path, names):
     path = write(tmp_path / "x.h5", members)
     with pytest.raises(
         SchemaError,
-        match=rf"look like sets of their own; .*fields=\['{names[0]}', 'y_train'\].*x\.h5",
+        match=rf"look like separate sets; .*fields=\['{names[0]}', 'y_train'\].*x\.h5",
     ):
         fastpack.open(path)
     assert (

@@ -144,7 +144,7 @@ def test_what_is_left_out_is_reported(tmp_path):
         )
         f.create_dataset("train/w", data=IMAGES, chunks=(2, 12, 10, 3), scaleoffset=0)
     lines = {line.partition(":")[0]: line for line in HDF5.explain(path)}
-    assert "from its place" in lines["train/x"]
+    assert "at each sample's offset" in lines["train/x"]
     assert "3 samples" in lines["test/x"]
     assert "shuffle, gzip; read chunk by chunk" in lines["train/z"]
     assert "HDF5's library" in lines["train/w"]
