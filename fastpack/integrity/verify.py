@@ -228,9 +228,8 @@ def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Fin
     advance(size)
     if finding.dataset is not None and (job.decode or _must_be_read(finding.dataset)):
         options = ReadOptions(decode=job.decode, on_error="mask", bits=8, limits=job.limits)
-        problems += _read_all(
-            Reader(Samples.of(finding.dataset), options), advance, size * job.decode
-        )
+        reader = Reader(Samples.of(finding.dataset), options)
+        problems += _read_all(reader, advance, size * job.decode)
     finding.problems = problems + finding.problems
     return finding
 

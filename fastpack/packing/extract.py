@@ -105,7 +105,7 @@ def extract(
         CorruptRecordError: the dataset is damaged.
 
     Example:
-        >>> from fastpack.reading.reader import open
+        >>> from fastpack.reading.open import open
         >>> extract(open(getfixture("digits")), getfixture("tmp_path") / "files").num_files
         10
     """
