@@ -25,16 +25,9 @@ if TYPE_CHECKING:
     from fastpack.formats.indexing import build_indexes
     from fastpack.images.batch import Batch
     from fastpack.images.codecs import decode, encode
+    from fastpack.images.crops import CenterCrop, RandomCrop, RandomResizedCrop
     from fastpack.images.headers import probe
-    from fastpack.images.transforms import (
-        CenterCrop,
-        HorizontalFlip,
-        Normalize,
-        RandomCrop,
-        RandomResizedCrop,
-        Resize,
-        ResizeShort,
-    )
+    from fastpack.images.transforms import HorizontalFlip, Normalize, Resize, ResizeShort
     from fastpack.integrity.repair import repair
     from fastpack.integrity.verify import verify
     from fastpack.loading.loader import Loader
@@ -49,15 +42,15 @@ if TYPE_CHECKING:
     from fastpack.reading.reader import Reader
     from fastpack.sources import from_folder, from_table
 else:
-    _TRANSFORMS = "CenterCrop HorizontalFlip Normalize RandomCrop RandomResizedCrop Resize"
     _NAMES = {
         "images.batch": "Batch",
         "core.limits": "Limits",
         "errors": "FastpackError",
         "formats.indexing": "build_indexes",
         "images.codecs": "decode encode",
+        "images.crops": "CenterCrop RandomCrop RandomResizedCrop",
         "images.headers": "probe",
-        "images.transforms": f"{_TRANSFORMS} ResizeShort",
+        "images.transforms": "HorizontalFlip Normalize Resize ResizeShort",
         "integrity.repair": "repair",
         "integrity.verify": "verify",
         "loading.loader": "Loader",

@@ -1,7 +1,7 @@
 """The exceptions, and the one place where a kernel's status becomes an exception.
 
 Every class is also the builtin that a Python user would catch. Every message says what is wrong,
-what to do, and at which place.
+what to do, and at which location.
 """
 
 import errno
@@ -19,7 +19,7 @@ Outcome = tuple[int, int, int, int, str] | None
 
 @dataclass(frozen=True)
 class Location:
-    """The place of an error in a dataset; unknown parts are None.
+    """The location of an error in a dataset; unknown parts are None.
 
     Args:
         path: the file or folder.
@@ -49,13 +49,13 @@ class Location:
 
 
 class LocatedMessage(str):
-    """A message that ends with a place, and the place itself."""
+    """A message that ends with a location, and that location."""
 
     location: Location
 
 
 def with_location(message: str, location: Location) -> str:
-    """Append the place to a message; an error raised with it has it as `location`."""
+    """Append a location to a message; an error with this message has it as `location`."""
     if not str(location):
         return message
     located = LocatedMessage(f"{message} - at {location}")
@@ -78,7 +78,7 @@ class FastpackError(Exception):
 
     @property
     def location(self) -> Location | None:
-        """The place that the message names; None if it names none."""
+        """The location that the message names; None if it names none."""
         return getattr(self.args[-1], "location", None) if self.args else None
 
 
@@ -255,7 +255,7 @@ _ERRORS: dict[Status, tuple[type[FastpackError], str]] = {
 def status_error(
     status: int, message: str, location: Location, error_number: int = 0
 ) -> FastpackError:
-    """Make the exception for a kernel's status, with remedy and place in its message."""
+    """Make the exception for a kernel's status, with remedy and location in its message."""
     error, remedy = _ERRORS[Status(status)]
     if error_number:
         message = f"{message}: {os.strerror(error_number)}"

@@ -56,7 +56,7 @@ class EncodedImages:
         origin: the files or the buffer of the spans.
         spans: SPAN (n,).
         infos: IMAGE_INFO (n,).
-        location_of: row -> the place for messages.
+        location_of: row -> its location, for messages.
         failures: errors by row, of images that have no bytes.
         seek_points: seek tables (n,), if known.
     """

@@ -95,7 +95,7 @@ def probe(data: Encoded, location: Location | None = None) -> npt.NDArray[Any]:
     Args:
         data: the file's bytes, or its first ones, as bytes, bytearray, memoryview or a uint8 array
             (n,).
-        location: the place of the file, for messages.
+        location: of the file, for messages.
 
     Returns:
         A record. `width` and `height` are the stored size in pixels. `format` is a position in

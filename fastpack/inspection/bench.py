@@ -12,7 +12,8 @@ import numpy as np
 from fastpack.core.dtypes import Rows
 from fastpack.core.threads import num_cores
 from fastpack.errors import EmptySourceError, OptionError
-from fastpack.images.transforms import HorizontalFlip, RandomResizedCrop
+from fastpack.images.crops import RandomResizedCrop
+from fastpack.images.transforms import HorizontalFlip
 from fastpack.inspection.doctor import Diagnosis, doctor, sampled, timed
 from fastpack.loading.loader import Loader
 from fastpack.reading.reader import Reader

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import fastpack
 from fastpack.core.limits import Limits
+from fastpack.core.ragged import Text
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import OptionError
 
@@ -89,5 +90,5 @@ def test_a_schema_with_numpy_integers_is_saved():
 
 @given(st.integers(-2, 1), st.sampled_from([np.int8, np.int64]))
 def test_rows_of_a_batch(row, dtype):
-    batch = fastpack.Batch({"x": np.array([5, 7]), "y": fastpack.Text.of(["a", "b"])}, 2)
+    batch = fastpack.Batch({"x": np.array([5, 7]), "y": Text.of(["a", "b"])}, 2)
     assert batch.sample(dtype(row)) == batch.sample(row)

@@ -12,7 +12,7 @@ TOOLS = (".github/workflows/*.yml", "Makefile", "*.py", "demo/*.py", "tools/*.sh
 TESTS = ("benches/**/*.py", "tests/**/*.py")
 KERNELS = ("src_cython/**/*.[ch]", "src_cython/*.pyx", "src_cython/*.pxd")
 PACKAGE = ("fastpack/**/*.py", "fastpack/**/*.pyi", *KERNELS, "fuzz/*.c", "tests/**/*.c")
-ENABLED = (*DOCUMENTS, *TOOLS, *TESTS)
+ENABLED = (*DOCUMENTS, *TOOLS, *TESTS, *PACKAGE)
 # This file has faulty examples.
 PATHS = sorted({path for glob in ENABLED for path in ROOT.glob(glob)} - {Path(__file__)})
 

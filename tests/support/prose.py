@@ -177,7 +177,12 @@ def c(text: str) -> Iterator[Passage]:
     yield from _comments(text, [match for match in found if match["line"]], "/ ")
     for match in found:
         if match["block"]:
-            lines = [re.sub(r"^\s*\*(?!/)", " ", line) for line in match["block"][2:-2].split("\n")]
+            column = match.start() - text.rfind("\n", 0, match.start()) - 1
+            # Lines that are indented further than text and lists are diagrams and tables.
+            lines = [
+                "" if re.match(rf" {{{column + 6}}}", line) else re.sub(r"^\s*\*(?!/)", " ", line)
+                for line in match["block"][2:-2].split("\n")
+            ]
             yield from _paragraphs(list(enumerate(lines, text.count("\n", 0, match.start()) + 1)))
 
 

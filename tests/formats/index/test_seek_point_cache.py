@@ -9,7 +9,7 @@ import pytest
 import fastpack
 from fastpack.errors import CorruptRecordError, OptionError
 from fastpack.files.companions import index_path
-from fastpack.images.transforms import RandomResizedCrop
+from fastpack.images.crops import RandomResizedCrop
 from tests.support.damage import in_place
 from tests.support.images import jpeg, photo, save
 

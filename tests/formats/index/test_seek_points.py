@@ -15,8 +15,8 @@ from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import build_indexes
+from fastpack.images.crops import CenterCrop, RandomResizedCrop
 from fastpack.images.seek_points import SeekPoints
-from fastpack.images.transforms import CenterCrop, RandomResizedCrop
 from fastpack.integrity.verify import verify
 from tests.support.damage import in_place
 from tests.support.extent import num_examples

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fastpack
 from fastpack.files.companions import index_path
-from fastpack.files.image_folder import is_junk
+from fastpack.files.image_tree import is_junk
 from tests.support.images import photo, read_pillow, save, to_pillow, with_orientation
 from tests.support.tars import FORMATS, IMAGES, opened, samples, undecoded, with_checksum, write_tar
 

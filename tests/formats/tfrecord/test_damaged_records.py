@@ -12,7 +12,7 @@ from fastpack.core.ragged import Text
 from fastpack.errors import CorruptRecordError
 from fastpack.files.companions import index_path
 from fastpack.formats.tfrecord import scan as tfrecord_windows
-from fastpack.images.transforms import RandomResizedCrop
+from fastpack.images.crops import RandomResizedCrop
 from tests.support.extent import num_examples
 from tests.support.images import jpeg
 from tests.support.wire import bytes_list, entry, example, float_list, frame, int_list
