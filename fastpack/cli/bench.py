@@ -12,7 +12,6 @@ import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
 from fastpack.cli.doctor import diagnosed_text
-from fastpack.cli.formatting import readable_size
 from fastpack.cli.options import (
     dataset_argument,
     folder_options,
@@ -25,6 +24,7 @@ from fastpack.cli.options import (
 )
 from fastpack.core.plural import counted
 from fastpack.core.threads import num_cores
+from fastpack.core.units import readable_size
 from fastpack.inspection.bench import Benchmark, Speed
 from fastpack.inspection.bench import bench as measure
 

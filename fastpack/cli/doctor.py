@@ -9,7 +9,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import aligned, readable_size
+from fastpack.cli.formatting import aligned
 from fastpack.cli.info import decoders_text
 from fastpack.cli.options import (
     existing,
@@ -21,6 +21,7 @@ from fastpack.cli.options import (
     seconds_option,
 )
 from fastpack.core.plural import counted
+from fastpack.core.units import readable_size
 from fastpack.errors import OptionError
 from fastpack.inspection.doctor import Diagnosis, Stage
 from fastpack.inspection.doctor import doctor as diagnose

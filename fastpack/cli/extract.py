@@ -9,7 +9,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import printable, readable_size
+from fastpack.cli.formatting import printable
 from fastpack.cli.options import (
     dataset_argument,
     folder_options,
@@ -21,6 +21,7 @@ from fastpack.cli.options import (
     quiet_option,
 )
 from fastpack.core.plural import counted
+from fastpack.core.units import readable_size
 from fastpack.packing import ExtractResult
 
 

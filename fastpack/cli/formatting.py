@@ -2,27 +2,9 @@
 
 from collections.abc import Sequence
 
-from fastpack.core.plural import counted
-
 # Longer lists are cut in text, never in JSON.
 MAX_LINES = 12
 BAR_WIDTH = 20
-
-
-def readable_size(num_bytes: int) -> str:
-    """Format a size in the units that `parse_size` reads.
-
-    >>> readable_size(22_690_000), readable_size(999_999), readable_size(12)
-    ('22.7 MB', '1.0 MB', '12 bytes')
-    """
-    if num_bytes < 1000:
-        return counted(num_bytes, "byte")
-    size = num_bytes / 1000
-    for unit in ("kB", "MB", "GB"):
-        if size < 999.95:
-            return f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def printable(text: str) -> str:

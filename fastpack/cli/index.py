@@ -9,7 +9,6 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import readable_size
 from fastpack.cli.info import field_lines
 from fastpack.cli.options import (
     dataset_argument,
@@ -21,6 +20,7 @@ from fastpack.cli.options import (
     without_indexes,
 )
 from fastpack.core.plural import counted
+from fastpack.core.units import readable_size
 from fastpack.errors import Location, OptionError, with_location
 from fastpack.formats import IndexResult
 from fastpack.formats.discovery import find_shards

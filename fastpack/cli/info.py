@@ -11,7 +11,7 @@ import numpy as np
 
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import BAR_WIDTH, MAX_LINES, aligned, cut, in_blocks, readable_size
+from fastpack.cli.formatting import BAR_WIDTH, MAX_LINES, aligned, cut, in_blocks
 from fastpack.cli.options import (
     axes_option,
     dataset_argument,
@@ -23,6 +23,7 @@ from fastpack.cli.options import (
 )
 from fastpack.core import Field
 from fastpack.core.plural import counted
+from fastpack.core.units import readable_size
 from fastpack.inspection.decoders import DecoderUsage, decoder_usage
 from fastpack.inspection.describe import (
     ClassFacts,

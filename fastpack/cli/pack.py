@@ -9,7 +9,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import aligned, cut, printable, readable_size
+from fastpack.cli.formatting import aligned, cut, printable
 from fastpack.cli.options import (
     classes_option,
     existing,
@@ -29,6 +29,7 @@ from fastpack.cli.options import (
     table_options,
 )
 from fastpack.core.plural import counted
+from fastpack.core.units import readable_size
 from fastpack.formats.storage import COMPRESSIONS
 from fastpack.packing import PackResult
 from fastpack.packing.open_source import open_source

@@ -8,7 +8,7 @@ import click
 import fastpack
 from fastpack.cli import terminal
 from fastpack.cli.commands import Command
-from fastpack.cli.formatting import printable, readable_size
+from fastpack.cli.formatting import printable
 from fastpack.cli.options import (
     existing,
     index_dir_option,
@@ -17,6 +17,7 @@ from fastpack.cli.options import (
     quiet_option,
 )
 from fastpack.core.plural import counted
+from fastpack.core.units import readable_size
 from fastpack.errors import with_location
 from fastpack.integrity import RepairResult
 

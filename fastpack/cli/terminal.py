@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from fastpack.cli.formatting import printable, readable_size
+from fastpack.cli.formatting import printable
 from fastpack.core.progress import Progress
+from fastpack.core.units import readable_size
 from fastpack.errors import (
     FastpackError,
     FastpackWarning,

@@ -281,4 +281,4 @@ def test_descriptors_do_not_pile_up(adapter, reader):
     before = descriptors()
     for _ in range(5):
         next(iter(adapter.Loader(reader, **OPTIONS)))
-    assert descriptors() == before
+    assert descriptors() <= before  # a thread may close some late

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import fastpack
-from fastpack.cli.formatting import printable, readable_size
+from fastpack.cli.formatting import printable
+from fastpack.core.units import readable_size
 from fastpack.files.escapes import escaped_name
 from tests.support.command_line import facts_of, flip_a_byte_of_the_image, packed, run, write_image
 
