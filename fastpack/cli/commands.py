@@ -29,7 +29,7 @@ _EXIT_STATUS = [
     ("3", "`pack` left out samples, as --on-error skip or --dedupe asked. The report lists them."),
     ("130", "Interrupted. No incomplete file has a final name."),
 ]
-_RENAMED_FLAGS = {
+RENAMED_FLAGS = {
     "--checkpoints": "--seek-points",
     "--master": "--virtual",
     "--shuffle": "--byte-shuffle",
@@ -86,7 +86,7 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             flag = error.option_name
-            new_flag = _RENAMED_FLAGS.get(flag)
+            new_flag = RENAMED_FLAGS.get(flag)
             if not any(new_flag in parameter.opts for parameter in self.params):
                 raise
             message = f"{flag} is now {new_flag}; use the new name"

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from fastpack.cli import main
+from fastpack.cli.commands import RENAMED_FLAGS
 from tests.support.command_line import COMMANDS
 from tests.support.paths import ROOT
 
