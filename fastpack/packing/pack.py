@@ -27,6 +27,7 @@ from fastpack.packing.staging import Staging, receipt_of
 from fastpack.packing.transcode import Transcodes
 from fastpack.packing.virtual_dataset import virtual_container
 from fastpack.reading.class_lists import class_list
+from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
 
@@ -178,7 +179,16 @@ def _source_of(source: Source | str | os.PathLike[str], options: PackOptions) ->
     if not hasattr(source, "read") or not hasattr(source, "schema"):
         message = f"a source is a path, an ImageFiles or a Reader, not {type(source).__name__}"
         raise OptionError(f"{message}; of a list of files make ImageFiles(files, labels)")
-    return source
+    return _stored(source) if isinstance(source, Reader) else source
+
+
+def _stored(source: Reader) -> Reader:
+    """Return a Reader that gives the stored files. Raises OptionError for one that changes them."""
+    if not source.options.decode:
+        return source
+    if source.options.steps:
+        raise OptionError("pack stores whole images; open the source without a transform")
+    return source.with_options(decode=False)
 
 
 def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:

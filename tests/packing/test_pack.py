@@ -377,12 +377,6 @@ def test_outputs_that_make_no_sense(tmp_path, output, options):
     assert not (tmp_path / output).exists()
 
 
-def test_a_decoding_reader_is_no_source(tmp_path):
-    pack(ImageFiles(make_files(tmp_path), range(6)), tmp_path / "a.tfrecord")
-    with pytest.raises(errors.OptionError, match="decode=False"):
-        pack(fastpack.open(tmp_path / "a.tfrecord"), tmp_path / "b.tfrecord")
-
-
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -445,3 +439,20 @@ def test_more_shards_than_samples_are_noted(tmp_path):
         packed = pack(tmp_path / "photos", tmp_path / "a.h5", shards=1000)
     assert (len(packed.paths), packed.notes) == (6, (note,))
     assert pack(tmp_path / "photos", tmp_path / "b.h5", shards=6).notes == ()
+
+
+@pytest.mark.parametrize("options", [{}, {"size": 8}])
+def test_a_reader_gives_its_stored_files(tmp_path, options):
+    make_files(tmp_path / "in")
+    pack(tmp_path / "in", tmp_path / "a.tfrecord")
+    pack(fastpack.open(tmp_path / "a.tfrecord"), tmp_path / "b.h5", **options)
+    pack(tmp_path / "a.tfrecord", tmp_path / "c.h5", **options)
+    assert fastpack.verify(tmp_path / "b.h5", against=tmp_path / "c.h5").problems == ()
+
+
+def test_a_reader_that_changes_images_is_refused(tmp_path):
+    make_files(tmp_path / "in")
+    pack(tmp_path / "in", tmp_path / "a.tfrecord")
+    changed = fastpack.open(tmp_path / "a.tfrecord", transform=fastpack.Resize(8))
+    with pytest.raises(errors.OptionError, match="open the source without a transform"):
+        pack(changed, tmp_path / "b.h5")
