@@ -218,7 +218,7 @@ def test_info_counts_odd_headers(tmp_path):
     ):
         (tmp_path / f"{number:02}.jpg").write_bytes(data)
     result = CliRunner().invoke(main, ["info", str(tmp_path)])
-    assert f"odd but whole: {len(IN_HEADERS)}" in result.output
+    assert f"odd but complete: {len(IN_HEADERS)}" in result.output
     facts = json.loads(CliRunner().invoke(main, ["info", str(tmp_path), "--json"]).stdout)
     assert facts["decoders"]["num_odd"] == len(IN_HEADERS)
 

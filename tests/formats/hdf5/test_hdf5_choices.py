@@ -237,7 +237,7 @@ def test_axes_make_an_array_an_image(tmp_path):
 def test_shapes_that_do_not_tell(tmp_path, shape):
     path = write(tmp_path / "x.h5", {"X": np.zeros(shape, np.uint8)})
     assert fastpack.open(path).read([0])["X"].shape == (1, *shape[1:])
-    with pytest.raises(SchemaError, match=r'X: samples of .*axes=\{"X": "NHW.*fields=.*x\.h5'):
+    with pytest.raises(SchemaError, match=r'X: the shape .*axes=\{"X": "NHW.*fields=.*x\.h5'):
         fastpack.open(path, transform=RESIZED).read([0])
 
 
