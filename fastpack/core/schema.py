@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, get_args
 
+import numpy as np
+
 from fastpack.core import checks
 from fastpack.errors import SchemaError
 
@@ -40,7 +42,8 @@ class Field:
             is an array that is not an image: transforms ignore it.
 
     Raises:
-        SchemaError: The kind is unknown, the name is empty, or the axes do not match the shape.
+        SchemaError: The kind or dtype is unknown, the name is empty, or the axes do not match the
+            shape.
         OptionError: A length of the shape is not an integer.
 
     Example:
@@ -64,6 +67,8 @@ class Field:
             )
         if not self.name:
             raise SchemaError("a field has an empty name; give it one")
+        if not _is_dtype(self.dtype):
+            raise SchemaError(f"field {self.name!r}: {self.dtype!r} is not the name of a dtype")
         shape = [checks.optional_integer("shape", length, 0) for length in self.shape]
         checks.settle(self, shape=tuple(shape))
         if not _are_axes(self.axes, len(self.shape)):
@@ -124,6 +129,14 @@ def _are_axes(axes: str, num_dimensions: int) -> bool:
         return True
     count = num_dimensions + ("N" in axes)
     return bool(_AXES.fullmatch(axes)) and len(set(axes)) == len(axes) == count
+
+
+def _is_dtype(name: object) -> bool:
+    """Return True for the name of a numpy dtype, and for the empty name of a field without one."""
+    try:
+        return isinstance(name, str) and (not name or np.dtype(name) is not None)
+    except TypeError:
+        return False
 
 
 @dataclass(frozen=True)
