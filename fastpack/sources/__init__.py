@@ -77,6 +77,21 @@ def source_of(
         class_folder: for a folder; see `from_folder`.
         sidecars: for a folder; see `from_folder`.
         columns: for a table; see `from_table`.
+
+    Returns:
+        The images with labels, keys and further columns.
+
+    Raises:
+        MissingFileError: there is nothing at the path.
+        OptionError: an option is for the other kind of source.
+        SourceError: the path is neither a folder nor a table.
+
+    Example:
+        >>> photos = Path(getfixture("tmp_path"), "photos")
+        >>> (photos / "cat").mkdir(parents=True)
+        >>> _ = (photos / "cat" / "1.jpg").write_bytes(b"...")
+        >>> source_of(photos).schema.class_names
+        ('cat',)
     """
     path = path_of("path", path)
     if not path.exists():

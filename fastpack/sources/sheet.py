@@ -36,7 +36,18 @@ _MAX_SHOWN = 20  # names of columns in a message
 def is_table(path: str | Path) -> bool:
     """Return True for the name of a table.
 
-    A folder NAME.parquet is one, as Spark writes it.
+    Args:
+        path: of a file, or of a folder NAME.parquet, as Spark writes it.
+
+    Returns:
+        True if `from_table` reads files of this suffix.
+
+    Raises:
+        TypeError: `path` is not a path.
+
+    Example:
+        >>> is_table("train.csv"), is_table("train.h5")
+        (True, False)
     """
     suffix = Path(path).suffix.lower()
     return suffix in TABLE_SUFFIXES and (suffix == ".parquet" or not os.path.isdir(path))

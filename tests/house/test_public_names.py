@@ -1,5 +1,6 @@
 """Public names: at most 30 in fastpack, the others in its folders, and former names still work."""
 
+import inspect
 from importlib import import_module
 
 import pytest
@@ -107,3 +108,32 @@ def test_former_options_are_refused_with_the_new_name(options, former, new):
 def test_open_refuses_former_options(digits):
     with pytest.raises(OptionError, match="the option checkpoints is now seek_points"):
         fastpack.open(digits, checkpoints=True)
+
+
+def public_functions():
+    found = {name: getattr(fastpack, name) for name in fastpack.__all__}
+    for folder in FOLDERS:
+        module = import_module(f"fastpack.{folder}")
+        found |= {f"{folder}.{name}": getattr(module, name) for name in module.__all__}
+    return {name: value for name, value in found.items() if inspect.isfunction(value)}
+
+
+@pytest.mark.parametrize("name", public_functions())
+def test_public_functions_document_arguments_results_and_errors(name):
+    text = inspect.getdoc(public_functions()[name])
+    for section in ("Args:", "Raises:", "Example:"):
+        assert f"\n{section}\n" in text
+    returns_something = "-> None" not in str(inspect.signature(public_functions()[name]))
+    assert ("\nReturns:\n" in text) == returns_something
+
+
+def public_classes():
+    found = {name: getattr(fastpack, name) for name in fastpack.__all__}
+    return {name: value for name, value in found.items() if inspect.isclass(value)}
+
+
+@pytest.mark.parametrize("name", public_classes().keys() - {"FastpackError", "Reader"})
+def test_public_classes_document_their_fields(name):
+    text = inspect.getdoc(public_classes()[name])
+    assert "\nArgs:\n" in text
+    assert "\nExample:\n" in text

@@ -40,7 +40,9 @@ MODULES = [
     "sitecustomize",
     "usercustomize",
 ]
+# A process of a run in the background ignores SIGINT at first.
 OPEN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "import sys; sys.path[:0] = {!r}; import fastpack; "
     "print(len(fastpack.open({!r}, untrusted=True)))"
 )

@@ -6,6 +6,7 @@ from typing import get_type_hints
 import pytest
 
 from fastpack.loading.options import LoaderKwargs, LoaderOptions
+from fastpack.packing.options import PackKwargs, PackOptions
 from fastpack.reading.open import OpenKwargs, OpenOptions
 from fastpack.reading.options import ReadKwargs, ReadOptions
 
@@ -16,6 +17,7 @@ from fastpack.reading.options import ReadKwargs, ReadOptions
         (ReadKwargs, [ReadOptions]),
         (OpenKwargs, [ReadOptions, OpenOptions]),
         (LoaderKwargs, [LoaderOptions]),
+        (PackKwargs, [PackOptions]),
     ],
 )
 def test_keywords_have_the_names_and_types_of_the_options(keywords, options):
