@@ -132,7 +132,7 @@ def public_classes():
     return {name: value for name, value in found.items() if inspect.isclass(value)}
 
 
-@pytest.mark.parametrize("name", public_classes().keys() - {"FastpackError", "Reader"})
+@pytest.mark.parametrize("name", sorted(public_classes().keys() - {"FastpackError", "Reader"}))
 def test_public_classes_document_their_fields(name):
     text = inspect.getdoc(public_classes()[name])
     assert "\nArgs:\n" in text
