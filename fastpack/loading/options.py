@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from types import EllipsisType
 from typing import Literal, Self, TypedDict
 
+import numpy as np
+
 from fastpack.core import checks
 from fastpack.errors import OptionError
 from fastpack.images.transforms import Transform
-from fastpack.reading.options import OnError, ReadKwargs
-from fastpack.reading.order import Sampler
+from fastpack.reading.options import OnError, ReadKwargs, ReadOptions
+from fastpack.reading.order import Sampler, sampler_of
 
 # The variables of launchers with a process's rank and the number of processes: torchrun, Slurm,
 # Open MPI, other MPIs.
@@ -74,6 +76,7 @@ class LoaderOptions:
             drop_last=checks.flag("drop_last", self.drop_last),
             pad_last=checks.flag("pad_last", self.pad_last),
             num_workers=checks.optional_integer("num_workers", self.num_workers, 1),
+            shuffle=_checked_shuffle(self.shuffle),
         )
         if self.drop_last and self.pad_last:
             raise OptionError(
@@ -83,6 +86,7 @@ class LoaderOptions:
         if self.read_ahead is not None:
             checks.settle(self, read_ahead=checks.flag("read_ahead", self.read_ahead))
         self._check_rank()
+        ReadOptions(**self.of_reading)  # refuses a transform or on_error that is not one
 
     def _check_rank(self) -> None:
         if not (isinstance(self.rank, str) and self.rank == "auto"):
@@ -112,6 +116,12 @@ class LoaderOptions:
         if not isinstance(self.transform, EllipsisType):
             changes["transform"] = self.transform
         return changes
+
+
+def _checked_shuffle(shuffle: Sampler | int | None) -> Sampler | int | None:
+    """Return `shuffle`, with numpy's numbers as Python's. Raises OptionError for anything else."""
+    sampler_of(shuffle)
+    return shuffle.item() if isinstance(shuffle, np.generic) else shuffle
 
 
 class LoaderKwargs(TypedDict, total=False):

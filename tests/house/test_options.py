@@ -89,7 +89,18 @@ JUNK = st.one_of(
 
 @given(st.sampled_from(OPTIONS), JUNK)
 def test_whatever_is_given_is_taken_or_refused(option, value):
-    kind, name = option
+    check_taken_or_refused(*option, value)
+
+
+@pytest.mark.parametrize("value", [np.int64(3), np.float32(0.5), np.bool_(True)], ids=repr)
+@pytest.mark.parametrize(
+    ("kind", "name"), OPTIONS, ids=lambda part: getattr(part, "__name__", part)
+)
+def test_numpy_scalars_are_taken_as_pythons_or_refused(kind, name, value):
+    check_taken_or_refused(kind, name, value)
+
+
+def check_taken_or_refused(kind, name, value):
     given = {
         field.name: value for field, value in zip(fields(kind), WITHOUT.get(kind, ()), strict=False)
     } | {name: value}
