@@ -110,7 +110,7 @@ cdef class TablePages:
     def __dealloc__(self):
         fp_pages_free(&self.pages)
 
-    def open_path(self, bytes path, bint keep):
+    def open_path(self, bytes path not None, bint keep):
         cdef const char* name = path
         cdef fp_outcome outcome
         self._check_new()
@@ -121,7 +121,7 @@ cdef class TablePages:
             fp_pages_open(&self.pages, name, keep, &outcome)
         return outcome_tuple(&outcome)
 
-    def copy_bytes(self, const uint8_t[::1] data):
+    def copy_bytes(self, const uint8_t[::1] data not None):
         cdef fp_outcome outcome
         cdef const uint8_t* first = &data[0] if data.shape[0] else NULL
         self._check_new()
@@ -180,13 +180,13 @@ cdef class TablePages:
         found = &self.pages.own_leaves[self.pages.own_tables[table].first_leaf + leaf]
         return None if found.width[0] or found.width[1] else (found.base, found.step)
 
-    def take_rows(self, int64_t table, const int64_t[::1] rows, list columns):
+    def take_rows(self, int64_t table, const int64_t[::1] rows not None, list columns not None):
         cdef fp_pages* pages = &self.pages
         cdef int64_t num_rows = self._rows_of(table)
         cdef Outputs outputs = Outputs(self.places, table, columns, rows.shape[0])
         return take_checked(&pages, False, table, rows, outputs)
 
-    def read_rows(self, int64_t table, int64_t first, int64_t end, list columns):
+    def read_rows(self, int64_t table, int64_t first, int64_t end, list columns not None):
         cdef fp_outcome outcome
         cdef int64_t num_rows = self._rows_of(table)
         if not 0 <= first <= end <= num_rows:
@@ -234,6 +234,8 @@ cdef class FilesByRow:
                 if not 0 <= number < len(files):
                     raise IndexError(f"file {number} does not lie in [0, {len(files)})")
                 file = files[number]
+                if file is None:
+                    raise TypeError("files: None is among them")
                 file._rows_of(table)
                 if file.places is not places and file.places.common != places.common:
                     raise ValueError("files: all must have one layout")
@@ -243,8 +245,8 @@ cdef class FilesByRow:
         free(self.own_files)
 
 
-def take_from(tuple files, const int64_t[::1] numbers, Places places, int64_t table,
-              const int64_t[::1] rows, list columns):
+def take_from(tuple files not None, const int64_t[::1] numbers not None, Places places not None,
+              int64_t table, const int64_t[::1] rows not None, list columns not None):
     if numbers.shape[0] != rows.shape[0]:
         raise ValueError("numbers: one for each row is needed")
     if rows.shape[0] == 0:
@@ -254,8 +256,8 @@ def take_from(tuple files, const int64_t[::1] numbers, Places places, int64_t ta
     return take_checked(by_row.own_files, True, table, rows, outputs)
 
 
-def advise(tuple files, const int64_t[::1] numbers, Places places, int64_t table,
-           const int64_t[::1] rows):
+def advise(tuple files not None, const int64_t[::1] numbers not None, Places places not None,
+           int64_t table, const int64_t[::1] rows not None):
     if numbers.shape[0] != rows.shape[0]:
         raise ValueError("numbers: one for each row is needed")
     if rows.shape[0] == 0:

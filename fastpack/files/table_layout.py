@@ -2,16 +2,17 @@
 
 A table file has named tables of fixed-width rows. All numbers are little-endian. The header:
 
-    0   8 bytes  b"FPTABLE1"
-    8   u32      CRC-32C of the header's bytes from 12 on
-    12  u32      bytes of the header, H
-    16  u64      bytes of the file
-    24  u32      bytes of the common text, C
-    28  u32      bytes of the own text
-    32  u32      number of words
-    36  u32      0
-    40           the common text (JSON), the own text, each padded to a multiple of 8; then words of
-                 8 bytes, to H
+- byte 0: b"FPTABLE1"
+- byte 8, u32: CRC-32C of the header's bytes from 12 on
+- byte 12, u32: bytes of the header, H
+- byte 16, u64: bytes of the file
+- byte 24, u32: bytes of the common text
+- byte 28, u32: bytes of the own text
+- byte 32, u32: number of words
+- byte 36, u32: 0
+- byte 40: common text, own text, words
+
+Both texts are padded to a multiple of 8. The words are u64, up to H.
 
 The common text is {"about": value, "tables": [[name, [[column, type], ...]], ...]}. A type is
 numpy's: "<u4", or for a structure [[field, type, shape if it is an array], ...]. A leaf is a scalar

@@ -492,6 +492,7 @@ def test_threads_take_from_one_kept_file(tmp_path):
         assert all(results)
 
 
+@pytest.mark.isolated
 def test_descriptors_are_closed(tmp_path):
     save_tables(tmp_path / "x", small_tables(), about=0, own="")
     before = len(os.listdir("/proc/self/fd"))
