@@ -450,6 +450,19 @@ def test_own_text_that_is_not_utf8():
         TableFile.of_bytes(forge(TWO, [0] * 10, own=b"\xff"))
 
 
+def test_headers_of_whole_pages(tmp_path):
+    saved = {"t": {"x": np.arange(1000) ** 2}}
+    start = struct.unpack_from("<I", table_bytes(saved, about=0, own=""), 12)[0]
+    for end in (4096, 8192, 16384, 16392, 20480):
+        save_tables(tmp_path / "x", saved, about=0, own="o" * (end - start))
+        data = (tmp_path / "x").read_bytes()
+        assert struct.unpack_from("<I", data, 12)[0] == end
+        for file in (TableFile.open(tmp_path / "x"), TableFile.of_bytes(data)):
+            assert file.own == "o" * (end - start)
+            same(file.read("t"), saved["t"])
+        same(plain_read(data, "t"), saved["t"])
+
+
 def test_another_version():
     data = table_bytes({}, about=0, own="")
     with pytest.raises(FormatError, match="another version"):
