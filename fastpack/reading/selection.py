@@ -1,8 +1,8 @@
 """Selection: which rows of a source a Reader has, and in which order.
 
-A selection has one of three forms: a Span (first, count, step), a RowSet (a bit for each row of the
-source) or a RowList (4 or 8 bytes for each of its rows). Equal rows always have the same form, so
-that they also have the same digest, however they were selected:
+A selection has one of three forms. A Span has first, count and step. A RowSet has a bit for each
+row of the source. A RowList has 4 or 8 bytes for each of its rows. Equal rows always have the same
+form and the same digest, however they were selected:
 
 - An arithmetic progression is a Span. That includes everything, nothing and one row repeated.
 - Strictly rising or falling rows are a RowSet if that is not larger than a RowList.
@@ -81,7 +81,7 @@ class Span:
 
 
 class _Stored:
-    """What RowSet and RowList share: an array, its digest, and its pickle."""
+    """A selection in an array: its digest and its pickle."""
 
     def __init__(self, num_rows: int, direction: int, count: int, array: npt.NDArray[Any]) -> None:
         self.num_rows, self.direction = num_rows, direction
@@ -265,9 +265,9 @@ def compose(outer: Selection, inner: Selection) -> Selection:
         first = inner.first + outer.first * inner.step
         return span(num_rows, first if count else 0, count, outer.step * inner.step)
     direction = outer.direction * inner.direction
-    if direction and isinstance(inner, RowSet) and inner.direction > 0:
-        if _may_mark(num_rows, count):
-            return _canonical(RowSet.of(_kept(inner, _words(outer)), direction))
+    can_mark = direction and _may_mark(num_rows, count)
+    if can_mark and isinstance(inner, RowSet) and inner.direction > 0:
+        return _canonical(RowSet.of(_kept(inner, _words(outer)), direction))
     blocks = (inner.rows_at(positions) for positions in outer.blocks(_BLOCK_ROWS))
     return _collected(num_rows, count, direction, blocks)
 

@@ -9,8 +9,8 @@
      has its rank within the superblock in 2 bytes. Both together are 1.7% of the bitmap.
 
    Method: a select finds the superblock by binary search, and the block by binary search within
-   it. It counts at most 15 words, then finds the bit in its word with arithmetic on all bytes at
-   once (Vigna, "Broadword implementation of rank/select queries", 2008). At 10^9 rows the
+   it. It counts at most 15 words to find the word. Arithmetic on all bytes of the word at once finds
+   the bit (Vigna, "Broadword implementation of rank/select queries", 2008). At 10^9 rows the
    superblocks' ranks are 122 KB and stay in the second-level cache. A select then misses the
    cache for two lines: the blocks' ranks and the words. Positions are looked up in groups, so that
    the misses of a group overlap.
@@ -106,12 +106,12 @@ static void select_group(const fp_bitmap *bitmap, const int64_t *positions, int 
     int64_t blocks[GROUP], left[GROUP];
     for (int i = 0; i < count; i++) {
         blocks[i] = super_of(bitmap, positions[i]);
-        left[i] = positions[i] - bitmap->supers[blocks[i]];
+        left[i] = (int64_t)((uint64_t)positions[i] - (uint64_t)bitmap->supers[blocks[i]]);
         __builtin_prefetch(bitmap->blocks + blocks[i] * BLOCKS_PER_SUPER);
     }
     for (int i = 0; i < count; i++) {
         blocks[i] = block_of(bitmap, blocks[i], left[i]);
-        left[i] -= bitmap->blocks[blocks[i]];
+        left[i] -= least(left[i], bitmap->blocks[blocks[i]]); /* less only if ranks are wrong */
         __builtin_prefetch(bitmap->words + blocks[i] * FP_BLOCK_WORDS);
     }
     for (int i = 0; i < count; i++) out[i] = row_in(bitmap, blocks[i], left[i]);
