@@ -28,7 +28,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("data", [b"", b"x", DATA, bytearray(DATA), np.arange(5000)])
+@pytest.mark.parametrize("data", [b"", b"x", DATA, bytearray(DATA), np.arange(5000).data])
 def test_bytes_come_back(data):
     written = Scratch.write(data)
     copy = pickle.loads(pickle.dumps(written))

@@ -25,6 +25,7 @@ from fastpack.reading.selection import (
     of_rows,
     span,
 )
+from tests.support.extent import num_examples
 
 SEEDS = st.integers(0, 2**32 - 1)
 # About a block and a superblock of the bitmap, and few rows for all else.
@@ -92,7 +93,7 @@ def select_sorted(random, current):
 WAYS = [select_slice, select_filter, select_rising, select_anyhow, select_sorted]
 
 
-@settings(max_examples=150)
+@settings(max_examples=num_examples(150))
 @given(SIZES, st.lists(st.sampled_from(WAYS), max_size=5), SEEDS)
 def test_selections_of_selections(num_rows, ways, seed):
     random = np.random.default_rng(seed)
@@ -229,6 +230,15 @@ def test_select_at_all_positions(num_rows, share):
     order = np.random.default_rng(0).permutation(len(rows))
     assert np.array_equal(made.select(order), rows[order])
     assert np.array_equal(np.concatenate([*made.blocks(777)]), rows)
+
+
+@given(SIZES, SEEDS)
+def test_masks_of_spans(num_rows, seed):
+    random = np.random.default_rng(seed)
+    outer, positions = select_slice(random, np.arange(num_rows))
+    mask = np.concatenate([np.zeros(0, bool), *outer.masks(1000)])
+    assert np.array_equal(np.flatnonzero(mask), np.sort(positions).astype(np.int64))
+    assert len(mask) == num_rows
 
 
 def test_rows_at_the_borders_of_superblocks():
