@@ -29,6 +29,7 @@ SEQUENTIAL = [
 KERNELS = {
     "crc32c": ["crc32c"],
     "gather": ["crc32c", "files", "image", "span", "status"],
+    "bitmap": ["bitmap"],
     "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
     "example": ["crc32c", "frames", "span", "status", "tfrecord", "write_rows"],

@@ -323,6 +323,29 @@ cdef extern from "kernels/salvage.h" nogil:
                       fp_outcome* outcome) noexcept
 
 
+cdef extern from "kernels/bitmap.h" nogil:
+    int FP_BLOCK_WORDS
+    int FP_SUPER_WORDS
+
+    ctypedef struct fp_bitmap:
+        const uint64_t* words
+        int64_t num_words
+        const int64_t* supers
+        const uint16_t* blocks
+        int64_t count
+
+    int64_t fp_bitmap_count(const uint64_t* words, int64_t num_words, int64_t* supers,
+                            uint16_t* blocks) noexcept
+    int64_t fp_bitmap_select(const fp_bitmap* bitmap, const int64_t* positions, int64_t count,
+                             int64_t* out) noexcept
+    int64_t fp_bitmap_rows(const uint64_t* words, int64_t num_words, int64_t row, int64_t count,
+                           int64_t* out) noexcept
+    int64_t fp_bitmap_set(uint64_t* words, int64_t num_rows, const int64_t* rows,
+                          int64_t count) noexcept
+    void fp_bitmap_keep(const uint64_t* inner, int64_t num_inner_words, const uint64_t* outer,
+                        int64_t num_outer_words, uint64_t* out) noexcept
+
+
 cdef extern from "kernels/order.h" nogil:
     int FP_ORDER_ROUNDS
     uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
