@@ -20,11 +20,11 @@ of a column, of 1, 2, 4 or 8 bytes; larger scalars are several leaves. The words
 its number of rows, its first page, and for each leaf width, base, step and plus.
 
 Without pages the file ends at H. Pages have 4096 bytes and begin at the first multiple of 4096 that
-is not below H; zeros lie before it. A page's number is its offset / 4096. The rows of a table lie in consecutive pages. A row has `width` bytes for each leaf,
-and a page has as many whole rows as fit into 4092 bytes, then zeros. Its last 4 bytes are the
-CRC-32C of the others. That CRC continues the CRC of the page's number (u64), which continues the
-header's. A table with rows of 0 bytes has no page. The value of a leaf is, modulo 2**64 and cut to
-its size:
+is not below H; zeros lie before it. A page's number is its offset / 4096. The rows of a table lie
+in consecutive pages. A row has `width` bytes for each leaf, and a page has as many whole rows as
+fit into 4092 bytes, then zeros. Its last 4 bytes are the CRC-32C of the others. That CRC continues
+the CRC of the page's number (u64), which continues the header's. A table with rows of 0 bytes has
+no page. The value of a leaf is, modulo 2**64 and cut to its size:
 
     base + step * row + packed bytes + (value of leaf plus - 1 of the row, if plus > 0)
 
