@@ -60,7 +60,7 @@ cdef class Places:
 
 
 # The buffers of the caller's arrays.
-cdef class Outputs:
+cdef class _Outputs:
     cdef Py_buffer* own_buffers
     cdef uint8_t** own_columns
     cdef Py_ssize_t num_buffers
@@ -183,7 +183,7 @@ cdef class TablePages:
     def take_rows(self, int64_t table, const int64_t[::1] rows not None, list columns not None):
         cdef fp_pages* pages = &self.pages
         cdef int64_t num_rows = self._rows_of(table)
-        cdef Outputs outputs = Outputs(self.places, table, columns, rows.shape[0])
+        cdef _Outputs outputs = _Outputs(self.places, table, columns, rows.shape[0])
         return take_checked(&pages, False, table, rows, outputs)
 
     def read_rows(self, int64_t table, int64_t first, int64_t end, list columns not None):
@@ -191,7 +191,7 @@ cdef class TablePages:
         cdef int64_t num_rows = self._rows_of(table)
         if not 0 <= first <= end <= num_rows:
             raise IndexError(f"rows {first} to {end} do not lie in [0, {num_rows})")
-        cdef Outputs outputs = Outputs(self.places, table, columns, end - first)
+        cdef _Outputs outputs = _Outputs(self.places, table, columns, end - first)
         outcome.status = FP_OK
         with nogil:
             fp_read_rows(&self.pages, table, &outputs.out, first, end, &outcome)
@@ -199,7 +199,7 @@ cdef class TablePages:
 
 
 cdef take_checked(fp_pages** files, bint per_row, int64_t table, const int64_t[::1] rows,
-                  Outputs outputs):
+                  _Outputs outputs):
     cdef fp_outcome outcome
     cdef int64_t outside = -1
     outcome.status = FP_OK
@@ -216,7 +216,7 @@ cdef take_checked(fp_pages** files, bint per_row, int64_t table, const int64_t[:
 
 
 # Files by row. Keeps the files alive.
-cdef class FilesByRow:
+cdef class _FilesByRow:
     cdef fp_pages** own_files
     cdef tuple files
 
@@ -251,8 +251,8 @@ def take_from(tuple files not None, const int64_t[::1] numbers not None, Places 
         raise ValueError("numbers: one for each row is needed")
     if rows.shape[0] == 0:
         return None
-    cdef FilesByRow by_row = FilesByRow(files, numbers, places, table)
-    cdef Outputs outputs = Outputs(places, table, columns, rows.shape[0])
+    cdef _FilesByRow by_row = _FilesByRow(files, numbers, places, table)
+    cdef _Outputs outputs = _Outputs(places, table, columns, rows.shape[0])
     return take_checked(by_row.own_files, True, table, rows, outputs)
 
 
@@ -262,7 +262,7 @@ def advise(tuple files not None, const int64_t[::1] numbers not None, Places pla
         raise ValueError("numbers: one for each row is needed")
     if rows.shape[0] == 0:
         return
-    cdef FilesByRow by_row = FilesByRow(files, numbers, places, table)
+    cdef _FilesByRow by_row = _FilesByRow(files, numbers, places, table)
     cdef int64_t outside
     with nogil:
         outside = fp_first_outside(by_row.own_files, True, table, &rows[0], rows.shape[0])

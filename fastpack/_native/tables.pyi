@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ _Columns = list[npt.NDArray[Any] | None]
 # item, bytes, bytes of an item).
 @disjoint_base
 class Places:
-    def __init__(self, common: bytes, tables: list[list[tuple[int, int, int, int]]]) -> None: ...
+    def __new__(cls, common: bytes, tables: list[list[tuple[int, int, int, int]]]) -> Self: ...
 
 # A table file (fastpack/files/table_layout.py). First `open_path` or `copy_bytes`, then `bind`.
 # Tables and leaves are numbers in the order of the layout.
