@@ -486,3 +486,51 @@ cdef extern from "kernels/tar.h" nogil:
     void fp_members_free(fp_members* members) noexcept
     int fp_list_members(int fd, uint64_t size, fp_members* members, fp_outcome* outcome) noexcept
     int fp_is_tar_header(const uint8_t* block) noexcept
+
+
+cdef extern from "kernels/tables.h" nogil:
+    ctypedef struct fp_place:
+        uint32_t column
+        uint32_t offset
+        uint32_t size
+        uint32_t stride
+
+    ctypedef struct fp_leaf:
+        uint64_t base
+        uint64_t step
+        uint8_t width[2]
+
+    ctypedef struct fp_table:
+        int64_t num_rows
+        size_t first_leaf
+
+    ctypedef struct fp_pages:
+        int fd
+        uint32_t checksum
+        uint64_t size
+        uint32_t common_bytes
+        uint32_t text_bytes
+        uint8_t* own_header
+        fp_table* own_tables
+        fp_leaf* own_leaves
+
+    ctypedef struct fp_outputs:
+        const fp_place* places
+        uint8_t** columns
+
+    int fp_pages_open(fp_pages* pages, const char* path, int keep, fp_outcome* outcome) noexcept
+    int fp_pages_copy(fp_pages* pages, const uint8_t* data, size_t size,
+                      fp_outcome* outcome) noexcept
+    const uint8_t* fp_pages_common(const fp_pages* pages) noexcept
+    const uint8_t* fp_pages_text(const fp_pages* pages) noexcept
+    int fp_bind_tables(fp_pages* pages, const fp_place* places, const int64_t* starts,
+                       int64_t num_tables, fp_outcome* outcome) noexcept
+    void fp_pages_free(fp_pages* pages) noexcept
+    int64_t fp_first_outside(fp_pages** files, int per_row, int64_t table, const int64_t* rows,
+                             int64_t num_rows) noexcept
+    int fp_take_rows(fp_pages** files, int per_row, int64_t table, const fp_outputs* out,
+                     const int64_t* rows, int64_t num_rows, fp_outcome* outcome) noexcept
+    int fp_read_rows(fp_pages* file, int64_t table, const fp_outputs* out, int64_t first,
+                     int64_t end, fp_outcome* outcome) noexcept
+    void fp_advise_rows(fp_pages** files, int per_row, int64_t table, const int64_t* rows,
+                        int64_t num_rows) noexcept
