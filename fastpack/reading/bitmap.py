@@ -39,6 +39,12 @@ class Bitmap:
         """Set the bits of rows (k,) int64."""
         set_rows(self.words, self.num_rows, rows)
 
+    def invert(self) -> None:
+        """Set the bits that are not set, and clear the others."""
+        np.invert(self.words, out=self.words)
+        if unused := -self.num_rows % 64:
+            self.words[-1] &= np.uint64(2 ** (64 - unused) - 1)
+
     def number(self) -> None:
         """Count the set bits, so that `select` finds them."""
         self.count = count(self.words, self._supers, self._blocks)

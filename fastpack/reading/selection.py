@@ -220,6 +220,14 @@ def of_masks(num_rows: int, masks: Iterable[npt.NDArray[np.bool_]]) -> Selection
     return collector.selection()
 
 
+def of_bitmap(bitmap: Bitmap) -> Selection:
+    """Select the rows of a bitmap, rising. Takes the bitmap over."""
+    bitmap.number()
+    if _may_mark(bitmap.num_rows, bitmap.count):
+        return _canonical(RowSet.of(bitmap))
+    return _collected(bitmap.num_rows, bitmap.count, 1, bitmap.blocks(_BLOCK_ROWS))
+
+
 class MaskCollector:
     """Collects masks of consecutive blocks of rows, one bit a row."""
 
@@ -245,10 +253,7 @@ class MaskCollector:
         bitmap = self.bitmap
         if self._num_done != bitmap.num_rows:
             raise ValueError(f"masks: {self._num_done} rows, not {bitmap.num_rows}")
-        bitmap.number()
-        if _may_mark(bitmap.num_rows, bitmap.count):
-            return _canonical(RowSet.of(bitmap))
-        return _collected(bitmap.num_rows, bitmap.count, 1, bitmap.blocks(_BLOCK_ROWS))
+        return of_bitmap(bitmap)
 
 
 def compose(outer: Selection, inner: Selection) -> Selection:

@@ -158,8 +158,8 @@ static inline uint64_t bits_at(const uint64_t *words, int64_t num_words, int64_t
     return shift && i + 1 < num_words ? bits | words[i + 1] << (64 - shift) : bits;
 }
 
-/* The set bits of `word` whose number is a set bit of `chosen` (the PDEP instruction). Slices choose
-   all bits of most words. */
+/* The set bits of `word` whose number is a set bit of `chosen` (the PDEP instruction). Slices
+   choose all bits of most words. */
 static inline uint64_t deposit(uint64_t chosen, uint64_t word, int count) {
     uint64_t all = count < 64 ? (UINT64_C(1) << count) - 1 : ~UINT64_C(0);
     if ((chosen & all) == all) return word;

@@ -23,7 +23,13 @@ def parts_in_arrays(numbers, fractions):
     return {name: np.flatnonzero(parts == part).tolist() for part, name in enumerate(fractions)}
 
 
-FRACTIONS = st.sampled_from(
+def shares(weights):
+    """Fractions in proportion to weights; the last weight is in no part."""
+    return {str(part): weight / sum(weights) for part, weight in enumerate(weights[:-1])}
+
+
+DRAWN = st.lists(st.integers(1, 50), min_size=2, max_size=5).map(shares)
+FRACTIONS = DRAWN | st.sampled_from(
     [
         {"train": 0.9, "val": 0.1},
         {"all": 1},
