@@ -352,7 +352,7 @@ def _literal(value: Any) -> str:
 
 def _parsed(dataset: Reader) -> "list[tuple[Field, str]]":
     """Return each field with the name of the tf.io feature that reads it."""
-    if any(shard.container != "tfrecord" for shard in dataset.index.shards):
+    if dataset.containers != {"tfrecord"}:
         raise FormatError("TensorFlow itself reads only TFRecords; pack the dataset into one first")
     return [
         (field, "FixedLenFeature" if field.shape == () else "RaggedFeature")

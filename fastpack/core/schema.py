@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal, get_args
@@ -173,6 +173,19 @@ class Schema:
                 return field
         known = ", ".join(field.name for field in self.fields)
         raise SchemaError(f"there is no field {name!r}; the fields are {known}")
+
+    def find(self, name: str) -> Field:
+        """Return the field with this name here, or in the file. Raises SchemaError without one."""
+        if name not in self:
+            for field in self.fields:
+                if field.source_name in (name, name.strip("/")):
+                    return field
+        return self[name]  # raises SchemaError, which lists the fields
+
+    def has_fields(self, names: Sequence[str]) -> bool:
+        """Return True if each name is a field here, or in the file."""
+        known = {name for field in self.fields for name in (field.name, field.source_name)}
+        return all(name in known or name.strip("/") in known for name in names)
 
     @property
     def blobs(self) -> tuple[Field, ...]:

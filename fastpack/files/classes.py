@@ -190,6 +190,11 @@ class ClassMap:
         numbers = [label_of.get(name, _UNKNOWN) for name in old] if old else range(len(new))
         return cls(new, tuple(old), np.array(numbers, np.int64))
 
+    def knows(self, greatest: int) -> bool:
+        """Return True if every label from 0 to this one has a new number."""
+        known = self.numbers[: greatest + 1]
+        return len(known) > greatest and bool((known != _UNKNOWN).all())
+
     def relabeled(self, labels: Any) -> Any:
         """Return labels (n,), or lists of them, with their new numbers.
 

@@ -1,4 +1,4 @@
-"""Names of the companions of a shard: its index, and the report of its pack."""
+"""Names of the companions of a dataset: indexes of its files, its manifest, the pack's report."""
 
 import errno
 import os
@@ -8,7 +8,9 @@ from pathlib import Path
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import Location, OptionError, from_os_error, with_location
 
-_INDEX_SUFFIX = ".index.npz"
+_INDEX_SUFFIX = ".fpindex"
+_FORMER_INDEX_SUFFIX = ".index.npz"
+_MANIFEST_SUFFIX = ".manifest"
 _REPORT_SUFFIX = ".rejects.jsonl"
 
 
@@ -17,21 +19,43 @@ def index_path(shard: Path, index_dir: Path | None = None) -> Path:
 
     There its name has a checksum of the shard's folder: shards of two folders may share a name.
     """
-    shard = shard if shard.name not in ("", "..") else shard.resolve()
+    return _companion(shard, index_dir, _INDEX_SUFFIX)
+
+
+def former_index_path(shard: Path, index_dir: Path | None = None) -> Path:
+    """Return the path of a shard's index in numpy's format, which earlier versions wrote."""
+    return _companion(shard, index_dir, _FORMER_INDEX_SUFFIX)
+
+
+def shard_name(index: Path) -> str:
+    """Return the name of the file that an index beside it is of."""
+    return index.name.removesuffix(_INDEX_SUFFIX)
+
+
+def manifest_path(output: Path, index_dir: Path | None = None) -> Path:
+    """Return the path of the manifest of a set with this name."""
+    return _companion(output, index_dir, _MANIFEST_SUFFIX)
+
+
+def _companion(file: Path, index_dir: Path | None, suffix: str) -> Path:
+    file = file if file.name not in ("", "..") else file.resolve()
     if index_dir is None:
-        return shard.with_name(shard.name + _INDEX_SUFFIX)
-    folder = crc32c(os.fsencode(shard.absolute().parent))
-    return index_dir / f"{shard.name}.{folder:08x}{_INDEX_SUFFIX}"
+        return file.with_name(file.name + suffix)
+    folder = crc32c(os.fsencode(file.absolute().parent))
+    return index_dir / f"{file.name}.{folder:08x}{suffix}"
 
 
 def is_beside(path: Path) -> bool:
-    """Return True for a companion of a shard: an index, or the report of a pack."""
-    return path.name.endswith(_INDEX_SUFFIX) or is_report(path)
+    """Return True for a companion: an index, a manifest, or the report of a pack."""
+    return path.name.endswith(_ENDINGS)
 
 
 def report_path(output: Path) -> Path:
     """Return the path of a pack's report, such as `train.tfrecord.rejects.jsonl`."""
     return output.with_name(output.name + _REPORT_SUFFIX)
+
+
+_ENDINGS = (_INDEX_SUFFIX, _FORMER_INDEX_SUFFIX, _MANIFEST_SUFFIX, _REPORT_SUFFIX)
 
 
 def is_report(path: Path) -> bool:

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,31 +99,32 @@ class OpenShards:
     that was replaced is still read while it is open: its bytes are those that were indexed.
     """
 
-    def __init__(self, shards: tuple[Shard, ...]) -> None:
-        self._shards = shards
+    def __init__(self) -> None:
         # Without locks, which a fork could leave locked: each step is one call.
-        self._kept: OrderedDict[int, _OpenFile] = OrderedDict()
-        self._max_kept = _max_kept()
+        self._kept: OrderedDict[Shard, _OpenFile] = OrderedDict()
+        self._max_kept = max_open(4)
 
     def __reduce__(self) -> Any:
-        return OpenShards, (self._shards,)
+        return OpenShards, ()
 
-    def descriptors(self, shard_numbers: npt.NDArray[np.uint32]) -> Descriptors:
-        """Return the descriptors of these shards, (number of all shards,) int32."""
-        table = np.full(len(self._shards), -1, np.int32).view(Descriptors)
+    def descriptors(
+        self, shards: Sequence[Shard], numbers: npt.NDArray[np.uint32]
+    ) -> Descriptors:
+        """Return the descriptors of the shards with these numbers, (len(shards),) int32."""
+        table = np.full(len(shards), -1, np.int32).view(Descriptors)
         table.files = []
         # Not np.unique, which would import numpy.ma first.
-        for number in np.flatnonzero(np.bincount(shard_numbers)).tolist():
-            file = self._file(number)
+        for number in np.flatnonzero(np.bincount(numbers)).tolist():
+            file = self._file(shards[number])
             table.files.append(file)
             table[number] = file.descriptor
         return table
 
-    def _file(self, number: int) -> "_OpenFile":
-        shard, file = self._shards[number], self._kept.pop(number, None)
-        if file is None or not shard.is_open_at(file.descriptor):
+    def _file(self, shard: Shard) -> "_OpenFile":
+        file = self._kept.pop(shard, None)
+        if file is None or not file.is_unchanged(shard):
             file = self._open(shard)
-        self._kept[number] = file  # as the one that was used last
+        self._kept[shard] = file  # as the one that was used last
         while len(self._kept) > self._max_kept:
             with contextlib.suppress(KeyError):  # another thread was faster
                 self._kept.popitem(last=False)
@@ -146,16 +148,21 @@ class _OpenFile:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
 
+    def is_unchanged(self, shard: Shard) -> bool:
+        """Return True if nothing was written to the file since it was compared with its shard."""
+        status = os.fstat(self.descriptor)
+        return (status.st_size, status.st_mtime_ns) == (shard.size, shard.mtime_ns)
+
     def __del__(self) -> None:
         os.close(self.descriptor)
 
 
-def _max_kept() -> int:
-    """Return a quarter of the files that this process may have open."""
+def max_open(share: int) -> int:
+    """Return how many files may stay open: one `share`-th of those of this process, or 16."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return sys.maxsize if limit == resource.RLIM_INFINITY else max(_MIN_KEPT, limit // 4)
+    return sys.maxsize if limit == resource.RLIM_INFINITY else max(_MIN_KEPT, limit // share)
 
 
 def _open_unchanged(shard: Shard) -> _OpenFile:

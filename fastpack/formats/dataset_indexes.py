@@ -1,11 +1,14 @@
-"""The indexes of all files of a dataset, for opening it."""
+"""The table of a dataset: from the path of its files to their indexes."""
 
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
 
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.threads import num_cores, run_in_threads
@@ -14,90 +17,144 @@ from fastpack.errors import (
     Location,
     MixedSetError,
     NoRecordsError,
+    OptionError,
     os_errors_at,
     with_location,
 )
+from fastpack.files.classes import ClassMap
 from fastpack.files.file_names import path_of
 from fastpack.formats import registry
+from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import IndexFile
+from fastpack.formats.index.joined_schema import common_schema
 from fastpack.formats.index.kinds import Kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.formats.index_options import IndexOptions
+from fastpack.formats.manifest import Manifest
+from fastpack.formats.protocols import DatasetPaths
+from fastpack.formats.sample_table import Opening, SampleTable, View
+from fastpack.formats.saved_manifest import find_manifest, save_manifest
+
+_BLOCK_ROWS = 2**18
+Built = TypeVar("Built")
 
 
-def indexes_of(
-    shards: Sequence[Path],
+def open_table(
+    path: DatasetPaths,
     *,
     save: bool = True,
     index_dir: str | os.PathLike[str] | None = None,
     options: IndexOptions | None = None,
+    names: Mapping[str, str] | None = None,
+    class_names: tuple[str, ...] = (),
     seek_points: bool = False,
     limits: Limits = DEFAULT_LIMITS,
-) -> list[Index]:
-    """Return the index of each file: the saved one while it is fresh, else a new one.
+) -> SampleTable:
+    """Open the samples of all files that a path stands for.
 
-    - save: save new indexes where that is possible.
+    With a manifest nothing else is read. Without one, the header of each index is; files without
+    an index are indexed.
+
+    - save: save new indexes, and a manifest, where that is possible.
+    - names: fields to show, new name -> name here or in the file; None for all.
+    - class_names: what labels count; () for the classes of the files.
     - seek_points: add missing seek points.
     """
-    folder = folder_for_indexes(index_dir, make=save)
-    files = [FileIndex(shard, folder, limits) for shard in shards]
-    opening = _Opening(save, options or IndexOptions(), seek_points)
-    found = build_all(opening.index, files)
-    given, indexes = opening.options.kinds, list(found.values())
-    refuse_kinds(indexes[0], given)
+    options = options or IndexOptions()
+    opening = Opening(folder_for_indexes(index_dir, make=save), save, limits)
+    found = None if seek_points else find_manifest(path, opening.index_dir, options)
+    if found is not None:
+        manifest, held = found, dict[int, IndexFile]()
+    else:
+        # Absolute, so that a later os.chdir changes nothing; links stay links.
+        shards = [shard.absolute() for shard in find_shards(path, untrusted=options.untrusted)]
+        files = indexes_of(shards, opening, options, seek_points=seek_points)
+        manifest = Manifest.of(files)
+        if len(files) > 1:
+            refuse_replaced(manifest)
+        is_saved = all(file.is_saved for file in files)
+        held = {number: file for number, file in enumerate(files) if not file.is_saved}
+        if save and is_saved and options == IndexOptions():
+            save_manifest(path, manifest, opening.index_dir)
+    view = view_of(manifest, names, class_names)
+    table = SampleTable(manifest, view, opening, held)
+    refuse_unknown_classes(table)
+    return table
+
+
+def indexes_of(
+    shards: Sequence[Path], opening: Opening, options: IndexOptions, *, seek_points: bool = False
+) -> list[IndexFile]:
+    """Return the index of each file: the saved one while it is fresh, else a new one.
+
+    - seek_points: add missing seek points.
+    """
+    files = [FileIndex(shard, opening.index_dir, opening.limits) for shard in shards]
+    indexing = _Indexing(opening.save, options, seek_points)
+    found = build_all(indexing.index, files)
+    given, indexes = options.kinds, list(found.values())
+    refuse_kinds(indexes[0].schema, next(iter(found)).path, given)
     if common := {**common_kinds(indexes), **given}:
-        wider = build_all(lambda file: opening.widened(file, found[file], common), list(found))
+        wider = build_all(lambda file: indexing.widened(file, found[file], common), list(found))
         indexes = list(wider.values())
-    if len(shards) > 1:
-        _refuse_replaced(indexes)
     return indexes
 
 
 @dataclass(frozen=True)
-class _Opening:
+class _Indexing:
     """How the files of one dataset are indexed."""
 
     save: bool
     options: IndexOptions
     seek_points: bool
 
-    def index(self, file: FileIndex) -> Index:
+    def index(self, file: FileIndex) -> IndexFile:
         try:
-            index = file.index(self.options, save=self.save)
+            found = file.open(self.options, save=self.save)
         except NoRecordsError:
             if not self.options.untrusted:
                 file.refuse_emptied()
             raise
-        if not self.seek_points:
-            return index
+        if not self.seek_points or not lacks_seek_points(found):
+            return found
+        index = found.load()
         completed = add_seek_points(index, keep_damaged=self.options.keep_damaged)
+        if completed is index:
+            return found
         # Without a saved index, the file is damaged or its folder read-only.
-        if completed is not index and file.is_saved:
-            self._keep(completed, file)
-        return completed
+        return self._kept(completed, file) if file.is_saved else IndexFile.of(completed)
 
-    def widened(self, file: FileIndex, index: Index, kinds: Kinds) -> Index:
+    def widened(self, file: FileIndex, index: IndexFile, kinds: Kinds) -> IndexFile:
         """Return and keep an index with kinds that all files of the dataset can have."""
-        if has_kinds(index, kinds):
+        if has_kinds(index.schema, kinds):
             return index
         wider = file.index(replace(self.options, kinds=kinds), save=False)
-        self._keep(wider, file)
-        return wider
+        return self._kept(wider, file)
 
-    def _keep(self, index: Index, file: FileIndex) -> None:
+    def _kept(self, index: Index, file: FileIndex) -> IndexFile:
+        """Save an index where that is possible, and open it."""
         is_default = replace(self.options, keep_damaged=False) == IndexOptions()
         if self.save and file.saves_index and is_default and index.lost is None:
             with contextlib.suppress(FastpackError):
                 file.save(index)
+                return IndexFile.open(file.index_path, file.path)
+        return IndexFile.of(index)
 
 
-def _refuse_replaced(indexes: Sequence[Index]) -> None:
+def lacks_seek_points(file: IndexFile) -> bool:
+    """Return True if some field of images was never searched for seek points."""
+    blobs = [field for field in file.schema.blobs if field.is_image_file and not field.is_list]
+    return any(file.summary.blobs[field.name].num_with_seek_points is None for field in blobs)
+
+
+def refuse_replaced(manifest: Manifest) -> None:
     """Raise MixedSetError if a file was replaced after it was indexed.
 
     The other files may belong to its replacement then.
     """
-    shards = (shard for index in indexes for shard in index.shards)
+    shards = (manifest.entries[number].shard for number in range(len(manifest)))
     for shard in (shard for shard in shards if shard.container != "folder"):
         with contextlib.suppress(OSError):
             facts = os.stat(shard.path)
@@ -121,17 +178,17 @@ def folder_for_indexes(
 
 
 def build_all(
-    build: Callable[[FileIndex], Index],
+    build: Callable[[FileIndex], Built],
     files: Sequence[FileIndex],
     num_workers: int | None = None,
-) -> dict[FileIndex, Index]:
+) -> dict[FileIndex, Built]:
     """Return build(file) of each file, in order, by several threads.
 
     The failure of the first file is raised. A TFRecord without a record is left out if other files
     have some, as TensorFlow reads it.
     """
     numbers = itertools.count()
-    found: dict[int, Index] = {}
+    found: dict[int, Built] = {}
     failures: dict[int, FastpackError] = {}
     empty: dict[int, FastpackError] = {}
 
@@ -150,22 +207,53 @@ def build_all(
     return {files[number]: found[number] for number in sorted(found)}
 
 
-def with_classes(indexes: Sequence[Index], names: tuple[str, ...]) -> list[Index]:
-    """Return the indexes with labels that count in `names`.
+def view_of(
+    manifest: Manifest, names: Mapping[str, str] | None, class_names: tuple[str, ...]
+) -> View:
+    """Return how a dataset shows its samples.
 
-    Without names, labels of class folders count in all classes of all folders.
+    Without class names, labels of class folders count in all classes of all folders. Raises
+    SchemaError if the files have different fields.
     """
-    if names:
-        return [index.relabeled(names) for index in indexes]
-    loose = [index for index in indexes if _has_class_folders(index)]
-    if len({index.schema.class_names for index in loose}) < 2:
-        return list(indexes)
-    names = tuple(sorted({name for index in loose for name in index.schema.class_names}))
-    return [index.relabeled(names) if _has_class_folders(index) else index for index in indexes]
+    schemas = manifest.schemas
+    paths = [manifest.first_shard(number).path for number in range(len(schemas))]
+    if class_names and not any("label" in schema for schema in schemas):
+        message = "there are no labels to renumber; leave classes out"
+        raise OptionError(with_location(message, Location(paths[0])))
+    if names is not None:
+        names = {new: schemas[0].find(old).name for new, old in names.items()}
+    old = {schema.class_names for schema in schemas} if class_names else _of_folders(manifest)
+    new = class_names or tuple(sorted({name for names in old for name in names}))
+    view = View(schemas[0], names, dict.fromkeys(old, new))
+    shown = list(zip(paths, map(view.shown, schemas), strict=True))
+    return replace(view, schema=common_schema(shown))
 
 
-def _has_class_folders(index: Index) -> bool:
-    containers = (registry.named(shard.container) for shard in index.shards)
-    return bool(index.schema.class_names) and all(
-        "class_folder" in container.index_options for container in containers
-    )
+def _of_folders(manifest: Manifest) -> set[tuple[str, ...]]:
+    """Return the class names of class folders, if these differ."""
+    found = {
+        schema.class_names
+        for number, schema in enumerate(manifest.schemas)
+        if schema.class_names and _has_class_folders(manifest.first_shard(number).container)
+    }
+    return found if len(found) > 1 else set()
+
+
+def _has_class_folders(container: str) -> bool:
+    return "class_folder" in registry.named(container).index_options
+
+
+def refuse_unknown_classes(table: SampleTable) -> None:
+    """Raise SourceError for a label that the dataset's class names lack.
+
+    Labels are read only if those of the files are not all known by their range.
+    """
+    relabels, schema = table.view.relabels, table.schema
+    if not relabels or "label" not in schema:
+        return
+    maps = [ClassMap.between(old, new) for old, new in relabels.items()]
+    least, greatest = table.summary.ranges.get("label", (0, -1))
+    if all(least >= 0 and each.knows(greatest) for each in maps):
+        return
+    for first in range(0, len(table), _BLOCK_ROWS):
+        table.take(np.arange(first, min(first + _BLOCK_ROWS, len(table))), ["label"])

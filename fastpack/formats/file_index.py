@@ -20,10 +20,11 @@ from fastpack.errors import (
     TruncatedFileError,
     with_location,
 )
-from fastpack.files.companions import exists, index_path
+from fastpack.files.companions import exists, former_index_path, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 from fastpack.formats.index_options import RESTRICTED, IndexOptions
 from fastpack.formats.protocols import (
@@ -57,6 +58,7 @@ class FileIndex:
     ) -> None:
         self.path, self._limits = path, limits
         self.index_path = index_path(path, index_dir)
+        self._former_path = former_index_path(path, index_dir)
         self.is_saved = False  # a fresh index was found or saved
         self._has_index_dir = index_dir is not None
 
@@ -69,6 +71,40 @@ class FileIndex:
     def saves_index(self) -> bool:
         """Whether reading may save the index: always in `index_dir`, never beside image folders."""
         return self._has_index_dir or self.container.saves_index
+
+    def open(self, options: IndexOptions = _BY_DEFAULT, *, save: bool = True) -> IndexFile:
+        """Open the saved index while it is fresh, else build it and, with `save`, save it.
+
+        Of a saved index only the header is read.
+        """
+        self._refuse_options(options)
+        if not options.untrusted and (file := self.open_saved()) and self._serves(file, options):
+            return file
+        index = self.index(options, save=save)
+        if self.is_saved:
+            with contextlib.suppress(FastpackError):
+                return IndexFile.open(self.index_path, self.path).identified(index.shards)
+        return IndexFile.of(index)
+
+    def open_saved(self) -> IndexFile | None:
+        """Open the saved index; None if it is missing, stale or damaged."""
+        with contextlib.suppress(FastpackError):
+            file = IndexFile.open(self.index_path, self.path)
+            shards = self._shards_now(file.shards) if file.is_whole else None
+            if shards == file.shards:
+                self.is_saved = True
+                return file.identified(shards)
+        return None
+
+    def _serves(self, file: IndexFile, options: IndexOptions) -> bool:
+        """Return True if building the index with these options would give the saved one."""
+        if not has_kinds(file.schema, options.kinds):
+            return False
+        if not isinstance(self.container, SelectingContainer):
+            return True
+        if options.allow_external or options.restricted:
+            return False
+        return file.schema.has_fields(options.fields or ())
 
     def index(self, options: IndexOptions = _BY_DEFAULT, *, save: bool = True) -> Index:
         """Return the saved index while it is fresh, else build it and, with `save`, save it.
@@ -107,14 +143,17 @@ class FileIndex:
             return self._by_default(GUESSED, save)
         with contextlib.suppress(FastpackError):
             index = self._by_default(options.kinds, save)
-            if index.has_fields(options.fields or ()):
+            if index.schema.has_fields(options.fields or ()):
                 return index
         return container.index_with(self.path, options, self._limits)
 
     def _by_default(self, kinds: Kinds, save: bool) -> Index:
         earlier = self.earlier()
         fresh = self.fresh(earlier)
-        if fresh is not None and has_kinds(fresh, kinds):
+        if fresh is not None and has_kinds(fresh.schema, kinds):
+            if save and self.saves_index and not exists(self.index_path):  # of an earlier version
+                with contextlib.suppress(FastpackError):
+                    self.save(fresh)
             return fresh
         if kinds:
             index = self.container.index(self.path, limits=self._limits, kinds=kinds)
@@ -142,7 +181,7 @@ class FileIndex:
         index = self.container.index(self.path, limits=self._limits, progress=progress, kinds=kinds)
         index = self._noting_loss(index, earlier)
         known = {**kinds_of(earlier), **kinds}
-        if earlier is None or has_kinds(index, known):
+        if earlier is None or has_kinds(index.schema, known):
             return index
         if earlier.record_digest is not None and earlier.record_digest == index.record_digest:
             return self.container.index(self.path, limits=self._limits, kinds=known)
@@ -185,8 +224,12 @@ class FileIndex:
     def earlier(self) -> Index | None:
         """Return the saved index, stale or not, or None if it is missing or damaged."""
         with contextlib.suppress(FastpackError):
-            return self._load() if exists(self.index_path) else None
+            return self._load() if self._has_saved else None
         return None
+
+    @property
+    def _has_saved(self) -> bool:
+        return exists(self.index_path) or exists(self._former_path)
 
     def load_whole(self) -> Index | None:
         """Return the saved index, stale or not, or None if it is missing.
@@ -194,7 +237,7 @@ class FileIndex:
         That of a virtual dataset is not returned: the shards have their own. Raises FormatError if
         the index is damaged.
         """
-        if not exists(self.index_path):
+        if not self._has_saved:
             return None
         index = self._load()
         if len(index.shards) > 1:
@@ -218,36 +261,41 @@ class FileIndex:
         if saved is None:
             return None
         with contextlib.suppress(FastpackError):
-            if (shards := self._shards_now(saved)) == saved.shards:
-                self.is_saved = True
+            if _is_whole(saved) and (shards := self._shards_now(saved.shards)) == saved.shards:
+                # An .npz of an earlier version counts as saved once it has the present form.
+                self.is_saved = exists(self.index_path)
                 return replace(saved, shards=shards)
         return None
 
     def _load(self) -> Index:
         """Load the saved index. Raises FormatError if it is damaged or too large."""
         folder = self.path.parent
-        if self.index_path.stat().st_size <= _SMALL_INDEX_BYTES:
-            return Index.load(self.index_path, folder)
+        if exists(self.index_path):
+            return IndexFile.open(self.index_path, self.path).load()
+        if self._former_path.stat().st_size <= _SMALL_INDEX_BYTES:
+            return Index.load(self._former_path, folder)
         is_file = self.path.is_file()
         size = self.path.stat().st_size if is_file else self.container.shard(self.path).size
         max_bytes = _SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * size
-        return Index.load(self.index_path, folder, max_bytes=max_bytes)
+        return Index.load(self._former_path, folder, max_bytes=max_bytes)
 
-    def _shards_now(self, index: Index) -> tuple[Shard, ...] | None:
-        """Return the index's files as they are now; None if it is not one of the whole file.
+    def _shards_now(self, shards: tuple[Shard, ...]) -> tuple[Shard, ...] | None:
+        """Return the index's files as they are now; None if it is of another file.
 
         Other files must lie in the file's own folder: a foreign index must not make the reader
         read any file of the machine.
         """
         path = self.path
         first, folder = self.container.shard(path), path.parent.resolve()
-        if index.shards[:1] != (first,):
+        if shards[:1] != (first,):
             return None
-        if len(index.shards) == 1:
-            is_whole = np.array_equal(index.record_numbers, np.arange(len(index)))
-            return (first,) if is_whole else None
-        if any(shard.path.resolve().parent != folder for shard in index.shards[1:]):
+        if any(shard.path.resolve().parent != folder for shard in shards[1:]):
             return None
         with contextlib.suppress(FastpackError):
-            return first, *(named(shard.container).shard(shard.path) for shard in index.shards[1:])
+            return first, *(named(shard.container).shard(shard.path) for shard in shards[1:])
         return None
+
+
+def _is_whole(index: Index) -> bool:
+    """Return True if the samples are the records of the index's only file; also for several."""
+    return len(index.shards) > 1 or np.array_equal(index.record_numbers, np.arange(len(index)))

@@ -20,14 +20,22 @@ from fastpack.errors import warn
 from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import refuse_long_names
 from fastpack.files.temporary import remove_leftovers
-from fastpack.formats.dataset_indexes import build_all, folder_for_indexes
+from fastpack.formats.dataset_indexes import (
+    build_all,
+    folder_for_indexes,
+    lacks_seek_points,
+    view_of,
+)
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
-from fastpack.formats.index.index import Index, concatenate
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
+from fastpack.formats.manifest import Manifest
 from fastpack.formats.protocols import DatasetPaths
+from fastpack.formats.saved_manifest import save_manifest
 from fastpack.images.seek_points import SeekPoints
 
 
@@ -61,22 +69,23 @@ class IndexResult:
 
     @classmethod
     def of(
-        cls, files: list[FileIndex], num_fresh: int, whole: Index, seconds: float
+        cls, indexes: Mapping[FileIndex, IndexFile], num_fresh: int, seconds: float
     ) -> "IndexResult":
         """Count the facts of files that were indexed in so many seconds."""
-        kept = [file.index_path for file in files if file.index_path.exists()]
-        tables = whole.seek_points.values()
+        manifest = Manifest.of(list(indexes.values()))
+        view = view_of(manifest, None, ())
+        blobs = manifest.summary.blobs.values()
         return cls(
-            tuple(file.path for file in files),
+            tuple(file.path for file in indexes),
             num_fresh,
-            len(whole),
-            whole.schema,
-            num_bytes=sum(shard.size for shard in whole.shards),
-            index_bytes=sum(path.stat().st_size for path in kept),
+            manifest.num_samples,
+            view.schema,
+            num_bytes=sum(shard.size for index in indexes.values() for shard in index.shards),
+            index_bytes=manifest.index_bytes,
             seconds=seconds,
-            num_with_seek_points=sum(table.num_with_seek_points for table in tables),
-            seek_point_bytes=sum(table.num_bytes for table in tables),
-            notes=whole.notes,
+            num_with_seek_points=sum(blob.num_with_seek_points or 0 for blob in blobs),
+            seek_point_bytes=sum(index.seek_point_bytes for index in indexes.values()),
+            notes=manifest.notes,
         )
 
 
@@ -130,8 +139,8 @@ def build_indexes(
         limits=limits,
         progress=progress,
     )
-    job = _Job(rebuild, seek_points, checked_kinds(kinds), num_workers, progress)
     shards, folder = find_shards(path), folder_for_indexes(index_dir)
+    job = _Job(path, folder, rebuild, seek_points, checked_kinds(kinds), num_workers, progress)
     return job.run([FileIndex(shard, folder, limits) for shard in shards])
 
 
@@ -139,6 +148,8 @@ def build_indexes(
 class _Job:
     """How files are indexed."""
 
+    path: DatasetPaths
+    index_dir: Path | None
     rebuild: bool
     seek_points: bool
     kinds: Kinds
@@ -151,7 +162,7 @@ class _Job:
         tally = _Tally(self.progress, files)
         built = set[FileIndex]()
 
-        def build(file: FileIndex) -> Index:
+        def build(file: FileIndex) -> IndexFile:
             index, is_built = self._index(file, tally)
             if is_built:
                 built.add(file)
@@ -163,24 +174,28 @@ class _Job:
             indexes = build_all(
                 lambda file: _widened(file, indexes[file], common), list(indexes), self.num_workers
             )
-        whole = concatenate(list(indexes.values()))
-        warn(whole.notes)
         seconds = time.perf_counter() - started
-        return IndexResult.of(files, len(files) - len(built), whole, seconds)
+        result = IndexResult.of(indexes, len(files) - len(built), seconds)
+        save_manifest(self.path, Manifest.of(list(indexes.values())), self.index_dir)
+        warn(result.notes)
+        return result
 
-    def _index(self, file: FileIndex, tally: "_Tally") -> tuple[Index, bool]:
+    def _index(self, file: FileIndex, tally: "_Tally") -> tuple[IndexFile, bool]:
         """Return the index of a file, and whether it had to be built or changed."""
-        earlier = file.earlier()
-        saved = None if self.rebuild else file.fresh(earlier)
-        index = saved
-        if index is None or not has_kinds(index, self.kinds):
-            index = file.build(earlier, progress=partial(tally.set, file), kinds=self.kinds)
-        refuse_kinds(index, self.kinds)
+        saved = None if self.rebuild else file.open_saved()
+        if saved is not None and has_kinds(saved.schema, self.kinds):
+            if not (self.seek_points and lacks_seek_points(saved)):
+                return saved, False
+            index, earlier = saved.load(), None
+        else:
+            earlier = file.earlier()
+            index = None if self.rebuild else file.fresh(earlier)
+            if index is None or not has_kinds(index.schema, self.kinds):
+                index = file.build(earlier, progress=partial(tally.set, file), kinds=self.kinds)
+        refuse_kinds(index.schema, file.path, self.kinds)
         index = add_seek_points(index) if self.seek_points else index
-        if index is saved:
-            return index, False
         file.save(index if self.rebuild else index.remembering(earlier))
-        return index, True
+        return IndexFile.open(file.index_path, file.path), True
 
 
 def _prepare_folders(files: list[FileIndex]) -> None:
@@ -191,12 +206,11 @@ def _prepare_folders(files: list[FileIndex]) -> None:
         remove_leftovers(folder)
 
 
-def _widened(file: FileIndex, index: Index, kinds: Kinds) -> Index:
-    if has_kinds(index, kinds):
+def _widened(file: FileIndex, index: IndexFile, kinds: Kinds) -> IndexFile:
+    if has_kinds(index.schema, kinds):
         return index
-    wider = file.build(None, kinds=kinds)
-    file.save(wider)
-    return wider
+    file.save(file.build(None, kinds=kinds))
+    return IndexFile.open(file.index_path, file.path)
 
 
 class _Tally:

@@ -1,5 +1,6 @@
 """The containers by name, by suffix and by first bytes."""
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -46,6 +47,12 @@ def of_suffix(path: Path) -> Container | None:
         ),
         None,
     )
+
+
+@cache
+def packed_suffixes() -> tuple[str, ...]:
+    """Return the endings of the names of packed files, in lower case."""
+    return tuple(suffix for name in _CONTAINERS for suffix in named(name).suffixes)
 
 
 def recognized(head: bytes) -> Container | None:

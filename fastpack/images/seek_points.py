@@ -72,18 +72,18 @@ class SeekPoints:
         """Return the words of one image."""
         return self.words[self.starts[row] : self.ends[row]]
 
-    def to_arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays to save: only the words of these images."""
+    def compacted(self) -> tuple[npt.NDArray[np.uint64], Rows]:
+        """Return only the words of these images, and the offsets of their tables (n + 1,)."""
         lengths = self.ends - self.starts
         offsets = offsets_of(lengths)
         words = self.words[np.arange(offsets[-1]) + np.repeat(self.starts - offsets[:-1], lengths)]
-        return {f"{name}/words": words, f"{name}/lengths": lengths.astype(np.uint32)}
+        return words, offsets
 
     @classmethod
     def from_arrays(
         cls, name: str, arrays: Mapping[str, npt.NDArray[Any]], num_images: int
     ) -> "SeekPoints | None":
-        """Return what `to_arrays` saved; None if nothing was saved.
+        """Return the tables that an earlier version saved; None if it saved none.
 
         Raises ValueError if the arrays are not tables of so many images.
         """

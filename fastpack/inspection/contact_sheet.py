@@ -51,7 +51,7 @@ def choose_samples(
     """
     numbers = np.arange(len(dataset))
     if per_class:
-        labels = dataset.columns.get("label")
+        labels = dataset.load_column("label")
         if not isinstance(labels, np.ndarray):
             raise OptionError("the samples have no single label each; leave per_class out")
         groups = [numbers[labels == label] for label in np.unique(labels)]

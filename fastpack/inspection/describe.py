@@ -81,14 +81,12 @@ class Description:
 
 def describe(dataset: Reader) -> Description:
     """Return the facts in the index and the first file of a dataset. Reads no image."""
-    index = dataset.index
-    samples_of = np.bincount(index.shard_numbers, minlength=len(index.shards))
     files = tuple(
-        FileFacts(str(shard.path), shard.container, int(count), shard.size)
-        for shard, count in zip(index.shards, samples_of, strict=True)
+        FileFacts(str(shard.path), shard.container, count, shard.size)
+        for shard, count in dataset.shard_counts()
     )
     num_bytes = sum(file.num_bytes for file in files)
-    arrays = tuple(explain(index.shards[0].path))
+    arrays = tuple(explain(dataset.shards[0].path))
     facts = _image_facts(dataset), _class_facts(dataset), arrays, dataset.notes
     return Description(files, len(dataset), num_bytes, dataset.schema.fields, *facts)
 
@@ -104,7 +102,7 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
         return ImageFacts(
             num_bytes, {f"{np.dtype(image_field.dtype).name} pixels": len(dataset)}, *spreads
         )
-    infos = dataset.index.infos[image_field.name]
+    infos = dataset.load_infos(image_field.name)
     counts = np.bincount(infos["format"], minlength=len(FORMATS))
     formats = {name: int(count) for name, count in zip(FORMATS, counts, strict=True) if count}
     widths, heights = upright_sizes(infos[infos["width"] > 0], True, {})
@@ -116,7 +114,7 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
 
 
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
-    column = dataset.columns.get("label")
+    column = dataset.load_column("label")
     labels = column.values if isinstance(column, Ragged) else column
     if column is not None and dataset.schema["label"].list_length is not None:
         return ()  # such as a score for each class

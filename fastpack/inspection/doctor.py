@@ -278,18 +278,19 @@ class _ReaderSubject:
         return reader.read(rows) if self._is_encoded or reader.options.steps else None
 
     def paths(self, rows: Rows) -> list[Path]:
-        index = self._reader.index
+        index = self._reader.entries(rows)
         shards = [shard.path for shard in index.shards]
         if index.files is None:
             return shards
         # A folder's files are opened one by one.
-        return [shards[index.shard_numbers[row]] / index.files.names[row] for row in rows.tolist()]
+        names = zip(index.shard_numbers.tolist(), index.files.names, strict=True)
+        return [shards[number] / name for number, name in names]
 
     def facts(self, rows: Rows) -> tuple[dict[str, float], float, bool]:
         image_field = self._reader.schema.image_field
         if image_field is None or not self._is_encoded:
             return {}, 0.0, True
-        return *_shares(self._reader.index.infos[image_field.name][rows]), True
+        return *_shares(self._reader.entries(rows).infos[image_field.name]), True
 
 
 class _SourceSubject:

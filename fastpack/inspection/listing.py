@@ -83,7 +83,7 @@ def list_samples(
 
 def _columns(dataset: Reader, fields: Sequence[str] | None) -> list[str]:
     if fields is None:
-        return [name for name in dataset.index.columns if name not in _KNOWN]
+        return [field.name for field in dataset.schema.columns if field.name not in _KNOWN]
     if missing := [name for name in fields if name not in dataset.columns]:
         found = ", ".join(dataset.columns) or "none"
         raise OptionError(f"the dataset has no column {missing[0]!r}; its columns are: {found}")
@@ -95,7 +95,7 @@ def _chosen(dataset: Reader, match: str | None, class_name: str | None) -> npt.N
     if class_name is not None:
         is_chosen &= _of_class(dataset, class_name)
     if match is not None:
-        keys = dataset.columns.get("key")
+        keys = dataset.load_column("key")
         if not isinstance(keys, Text):
             raise OptionError("the samples have no keys; leave match=... out")
         is_chosen &= np.array([fnmatch.fnmatchcase(key, match) for key in keys], np.bool_)
@@ -104,7 +104,7 @@ def _chosen(dataset: Reader, match: str | None, class_name: str | None) -> npt.N
 
 def _of_class(dataset: Reader, class_name: str) -> npt.NDArray[np.bool_]:
     """Return which samples have the class among their labels."""
-    labels = dataset.columns.get("label")
+    labels = dataset.load_column("label")
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not isinstance(flat, np.ndarray):
         raise OptionError("the samples have no labels; leave class_name=... out")
@@ -137,7 +137,7 @@ def listed(dataset: Reader, number: int, columns: Sequence[str] = ()) -> Listed:
         width=width,
         height=height,
         format=format,
-        num_bytes=int(dataset.sizes[number]),
+        num_bytes=int(dataset.take([number]).sizes[0]),
         path=str(location.path),
         record=int(location.record or 0),
         offset=offset,
@@ -150,14 +150,15 @@ def _image_facts(dataset: Reader, number: int) -> tuple[int, int, str, int | Non
     image_field = dataset.schema.image_field
     if image_field is None:
         return 0, 0, "", None
-    span = dataset.index.spans[image_field.name][number]
+    entries = dataset.entries([number])
+    span = entries.spans[image_field.name][0]
     offset = None if span["offset"] == NO_SPAN else int(span["offset"])
     if image_field.kind != "image":
         height, width = (*(size or 0 for size in image_field.image_shape), 0, 0)[:2]
         is_pixels = image_field.kind == "pixels"
         dtype = f"{np.dtype(image_field.dtype).name} pixels" if is_pixels else ""
         return height, width, dtype, offset
-    info = dataset.index.infos[image_field.name][number]
+    info = entries.infos[image_field.name][0]
     height, width = int(info["height"]), int(info["width"])
     if info["orientation"] > 4:  # EXIF: turned by 90 degrees
         height, width = width, height

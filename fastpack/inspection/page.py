@@ -54,8 +54,8 @@ def html_page(
     numbers = np.asarray(rows, np.int64)
     if len(numbers) == 0:
         raise EmptySourceError("there are no samples to show; give at least one sample number")
-    title = title or dataset.index.shards[0].path.name
-    num_files = len(dataset.index.shards)
+    title = title or dataset.shards[0].path.name
+    num_files = len(dataset.shards)
     about = (
         f"{len(numbers):,} of {len(dataset):,} samples, {num_files:,} file{'s' * (num_files > 1)}"
     )

@@ -65,7 +65,7 @@ def image_statistics(dataset: Reader) -> ImageStatistics | None:
     image_field = dataset.schema.image_field
     if image_field is None or image_field.kind != "image":
         return None
-    infos = dataset.index.infos[image_field.name]
+    infos = dataset.load_infos(image_field.name)
     readable = infos[(infos["width"] > 0) & (infos["height"] > 0)]
     widths, heights = (sides.astype(np.int64) for sides in upright_sizes(readable, True, {}))
     sizes, counts = np.unique(np.stack([widths, heights], axis=1), axis=0, return_counts=True)

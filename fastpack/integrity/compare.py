@@ -84,7 +84,7 @@ def compare_with_source(
     for field, other in (pair for pair in pairs if not _are_comparable(*pair)):
         types = f"{_type_of(field)}, but {_type_of(other)} in its source"
         message = f"{field.name} is {types}; pack it again"
-        yield with_location(message, Location(dataset.index.shards[0].path))
+        yield with_location(message, Location(dataset.shards[0].path))
     pairs = [pair for pair in pairs if _are_comparable(*pair)]
     blobs = [pair for pair in pairs if pair[0].is_blob or pair[1].is_blob]
     done = 0
@@ -143,7 +143,7 @@ def _type_of(field: Field) -> str:
 def _missing_fields(dataset: Reader, source: Source) -> Iterator[str]:
     """Yield a line for each field, and for class names, that only one side has."""
     shared = _shared_fields(dataset.schema, source.schema)
-    location = Location(dataset.index.shards[0].path)
+    location = Location(dataset.shards[0].path)
     for field in source.schema.fields:
         if field not in [theirs for _, theirs in shared]:
             message = f"the dataset has no field {field.name!r}, which its source has"
@@ -179,7 +179,7 @@ def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list
 
     Returns the rows of both, in pairs; then single rows of the source, and of the dataset.
     """
-    our_keys = dataset.columns.get("key")
+    our_keys = dataset.load_column("key")
     their_keys = _columns(source, ["key"] if "key" in source.schema else []).get("key")
     if not isinstance(our_keys, Text) or not isinstance(their_keys, Text):
         common = min(len(dataset), len(source))
@@ -201,9 +201,9 @@ def _partners(ours: list[str], theirs: list[str], dataset: Reader, source: Sourc
         names = [name for name in dataset.columns if name in source.schema]
         columns = _columns(source, [name for name in names if name not in ("key", "label")])
         texts = [
-            (dataset.columns[name], column)
+            (mine, column)
             for name, column in columns.items()
-            if isinstance(dataset.columns[name], Text) and isinstance(column, Text)
+            if isinstance(mine := dataset.load_column(name), Text) and isinstance(column, Text)
         ]
         _match(
             list(zip(ours, *(mine for mine, _ in texts), strict=True)),
@@ -290,7 +290,7 @@ def _compare_columns(
 ) -> Iterator[str]:
     columns = _columns(source, [other.name for _, other in pairs])
     for field, other in pairs:
-        mine = _taken(dataset.columns[field.name], ours)
+        mine = _taken(dataset.load_column(field.name), ours)
         original = _taken(columns[other.name], theirs)
         if field.name == "label" and dataset.schema.class_names and source.schema.class_names:
             yield from _compare_labels(dataset, source, ours, theirs, mine, original)

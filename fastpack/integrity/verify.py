@@ -307,7 +307,7 @@ def _compare_pixels(reader: Reader, rows: Rows, batch: Batch) -> Iterator[str]:
     for field in reader.schema.blobs:
         if field.kind != "pixels":
             continue
-        spans = reader.index.spans[field.name][rows]
+        spans = reader.entries(rows).spans[field.name]
         decoded = (spans["offset"] == NO_SPAN) & (spans["crc32c"] != 0)
         if not decoded.any():
             continue

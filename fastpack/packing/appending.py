@@ -12,7 +12,9 @@ from fastpack.files.name_summary import NameSummary
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.index.index import Index
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
+from fastpack.formats.sample_table import Opening
 from fastpack.sources import Source
 
 _MAX_NAMED = 5
@@ -48,14 +50,12 @@ class Joined:
             return None
         for problem in [*strangers(paths), *missing(paths)]:
             raise MixedSetError(problem)
-        indexes = indexes_of(paths)
+        indexes = indexes_of(paths, Opening(), IndexOptions())
         receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
-        keys = tuple(
-            found for index in indexes if isinstance(found := index.columns.get("key"), Text)
-        )
+        keys = tuple(keys for index in indexes if (keys := index.keys()) is not None)
         return cls(
             paths[0],
-            common_schema([(index.shards[0].path, index.schema) for index in indexes]),
+            common_schema(list(zip(paths, (index.schema for index in indexes), strict=True))),
             receipts,
             keys,
         )

@@ -156,7 +156,7 @@ def _extract_tar(
         dataset = Reader(Samples.of(dataset.index.select(kept)), dataset.options)
     source = dataset.with_options(decode=False, on_error="raise")
     packed = pack(source, output, format="tar", overwrite=overwrite, progress=progress)
-    num_bytes = int(dataset.index.spans[chosen.name]["length"].sum())
+    num_bytes = sum(int(each.spans[chosen.name]["length"].sum()) for each in dataset.entry_blocks())
     return ExtractResult(output, packed.num_samples, num_bytes, time.perf_counter() - started)
 
 
@@ -165,7 +165,7 @@ def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str
 
     It holds the files, keys that are their names, and labels that are their folders.
     """
-    keys = dataset.columns.get("key")
+    keys = dataset.load_column("key")
     held = {chosen.name}
     if _are_folders(dataset, names):
         held.add("label")
@@ -176,7 +176,7 @@ def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str
 
 def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
     """True if each label is the class of the folder of the sample's file."""
-    labels = dataset.columns.get("label")
+    labels = dataset.load_column("label")
     try:
         found = classes_of(names)
     except SourceError:
@@ -189,7 +189,7 @@ def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
 
 def _batches(reader: Reader, rows: Rows, name: str) -> Iterator[Rows]:
     """Cut rows into batches of at most 8 MiB and 1024 files."""
-    sizes = reader.index.spans[name]["length"][rows]
+    sizes = reader.entries(rows).spans[name]["length"]
     return (rows[part] for part in portions(sizes, _BATCH_BYTES, _BATCH_FILES))
 
 
@@ -244,13 +244,13 @@ def _refuse_other_kinds(dataset: Reader, name: str, files: Sequence[Field]) -> N
         return
     known = ", ".join(each.name for each in files) or "none here"
     message = f"{name!r} is {field.kind}, not files; name a field of files ({known})"
-    location = Location(dataset.index.shards[0].path)
+    location = Location(dataset.shards[0].path)
     raise SchemaError(with_location(f"{message}, or read it with fastpack.open", location))
 
 
 def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     """Return the path of each sample's file below the folder."""
-    keys = dataset.columns.get("key")
+    keys = dataset.load_column("key")
     if isinstance(keys, Text):
         stems = list(map(raw_name, keys))
     else:
@@ -260,7 +260,7 @@ def _names_of(dataset: Reader, chosen: Field) -> list[str]:
         if "\0" in key or {"", ".", ".."} & set(key.split("/")):
             message = f"the key {key!r} is not a path below a folder; nothing was written"
             raise FormatError(with_location(message, dataset.location(row)))
-    infos = dataset.index.infos.get(chosen.name)
+    infos = dataset.load_infos(chosen.name) if chosen.is_image_file else None
     if infos is None:
         return [_with_ending(stem, "unknown") for stem in stems]
     formats = infos["format"].tolist()

@@ -14,6 +14,7 @@ from fastpack.errors import Location, OptionError, changed_file_error
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index
+from fastpack.formats.sample_table import Table
 from fastpack.images.decode import (
     DecodeOptions,
     EncodedImages,
@@ -26,76 +27,51 @@ from fastpack.images.headers import probe_blobs
 from fastpack.reading.fetching import distinct, fetch, read_each
 
 
-@dataclass(frozen=True)
-class Depth:
-    """How many images of a field have 16 bits a channel and how many fewer, by their headers."""
-
-    num_deep: int
-    num_shallow: int
-
-    @property
-    def is_mixed(self) -> bool:
-        return bool(self.num_deep and self.num_shallow)
-
-    def refuse_mixture(self, field: Field) -> None:
-        """Raise OptionError if some images have 16 bits and some do not."""
-        if self.is_mixed:
-            raise OptionError(
-                f"{self.num_deep} images of {field.name!r} have 16 bits a channel and "
-                f"{self.num_shallow} have 8; open the dataset with bits=8 or bits=16"
-            )
-
-
 class BlobReader:
-    """Reads blobs with spans natively and others through their containers. Thread-safe."""
+    """Reads blobs with spans natively and others through their containers. Thread-safe.
 
-    def __init__(self, index: Index, files: OpenShards) -> None:
-        self._index, self._files = index, files
+    Methods take the entries of a batch: an Index of its samples.
+    """
 
-    def images(self, field: Field, rows: Rows, options: DecodeOptions) -> EncodedImages:
+    def __init__(self, table: Table, files: OpenShards) -> None:
+        self._table, self._files = table, files
+
+    def images(self, field: Field, entries: Index, options: DecodeOptions) -> EncodedImages:
         """Return where the blobs of these samples are, and facts of image headers.
 
         For a field of lists, these are the blobs of all lists joined: see `list_offsets`.
         """
-        # For structured arrays, take() is seven times as fast as [rows].
-        spans = self._index.spans[field.name].take(rows)
+        spans = entries.spans[field.name]
         if field.is_image_file:
-            infos = self._index.infos[field.name].take(rows)
+            infos = entries.infos[field.name]
         else:
-            infos = np.zeros(len(rows), IMAGE_INFO)
+            infos = np.zeros(len(entries), IMAGE_INFO)
         if isinstance(spans, Ragged):
-            return self._of_lists(spans, flat_values(infos), rows, options)
+            return self._of_lists(spans, flat_values(infos), entries, options)
 
         def location_of(row: int) -> Location:
             offset = int(spans["offset"][row])
-            known = None if offset == NO_SPAN else offset
-            return self._index.location(int(rows[row]), offset=known)
+            return entries.location(row, offset=None if offset == NO_SPAN else offset)
 
         has_span = spans["offset"] != NO_SPAN
-        seek_points = self._index.seek_points.get(field.name)
         on_disk = EncodedImages(
-            SpanSource(fds=self._files.descriptors(spans["shard"][has_span])),
+            SpanSource(fds=self._files.descriptors(entries.shards, spans["shard"][has_span])),
             spans,
             infos,
             location_of,
-            seek_points=None if seek_points is None else seek_points.take(rows),
+            seek_points=entries.seek_points.get(field.name),
         )
         if has_span.all():
             return on_disk
-        blobs, failures = self._in_memory(field, rows, on_disk, options)
-        fetched = np.zeros(len(rows), SPAN)
+        blobs, failures = self._in_memory(field, entries, on_disk, options)
+        fetched = np.zeros(len(entries), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
         if field.is_image_file:
             infos, _ = probe_blobs(blobs)
         return EncodedImages(SpanSource(memory=blobs.values), fetched, infos, location_of, failures)
 
-    def list_offsets(self, field: Field, rows: Rows) -> Rows:
-        """Return where each sample's list begins and ends among the blobs of `images`: (n + 1,)."""
-        offsets: Rows = self._index.spans[field.name].offsets
-        return offsets_of(offsets[1:][rows] - offsets[:-1][rows])
-
     def _of_lists(
-        self, spans: Ragged, infos: npt.NDArray[Any], rows: Rows, options: DecodeOptions
+        self, spans: Ragged, infos: npt.NDArray[Any], entries: Index, options: DecodeOptions
     ) -> EncodedImages:
         """Return the blobs of lists.
 
@@ -106,9 +82,9 @@ class BlobReader:
         infos = infos if len(infos) == len(flat) else np.zeros(len(flat), IMAGE_INFO)
 
         def location_of(blob: int) -> Location:
-            return self._index.location(int(rows[owner[blob]]), offset=int(flat["offset"][blob]))
+            return entries.location(int(owner[blob]), offset=int(flat["offset"][blob]))
 
-        files = self._files.descriptors(flat["shard"])
+        files = self._files.descriptors(entries.shards, flat["shard"])
         if not _share_records(flat, owner):
             return EncodedImages(SpanSource(fds=files), flat, infos, location_of)
         filled = np.flatnonzero(spans.lengths)
@@ -119,10 +95,10 @@ class BlobReader:
             SpanSource(fds=files),
             joined,
             np.zeros(len(joined), IMAGE_INFO),
-            lambda row: self._index.location(int(rows[filled[row]])),
+            lambda row: entries.location(int(filled[row])),
         )
         lists, failed = read_good_blobs(on_disk, options)
-        number = np.zeros(len(rows), np.int64)
+        number = np.zeros(len(entries), np.int64)
         number[filled] = np.arange(len(filled))
         of_blob = number[owner]
         moved = np.zeros(len(flat), SPAN)
@@ -137,75 +113,64 @@ class BlobReader:
     @property
     def formats(self) -> list[int]:
         """The image formats in the dataset, by their numbers in IMAGE_INFO."""
-        found = [np.bincount(flat_values(infos)["format"]) for infos in self._index.infos.values()]
-        return [number for counts in found for number in np.flatnonzero(counts).tolist()]
+        blobs = self._table.summary.blobs.values()
+        return [n for blob in blobs for n in range(blob.formats.bit_length()) if blob.formats >> n & 1]
 
     def import_modules(self) -> None:
         """Import what reading these blobs imports."""
-        # Blobs in lists always have spans.
-        fetched = [
-            spans["offset"] == NO_SPAN
-            for spans in self._index.spans.values()
-            if not isinstance(spans, Ragged)
-        ]
-        if not any(lost.any() for lost in fetched):
+        if not any(blob.num_fetched for blob in self._table.summary.blobs.values()):
             return
         import numpy.ma  # noqa: F401  # by np.unique
 
-        for number in distinct(self._index.shard_numbers[np.logical_or.reduce(fetched)]):
-            registry.named(self._index.shards[number].container).import_for_fetching()
-
-    def depth(self, field: Field) -> Depth:
-        """Count the images with 16 bits a channel, and the others."""
-        infos = flat_values(self._index.infos[field.name])
-        is_deep, is_readable = infos["bits"] == 16, infos["width"] > 0
-        num_deep = int(np.count_nonzero(is_deep & is_readable))
-        return Depth(num_deep, int(np.count_nonzero(is_readable)) - num_deep)
+        for container in self._table.containers:
+            registry.named(container).import_for_fetching()
 
     def upright_sizes(
-        self, rows: Rows, orient: bool
+        self, entries: Index, rows: Rows, orient: bool
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
         """Return widths and heights of the images that masks belong to, or None without images.
 
         They are 0 where a header cannot be read.
+
+        - rows: of the entries, one for each mask.
         """
-        image_field = self._index.schema.image_field
+        image_field = entries.schema.image_field
         if image_field is None:
             return None
         if image_field.kind == "pixels":
             height, width = (*image_field.image_shape, None, None)[:2]
             return np.full(len(rows), width or 0), np.full(len(rows), height or 0)
-        widths, heights = upright_sizes(self._index.infos[image_field.name].take(rows), orient, {})
+        widths, heights = upright_sizes(entries.infos[image_field.name].take(rows), orient, {})
         return widths.astype(np.int64), heights.astype(np.int64)
 
-    def file_of(self, rows: Rows) -> Location:
+    def file_of(self, entries: Index) -> Location:
         """Return the file of the first of these samples."""
-        first = self._index.location(int(rows[0])).path if len(rows) else self._index.shards[0].path
-        return Location(first)
+        return Location(entries.location(0).path if len(entries) else entries.shards[0].path)
 
-    def heads(self, field: Field, rows: Rows, num_bytes: int, options: DecodeOptions) -> Ragged:
+    def heads(self, field: Field, entries: Index, num_bytes: int, options: DecodeOptions) -> Ragged:
         """Return the first bytes of encoded images, unchecked; empty for unreadable ones."""
         options = replace(options, keep_going=True)
-        encoded = self.images(field, rows, options)
+        encoded = self.images(field, entries, options)
         spans = encoded.spans.copy()
         spans["length"] = np.minimum(spans["length"], np.uint64(num_bytes))
         spans["record_length"] = 0
         return read_good_blobs(replace(encoded, spans=spans), options)[0]
 
-    def advise_willneed(self, rows: Rows) -> None:
+    def advise_willneed(self, entries: Index) -> None:
         """Ask the OS to load the blobs of these samples."""
-        for field in self._index.schema.blobs:
-            spans = flat_values(self._index.spans[field.name].take(rows))
+        for field in entries.schema.blobs:
+            spans = flat_values(entries.spans[field.name])
             spans = spans[spans["offset"] != NO_SPAN]
             in_order = spans[np.lexsort((spans["offset"], spans["shard"]))]
-            advise_willneed(in_order, self._files.descriptors(in_order["shard"]))
+            fds = self._files.descriptors(entries.shards, in_order["shard"])
+            advise_willneed(in_order, fds)
 
     def _in_memory(
-        self, field: Field, rows: Rows, encoded: EncodedImages, options: DecodeOptions
+        self, field: Field, entries: Index, encoded: EncodedImages, options: DecodeOptions
     ) -> tuple[Ragged, Failures]:
         """Read blobs with and without spans into memory; those that fail are empty."""
         has_span, lengths = encoded.spans["offset"] != NO_SPAN, encoded.spans["length"]
-        blobs = [b""] * len(rows)
+        blobs = [b""] * len(entries)
 
         def read_spans(positions: Rows) -> None:
             found, _ = read_good_blobs(encoded.take(positions), replace(options, keep_going=False))
@@ -213,7 +178,7 @@ class BlobReader:
                 blobs[position] = found.bytes(row)
 
         def read_others(positions: Rows) -> None:
-            fetched = fetch(self._index, field, rows[positions])
+            fetched = fetch(entries, field, positions)
             for position, blob in zip(positions.tolist(), fetched, strict=True):
                 data = np.asarray(blob).tobytes()
                 if len(data) != lengths[position]:

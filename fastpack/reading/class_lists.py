@@ -19,9 +19,8 @@ from fastpack.errors import (
 from fastpack.files.classes import ClassList
 from fastpack.files.file_names import path_of
 from fastpack.files.image_folder import FolderRules, scan_folder
-from fastpack.formats.dataset_indexes import indexes_of
+from fastpack.formats.dataset_indexes import open_table
 from fastpack.formats.discovery import find_shards
-from fastpack.formats.index.index import concatenate
 from fastpack.formats.registry import recognized
 from fastpack.sources import TABLE_SUFFIXES, from_table
 
@@ -81,17 +80,16 @@ def _of_path(path: Path) -> Sequence[str]:
     if path.suffix.lower() in TABLE_SUFFIXES:
         return from_table(path).schema.class_names
     if path.is_dir():
-        shards = find_shards(path)
-        if shards == [path]:
+        if find_shards(path) == [path]:
             return scan_folder(path, FolderRules()).class_names
-        return _of_shards(shards)
+        return _of_dataset(path)
     with os_errors_at(path, "read the classes"), open(path, "rb") as file:
         is_dataset = recognized(file.read(_HEAD_BYTES)) is not None
-    return _of_shards([path]) if is_dataset else _of_text(path)
+    return _of_dataset(path) if is_dataset else _of_text(path)
 
 
-def _of_shards(shards: list[Path]) -> Sequence[str]:
-    return concatenate(indexes_of(shards, save=False)).schema.class_names
+def _of_dataset(path: Path) -> Sequence[str]:
+    return open_table([path], save=False).schema.class_names
 
 
 def _of_text(path: Path) -> Sequence[str]:

@@ -1,23 +1,33 @@
 """How a Reader shows itself: one line of text, and HTML for notebooks."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fastpack.core.plural import counted
-from fastpack.core.schema import Field
+from fastpack.core.schema import Field, Schema
 from fastpack.core.units import readable_size
-from fastpack.formats.index.index import Index
 from fastpack.images.batch import Batch
 
 _HEADERS = ("field", "kind", "dtype", "shape")
 
 
-def text_of(index: Index) -> str:
+@dataclass(frozen=True)
+class Size:
+    """The size of a dataset: samples, files, and the bytes of the files."""
+
+    num_samples: int
+    num_files: int
+    num_bytes: int
+
+
+def text_of(schema: Schema, size: Size) -> str:
     """Return the number of samples and files, the size, and each field."""
-    fields = ", ".join(map(_described, index.schema.fields))
-    return f"Reader({_summary(index)}; {fields})"
+    fields = ", ".join(map(_described, schema.fields))
+    return f"Reader({_summary(schema, size)}; {fields})"
 
 
-def html_of(index: Index, batch: Batch) -> str:
+def html_of(schema: Schema, size: Size, batch: Batch) -> str:
     """Return a table of the fields, and thumbnails of the images of a batch."""
     from fastpack.images.show import (  # late: `import fastpack` stays fast
         caption,
@@ -27,23 +37,22 @@ def html_of(index: Index, batch: Batch) -> str:
         images_of,
     )
 
-    rows = [_HEADERS, *map(_cells, index.schema.fields)]
+    rows = [_HEADERS, *map(_cells, schema.fields)]
     cells = ("".join(f"<td>{escaped(cell)}</td>" for cell in row) for row in rows)
     table = "".join(f"<tr>{row}</tr>" for row in cells)
-    html = f"<b>{escaped(_summary(index))}</b><table>{table}</table>"
-    if (name := image_name(batch, index.schema)) is None or not batch.num_samples:
+    html = f"<b>{escaped(_summary(schema, size))}</b><table>{table}</table>"
+    if (name := image_name(batch, schema)) is None or not batch.num_samples:
         return html
-    images = images_of(batch[name], index.schema[name], batch.mask)
-    captions = [caption(batch, index.schema, row) for row in range(batch.num_samples)]
+    images = images_of(batch[name], schema[name], batch.mask)
+    captions = [caption(batch, schema, row) for row in range(batch.num_samples)]
     return html + html_grid(images, captions)
 
 
-def _summary(index: Index) -> str:
-    parts = [counted(len(index), "sample")]
-    if index.schema.class_names:
-        parts.append(counted(len(index.schema.class_names), "class", "classes"))
-    size = sum(shard.size for shard in index.shards)
-    parts += [counted(len(index.shards), "file"), readable_size(size)]
+def _summary(schema: Schema, size: Size) -> str:
+    parts = [counted(size.num_samples, "sample")]
+    if schema.class_names:
+        parts.append(counted(len(schema.class_names), "class", "classes"))
+    parts += [counted(size.num_files, "file"), readable_size(size.num_bytes)]
     return ", ".join(parts)
 
 

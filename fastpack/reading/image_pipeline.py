@@ -1,6 +1,6 @@
 """ImagePipeline: from stored images and arrays to the values of a batch."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ from fastpack.core.rng import CounterRng
 from fastpack.core.schema import DOUBTFUL, PLAIN, Field
 from fastpack.core.threads import num_cores
 from fastpack.errors import SchemaError, ShapeError, with_location
+from fastpack.formats.index.index import Index
 from fastpack.images.decode import (
     DecodeOptions,
     EncodedImages,
@@ -29,21 +30,64 @@ from fastpack.images.decode import (
     upright_sizes,
 )
 from fastpack.images.transforms import Normalize, Plan, least_side, plan_batch
-from fastpack.reading.blob_reader import BlobReader, Depth
+from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.pixel_reader import PixelReader
-from fastpack.reading.samples import Samples
+from fastpack.reading.samples import Depth, Samples
 
 Pixels = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The samples of a batch.
+
+    Args:
+        entries: their index.
+        numbers: their numbers in the dataset, by which random transforms draw, (n,).
+        epoch: one for all, or (n,).
+    """
+
+    entries: Index
+    numbers: Rows
+    epoch: int | Rows
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def repeated(self, counts: Rows) -> "Draws":
+        """Return the random numbers for `counts` blobs of each sample."""
+        rows = np.repeat(np.arange(len(self)), counts)
+        epoch = self.epoch if isinstance(self.epoch, int) else self.epoch[rows]
+        return Draws(rows, self.numbers[rows], epoch)
+
+    @property
+    def draws(self) -> "Draws":
+        """The random numbers for one blob of each sample."""
+        return Draws(np.arange(len(self)), self.numbers, self.epoch)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What random transforms of some blobs draw by.
+
+    Args:
+        rows: the entry of each blob, (k,).
+        numbers: number of its sample, (k,).
+        epoch: one for all, or (k,).
+    """
+
+    rows: Rows
+    numbers: Rows
+    epoch: int | Rows
 
 
 class ImagePipeline:
     """The bytes or transformed pixels of samples. Thread-safe."""
 
     def __init__(self, blobs: BlobReader, samples: Samples, options: ReadOptions) -> None:
-        self._blobs, self._options = blobs, options
-        self._pixels = PixelReader(samples.index, samples.files)
-        self._sample_numbers = samples.numbers
+        self._blobs, self._samples, self._options = blobs, samples, options
+        self._pixels = PixelReader(samples.files)
         self._seek_point_cache = samples.seek_point_cache
         self.decoding = replace(options.for_decoding, memory=samples.memory)
         self._depths: dict[str, Depth] = {}
@@ -55,7 +99,7 @@ class ImagePipeline:
             import_codecs(self._blobs.formats, self.decoding)
 
     def values(
-        self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
+        self, field: Field, batch: Request, out: Pixels | None
     ) -> tuple[Any, Failures]:
         """Return a field's values for a batch, and the failures by position, whose pixels are 0.
 
@@ -64,58 +108,52 @@ class ImagePipeline:
         - out: an array that receives the pixels, or None for a new one.
         """
         if field.kind == "pixels":
-            return self._stored_pixels(field, rows, epoch, out)
+            return self._stored_pixels(field, batch, out)
         if field.is_list:
-            return self._lists(field, rows, epoch)
-        encoded = self._blobs.images(field, rows, self.decoding)
+            return self._lists(field, batch)
+        entries = batch.entries
+        encoded = self._blobs.images(field, entries, self.decoding)
         if field.kind == "bytes" or not self._options.decode:
             return read_good_blobs(encoded, self.decoding)
         options = self._decoding_of(field)
         if field.kind == "mask":
-            return self._masks(field, encoded, rows, epoch, options)
-        if len(rows) == 0 and out is None:
+            return self._masks(encoded, entries, batch.draws, options)
+        if len(batch) == 0 and out is None:
             side = least_side(self._options.steps)
             kind = options.channels, options.dtype
             return self._no_images([side, 2 * side], [side, side], *kind), {}
         if self._seek_point_cache and self.decoding.seek_points:
-            numbers, num_workers = self._sample_numbers[rows], self.decoding.num_workers
             encoded = self._seek_point_cache.completed(
-                field.name, numbers, encoded, num_workers or num_cores()
+                field.name, batch.numbers, encoded, self.decoding.num_workers or num_cores()
             )
-        return self._decoded(encoded, rows, epoch, out, options)
+        return self._decoded(encoded, batch.draws, out, options)
 
-    def _lists(self, field: Field, rows: Rows, epoch: int | Rows) -> tuple[Any, Failures]:
+    def _lists(self, field: Field, batch: Request) -> tuple[Any, Failures]:
         """Return the blobs of each sample.
 
         Encoded, they are a Ragged of Raggeds. Decoded, each sample has an array (k, H, W, C), or a
         list of k arrays if sizes differ. A sample's images all get the same random numbers.
         """
-        offsets = self._blobs.list_offsets(field, rows)
-        lengths = np.diff(offsets)
-        encoded = self._blobs.images(field, rows, self.decoding)
+        offsets = batch.entries.spans[field.name].offsets
+        encoded = self._blobs.images(field, batch.entries, self.decoding)
         if field.kind == "bytes" or not self._options.decode:
             blobs, failures = read_good_blobs(encoded, self.decoding)
             return Ragged(blobs, offsets), _by_owner(failures, offsets)
         if offsets[-1] == 0:
             no_images = (0, 0, 0, self.decoding.channels)
-            return [np.empty(no_images, self.decoding.dtype) for _ in rows], {}
-        epochs = epoch if isinstance(epoch, int) else np.repeat(epoch, lengths)
-        outs, failures = self._files(field, encoded, np.repeat(rows, lengths), epochs)
+            return [np.empty(no_images, self.decoding.dtype) for _ in range(len(batch))], {}
+        draws, options = batch.repeated(np.diff(offsets)), self._decoding_of(field)
+        if field.kind == "mask":
+            outs, failures = self._masks(encoded, batch.entries, draws, options)
+        else:
+            outs, failures = self._decoded(encoded, draws, None, options)
         values = [outs[first:end] for first, end in pairwise(offsets.tolist())]
         return values, _by_owner(failures, offsets)
-
-    def _files(
-        self, field: Field, encoded: EncodedImages, rows: Rows, epoch: int | Rows
-    ) -> tuple[Outputs, Failures]:
-        options = self._decoding_of(field)
-        if field.kind == "mask":
-            return self._masks(field, encoded, rows, epoch, options)
-        return self._decoded(encoded, rows, epoch, None, options)
 
     def _decoding_of(self, field: Field) -> DecodeOptions:
         """Return the options for a field; without `bits`, as many bits as its images have."""
         if field.name not in self._depths:
-            self._depths[field.name] = self._blobs.depth(field)
+            self._depths[field.name] = self._samples.depth(field)
         depth = self._depths[field.name]
         if self._options.bits is not None and field.kind != "mask":
             return self.decoding
@@ -126,14 +164,13 @@ class ImagePipeline:
     def _decoded(
         self,
         encoded: EncodedImages,
-        rows: Rows,
-        epoch: int | Rows,
+        draws: Draws,
         out: Pixels | None,
         options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
         refused, stand_in = refuse_images(encoded, options), least_side(self._options.steps)
         sizes = upright_sizes(encoded.infos, self._options.orient, refused, stand_in=stand_in)
-        plan = self._plan(rows, epoch, *sizes)
+        plan = self._plan(draws, *sizes)
         refused |= _refused_by_plan(plan, encoded, refused)
         if self._options.orient:
             plan.views["orientation"] = encoded.infos["orientation"]
@@ -143,10 +180,9 @@ class ImagePipeline:
 
     def _masks(
         self,
-        field: Field,
         encoded: EncodedImages,
-        rows: Rows,
-        epoch: int | Rows,
+        entries: Index,
+        draws: Draws,
         options: DecodeOptions,
     ) -> tuple[Outputs, Failures]:
         """Return class numbers (n, H, W): each mask gets the crop of its image.
@@ -155,8 +191,8 @@ class ImagePipeline:
         """
         refused = refuse_images(encoded, options)
         own = upright_sizes(encoded.infos, self._options.orient, refused)
-        widths, heights = self._guiding_sizes(rows, own)
-        plan = self._plan(rows, epoch, widths, heights)
+        widths, heights = self._guiding_sizes(entries, draws.rows, own)
+        plan = self._plan(draws, widths, heights)
         insets = None if plan.insets is None else replace(plan.insets, fill=0)
         plan = replace(plan, normalize=None, insets=insets)
         refused |= _refused_by_plan(plan, encoded, refused)
@@ -169,23 +205,23 @@ class ImagePipeline:
         failures = decode_masks(encoded, plan, sizes, numbers, options, refused)
         return _cleared(numbers, failures), failures
 
-    def _guiding_sizes(self, rows: Rows, own: tuple[Pixels, Pixels]) -> tuple[Pixels, Pixels]:
+    def _guiding_sizes(
+        self, entries: Index, rows: Rows, own: tuple[Pixels, Pixels]
+    ) -> tuple[Pixels, Pixels]:
         """Return widths and heights of the images whose crops masks get.
 
         These are the masks' own sizes without a transform, or without an image.
         """
         if not self._options.steps:
             return own
-        sizes = self._blobs.upright_sizes(rows, self._options.orient)
+        sizes = self._blobs.upright_sizes(entries, rows, self._options.orient)
         if sizes is None:
             return own
         is_known = (sizes[0] > 0) & (sizes[1] > 0)  # otherwise decoding the image fails
         return np.where(is_known, sizes[0], own[0]), np.where(is_known, sizes[1], own[1])
 
-    def _plan(
-        self, rows: Rows, epoch: int | Rows, widths: npt.ArrayLike, heights: npt.ArrayLike
-    ) -> Plan:
-        rng = CounterRng(self._options.seed, epoch, self._sample_numbers[rows])
+    def _plan(self, draws: Draws, widths: npt.ArrayLike, heights: npt.ArrayLike) -> Plan:
+        rng = CounterRng(self._options.seed, draws.epoch, draws.numbers)
         return plan_batch(self._options.steps, widths, heights, rng)
 
     def _no_images(
@@ -206,35 +242,36 @@ class ImagePipeline:
     # Stored pixels.
 
     def _stored_pixels(
-        self, field: Field, rows: Rows, epoch: int | Rows, out: Pixels | None
+        self, field: Field, batch: Request, out: Pixels | None
     ) -> tuple[Pixels, Failures]:
         # Stored pixels of other colors stay as they are.
         is_mirrored = {field.color, self._options.color} == {"RGB", "BGR"}
         are_images = len(field.shape) > 1 and field.axes != PLAIN
         is_final = (not self._options.steps and not is_mirrored) or not are_images
-        stored, failures = self._pixels.read(field, rows, self.decoding, out if is_final else None)
+        unread = out if is_final else None
+        stored, failures = self._pixels.read(field, batch.entries, self.decoding, unread)
         if is_mirrored and are_images:
             stored = np.ascontiguousarray(stored[..., ::-1])
-        pixels = stored if is_final else self._transformed(field, stored, rows, epoch, out)
+        pixels = stored if is_final else self._transformed(field, stored, batch, out)
         if failures:
             pixels[list(failures)] = 0
         return pixels, failures
 
     def _transformed(
-        self, field: Field, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None
+        self, field: Field, pixels: Pixels, batch: Request, out: Pixels | None
     ) -> Pixels:
         if not self._options.steps:
             return pixels if out is None else _copy_into(out, pixels)
-        self._refuse_arrays(field, pixels, rows)
+        self._refuse_arrays(field, pixels, batch.entries)
         has_layout = any(isinstance(step, Normalize) for step in self._options.steps)
         if has_layout or field.to_image == tuple(range(len(field.to_image))):
-            return self._resampled(_as_images(field, pixels), rows, epoch, out)
-        images = self._resampled(_as_images(field, pixels), rows, epoch, None)
+            return self._resampled(_as_images(field, pixels), batch.draws, out)
+        images = self._resampled(_as_images(field, pixels), batch.draws, None)
         back = np.argsort((*field.to_image, 2)[:3]) + 1  # the axes as the file has them
         images = np.ascontiguousarray(images.transpose(0, *back))
         return images if out is None else _copy_into(out, images)
 
-    def _refuse_arrays(self, field: Field, pixels: Pixels, rows: Rows) -> None:
+    def _refuse_arrays(self, field: Field, pixels: Pixels, entries: Index) -> None:
         """Raise for arrays that a transform cannot take as images."""
         if pixels.ndim > 4 or pixels.dtype not in (np.uint8, np.uint16):
             message = (
@@ -242,7 +279,7 @@ class ImagePipeline:
                 f"channels), not {pixels.dtype} {pixels.shape}; leave it out with fields=..., "
                 "or read without a transform"
             )
-            raise ShapeError(with_location(message, self._blobs.file_of(rows)))
+            raise ShapeError(with_location(message, self._blobs.file_of(entries)))
         if field.axes == DOUBTFUL:
             axes = '"NHW"' if pixels.ndim == 3 else '"NHWC"'
             other = ', or "NCHW"' if pixels.ndim == 4 else ""
@@ -251,11 +288,9 @@ class ImagePipeline:
                 f'open it with axes={{"{field.source_name}": {axes}}}{other}, '
                 "or leave it out with fields=..."
             )
-            raise SchemaError(with_location(message, self._blobs.file_of(rows)))
+            raise SchemaError(with_location(message, self._blobs.file_of(entries)))
 
-    def _resampled(
-        self, pixels: Pixels, rows: Rows, epoch: int | Rows, out: Pixels | None
-    ) -> Pixels:
+    def _resampled(self, pixels: Pixels, draws: Draws, out: Pixels | None) -> Pixels:
         """Transform images (n, H, W, C)."""
         if 0 in pixels.shape[1:]:
             shape = pixels.shape[1:]
@@ -266,7 +301,7 @@ class ImagePipeline:
         kind = channels, pixels.dtype
         if count == 0 and out is None:
             return self._no_images([width] * 2, [height] * 2, *kind)
-        plan = self._plan(rows, epoch, np.full(count, width), np.full(count, height))
+        plan = self._plan(draws, np.full(count, width), np.full(count, height))
         if plan.refused:  # all stored pixels have one size
             raise ShapeError(plan.refused[0])
         outs = _outputs(out, plan, kind, self.decoding)

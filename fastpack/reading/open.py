@@ -8,11 +8,11 @@ from typing import Any, Unpack
 from fastpack.core import checks
 from fastpack.errors import OptionError, warn
 from fastpack.files.classes import ClassFolder, ClassList
-from fastpack.formats import discovery, protocols
-from fastpack.formats.dataset_indexes import indexes_of, with_classes
-from fastpack.formats.index.index import concatenate
+from fastpack.formats import protocols
+from fastpack.formats.dataset_indexes import open_table
 from fastpack.formats.index.kinds import Kinds, checked_kinds
 from fastpack.formats.index_options import IndexOptions
+from fastpack.reading.concatenation import Concatenation
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
@@ -146,22 +146,18 @@ def open(
 
 def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOptions) -> Reader:
     names = opening.names
-    indexing = opening.for_indexing(names, keep_damaged=options.on_error != "raise")
-    # Absolute, so that a later os.chdir changes nothing; links stay links.
-    shards = [
-        shard.absolute() for shard in discovery.find_shards(path, untrusted=opening.untrusted)
-    ]
-    indexes = indexes_of(
-        shards,
+    table = open_table(
+        path,
         save=opening.save_index,
         index_dir=opening.index_dir,
-        options=indexing,
+        options=opening.for_indexing(names, keep_damaged=options.on_error != "raise"),
+        names=names,
+        class_names=opening.class_names,
         seek_points=options.seek_points is True,
         limits=options.limits,
     )
-    index = concatenate(with_classes(indexes, opening.class_names))
-    warn(index.notes)
-    return Reader(Samples.of(index if names is None else index.select(names)), options)
+    warn(table.notes)
+    return Reader(Samples.of(table), options)
 
 
 def concat(readers: Sequence[Reader]) -> Reader:
@@ -191,5 +187,5 @@ def concat(readers: Sequence[Reader]) -> Reader:
         raise OptionError(
             "the readers have different options; give all the same ones, by with_options"
         )
-    index = concatenate([reader.index for reader in readers])
-    return Reader(Samples.of(index, tuple(map(len, readers))), readers[0].options)
+    joined = Concatenation([reader.samples for reader in readers])
+    return Reader(Samples.of(joined, tuple(map(len, readers))), readers[0].options)

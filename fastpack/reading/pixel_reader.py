@@ -39,13 +39,16 @@ _JOINED_BYTES = 2**20
 
 
 class PixelReader:
-    """Reads arrays with spans or in chunks natively, and others through their containers."""
+    """Reads arrays with spans or in chunks natively, and others through their containers.
 
-    def __init__(self, index: Index, files: OpenShards) -> None:
-        self._index, self._files = index, files
+    Methods take the entries of a batch: an Index of its samples.
+    """
+
+    def __init__(self, files: OpenShards) -> None:
+        self._files = files
 
     def read(
-        self, field: Field, rows: Rows, options: DecodeOptions, out: Pixels | None = None
+        self, field: Field, entries: Index, options: DecodeOptions, out: Pixels | None = None
     ) -> tuple[Pixels, Failures]:
         """Return arrays (n, *field.shape) in the machine's byte order, and failures by position.
 
@@ -55,17 +58,17 @@ class PixelReader:
         """
         if None in field.shape:
             message = f"{field.name} has another shape in another file; open the files separately"
-            raise SchemaError(with_location(message, self._first_location(rows)))
-        self._refuse_large(field, rows, options)
+            raise SchemaError(with_location(message, _first_location(entries)))
+        _refuse_large(field, entries, options)
         dtype = np.dtype(field.dtype).newbyteorder("=")
-        shape = (len(rows), *(size or 0 for size in field.shape))
+        shape = (len(entries), *(size or 0 for size in field.shape))
         if out is not None and (out.shape != shape or out.dtype != dtype):
             raise ShapeError(f"out must be {dtype} {shape}, not {out.dtype} {out.shape}")
         if out is not None and out.flags.c_contiguous and out.flags.writeable:
             pixels = out
         else:
             pixels = options.memory.empty(shape, dtype)
-        failures = self._fill(field, rows, pixels, options) if len(rows) else {}
+        failures = self._fill(field, entries, pixels, options) if len(entries) else {}
         if not np.dtype(field.dtype).isnative:
             pixels.byteswap(inplace=True)
         if out is None or pixels is out:
@@ -73,36 +76,25 @@ class PixelReader:
         out[...] = pixels
         return out, failures
 
-    def _first_location(self, rows: Rows) -> Location:
-        return self._index.location(int(rows[0])) if len(rows) else Location()
-
-    def _refuse_large(self, field: Field, rows: Rows, options: DecodeOptions) -> None:
-        """Raise LimitError: a damaged file may claim any size for samples that it lacks."""
-        limit = _NUMBERS_A_PIXEL * options.limits.max_pixels
-        count = math.prod(size or 0 for size in field.shape)
-        if count > limit and len(rows):
-            message = f"a sample of {field.name} has {count} numbers, more than {limit}"
-            remedy = "raise max_pixels if the file is real"
-            raise LimitError(with_location(f"{message}; {remedy}", self._first_location(rows)))
-
-    def _fill(self, field: Field, rows: Rows, pixels: Pixels, options: DecodeOptions) -> Failures:
+    def _fill(
+        self, field: Field, entries: Index, pixels: Pixels, options: DecodeOptions
+    ) -> Failures:
         """Fill `pixels` with bytes as they are stored."""
-        index = self._index
-        spans = index.spans[field.name].take(rows)
+        spans = entries.spans[field.name]
         has_span = spans["offset"] != NO_SPAN
-        has_chunks = np.zeros(len(index.shards), np.bool_)
-        has_chunks[list(index.chunks.get(field.name, ()))] = True
-        in_chunks = ~has_span & has_chunks[index.shard_numbers[rows]]
+        has_chunks = np.zeros(len(entries.shards), np.bool_)
+        has_chunks[list(entries.chunks.get(field.name, ()))] = True
+        in_chunks = ~has_span & has_chunks[entries.shard_numbers]
         flat = pixels.reshape(-1).view(np.uint8)
 
         def from_spans(positions: Rows) -> None:
-            self._read_spans(spans, positions, rows, flat, options)
+            self._read_spans(entries, spans, positions, flat, options)
 
         def from_chunks(positions: Rows) -> None:
-            self._read_chunks(field, rows, positions, flat, options)
+            self._read_chunks(field, entries, positions, flat, options)
 
         def from_container(positions: Rows) -> None:
-            self._fetch(field, rows, positions, pixels)
+            _fetch(field, entries, positions, pixels)
 
         ways: list[Way] = [
             (has_span, from_spans),
@@ -111,28 +103,16 @@ class PixelReader:
         ]
         failures = read_each(ways, options.keep_going)
         if options.check_pixels:
-            failures |= self._differing(rows, spans, flat, failures, options)
+            failures |= _differing(entries, spans, flat, failures, options)
         return failures
 
-    def _differing(
-        self, rows: Rows, spans: Spans, flat: Pixels, failures: Failures, options: DecodeOptions
-    ) -> Failures:
-        """Return the pixels that differ from a checksum that reading has not compared."""
-        is_known = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
-        is_known[list(failures)] = False
-        offsets = np.arange(len(rows) + 1) * (len(flat) // len(rows))
-        differs = is_known & (crc32c_rows(flat, offsets) != spans["crc32c"])
-        message = "the pixels differ from their CRC32C"
-        found: Failures = {
-            row: status_error(Status.BAD_DATA_CRC, message, self._index.location(int(rows[row])))
-            for row in np.flatnonzero(differs).tolist()
-        }
-        if found and not options.keep_going:
-            raise found[min(found)]
-        return found
-
     def _read_spans(
-        self, spans: Spans, positions: Rows, rows: Rows, flat: Pixels, options: DecodeOptions
+        self,
+        entries: Index,
+        spans: Spans,
+        positions: Rows,
+        flat: Pixels,
+        options: DecodeOptions,
     ) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
         firsts = _first_of_neighbors(wanted, positions)
@@ -141,19 +121,19 @@ class PixelReader:
             wanted = wanted[firsts]
             wanted["length"] *= np.diff(firsts, append=len(positions)).astype(np.uint64)
         positions = positions[firsts]
-        fds = self._files.descriptors(wanted["shard"])
+        fds = self._files.descriptors(entries.shards, wanted["shard"])
         job = Gather(wanted, flat, positions * sample_bytes, fds=fds, check=options.check)
         outcomes = run_in_threads(job.run, options.workers_for(len(wanted)))
-        self._raise_first(outcomes, rows[positions])
+        _raise_first(outcomes, entries, positions)
 
     def _read_chunks(
-        self, field: Field, rows: Rows, positions: Rows, flat: Pixels, options: DecodeOptions
+        self, field: Field, entries: Index, positions: Rows, flat: Pixels, options: DecodeOptions
     ) -> None:
-        shard_numbers = self._index.shard_numbers[rows[positions]]
-        fds = self._files.descriptors(shard_numbers)
+        shard_numbers = entries.shard_numbers[positions]
+        fds = self._files.descriptors(entries.shards, shard_numbers)
         jobs = []
         for number in distinct(shard_numbers):
-            table = self._index.chunks[field.name][number]
+            table = entries.chunks[field.name][number]
             chosen = positions[shard_numbers == number]
             job = ReadChunks(
                 int(fds[number]),
@@ -162,31 +142,66 @@ class PixelReader:
                 table.fill,
                 shape=table.shape,
                 chunk_shape=table.chunk_shape,
-                wanted=table.wanted(self._index.record_numbers[rows[chosen]], chosen),
+                wanted=table.wanted(entries.record_numbers[chosen], chosen),
                 out=flat,
             )
             jobs.append(job)
         num_workers = options.workers_for(len(positions))
         outcomes = run_in_threads(lambda: [job.run() for job in jobs], num_workers)
-        self._raise_first([outcome for of_thread in outcomes for outcome in of_thread], rows)
+        _raise_first([outcome for of_thread in outcomes for outcome in of_thread], entries)
 
-    def _raise_first(self, outcomes: list[Outcome], rows: Rows) -> None:
-        """Raise the failure of the lowest position among `rows`."""
-        failures = [outcome for outcome in outcomes if outcome]
-        if failures:
-            first = min(failures, key=lambda failure: failure[2])
-            location = self._index.location(int(rows[first[2]]), offset=first[3])
-            raise outcome_error(first, location)
 
-    def _fetch(self, field: Field, rows: Rows, positions: Rows, pixels: Pixels) -> None:
-        as_stored = pixels.view(np.dtype(field.dtype))
-        fetched = fetch(self._index, field, rows[positions])
-        for position, values in zip(positions.tolist(), fetched, strict=True):
-            if values.shape != pixels.shape[1:] or values.dtype != as_stored.dtype:
-                message = f"{field.source_name} differs from the index; delete the index"
-                location = self._index.location(int(rows[position]))
-                raise FormatError(with_location(message, location))
-            as_stored[position] = values
+def _first_location(entries: Index) -> Location:
+    return entries.location(0) if len(entries) else Location()
+
+
+def _refuse_large(field: Field, entries: Index, options: DecodeOptions) -> None:
+    """Raise LimitError: a damaged file may claim any size for samples that it lacks."""
+    limit = _NUMBERS_A_PIXEL * options.limits.max_pixels
+    count = math.prod(size or 0 for size in field.shape)
+    if count > limit and len(entries):
+        message = f"a sample of {field.name} has {count} numbers, more than {limit}"
+        remedy = "raise max_pixels if the file is real"
+        raise LimitError(with_location(f"{message}; {remedy}", _first_location(entries)))
+
+
+def _differing(
+    entries: Index, spans: Spans, flat: Pixels, failures: Failures, options: DecodeOptions
+) -> Failures:
+    """Return the pixels that differ from a checksum that reading has not compared."""
+    is_known = (spans["record_length"] == 0) & (spans["crc32c"] != 0)
+    is_known[list(failures)] = False
+    offsets = np.arange(len(entries) + 1) * (len(flat) // len(entries))
+    differs = is_known & (crc32c_rows(flat, offsets) != spans["crc32c"])
+    message = "the pixels differ from their CRC32C"
+    found: Failures = {
+        row: status_error(Status.BAD_DATA_CRC, message, entries.location(row))
+        for row in np.flatnonzero(differs).tolist()
+    }
+    if found and not options.keep_going:
+        raise found[min(found)]
+    return found
+
+
+def _raise_first(outcomes: list[Outcome], entries: Index, positions: Rows | None = None) -> None:
+    """Raise the failure of the lowest row, which counts in `positions` if they are given."""
+    failures = [outcome for outcome in outcomes if outcome]
+    if failures:
+        first = min(failures, key=lambda failure: failure[2])
+        row = int(first[2] if positions is None else positions[first[2]])
+        location = entries.location(row, offset=first[3])
+        raise outcome_error(first, location)
+
+
+def _fetch(field: Field, entries: Index, positions: Rows, pixels: Pixels) -> None:
+    as_stored = pixels.view(np.dtype(field.dtype))
+    fetched = fetch(entries, field, positions)
+    for position, values in zip(positions.tolist(), fetched, strict=True):
+        if values.shape != pixels.shape[1:] or values.dtype != as_stored.dtype:
+            message = f"{field.source_name} differs from the index; delete the index"
+            location = entries.location(position)
+            raise FormatError(with_location(message, location))
+        as_stored[position] = values
 
 
 def _first_of_neighbors(spans: Spans, positions: Rows) -> Rows:

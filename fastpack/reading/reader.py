@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Unpack, overload
 
 import numpy as np
@@ -10,24 +11,27 @@ import numpy.typing as npt
 
 from fastpack.core import checks
 from fastpack.core.buffer_pool import BufferPool
-from fastpack.core.dtypes import Rows
+from fastpack.core.dtypes import IMAGE_INFO, Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.rng import check_epochs
 from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import import_threads
 from fastpack.errors import FastpackError, Location, OptionError
+from fastpack.files.shard import Shard
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
 from fastpack.reading.blob_reader import BlobReader
-from fastpack.reading.display import html_of, text_of
-from fastpack.reading.image_pipeline import ImagePipeline
+from fastpack.reading.columns import Columns, masks_of
+from fastpack.reading.display import Size, html_of, text_of
+from fastpack.reading.image_pipeline import ImagePipeline, Request
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.order import Shuffle
 from fastpack.reading.samples import Indices, Samples
-from fastpack.reading.split import parts_of, spread
+from fastpack.reading.selection import Selection, of_masks, of_rows, span
+from fastpack.reading.split import selections_of
 
 if TYPE_CHECKING:
     from fastpack.images.picture import Picture
@@ -57,8 +61,7 @@ class Reader(Sequence[dict[str, Any]]):
         self._options = options or ReadOptions()
         is_lazy = self._options.seek_points == "lazy"
         self._samples = samples.with_seek_point_cache() if is_lazy else samples
-        self._index = samples.index
-        self._blobs = BlobReader(samples.index, samples.files)
+        self._blobs = BlobReader(samples.table, samples.files)
         self._pipeline = ImagePipeline(self._blobs, self._samples, self._options)
         self._import_modules()
 
@@ -78,13 +81,69 @@ class Reader(Sequence[dict[str, Any]]):
 
     @property
     def index(self) -> Index:  # type: ignore[override]  # not Sequence.index
-        """The table of all samples: columns, and places of blobs in files."""
-        return self._index
+        """The table of all samples: columns, and places of blobs in files.
+
+        It is made for each call, and takes about 100 bytes of memory for each sample. `entries`
+        gives that of some samples.
+        """
+        return self._samples.whole()
+
+    def entries(self, rows: Indices) -> Index:
+        """Return the index of some samples: columns, and places of blobs in files.
+
+        Args:
+            rows: sample numbers (n,), in the order wanted.
+
+        Returns:
+            An Index of n samples.
+
+        Raises:
+            OutOfRangeError: there is no such sample.
+
+        Example:
+            >>> import fastpack
+            >>> fastpack.open(getfixture("digits")).entries([3]).columns["label"].tolist()
+            [3]
+        """
+        return self._samples.entries(self._samples.rows(rows))
+
+    def entry_blocks(self) -> Iterator[Index]:
+        """Yield the indexes of all samples, 65,536 at a time."""
+        return self._samples.blocks()
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        """The files of the dataset, in order."""
+        return self._samples.table.shards
+
+    @property
+    def containers(self) -> set[str]:
+        """Names of the formats of the files: "tfrecord", "hdf5", "tar" or "folder"."""
+        return self._samples.table.containers
+
+    def shard_counts(self) -> list[tuple[Shard, int]]:
+        """Return each file that has samples of this Reader, with their number."""
+        return self._samples.shard_counts()
+
+    def load_infos(self, name: str) -> npt.NDArray[Any]:
+        """Return the facts of all image headers of a field, (n,) IMAGE_INFO, in memory."""
+        blocks = [entries.infos[name] for entries in self._samples.blocks([name])]
+        return np.concatenate(blocks) if blocks else np.zeros(0, IMAGE_INFO)
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all files."""
+        return self._samples.table.num_bytes
 
     @property
     def options(self) -> ReadOptions:
         """How samples are read; `with_options` changes them."""
         return self._options
+
+    @property
+    def samples(self) -> Samples:
+        """Internal: which samples this Reader reads, and from where."""
+        return self._samples
 
     @property
     def part_sizes(self) -> tuple[int, ...]:
@@ -94,25 +153,32 @@ class Reader(Sequence[dict[str, Any]]):
     @property
     def schema(self) -> Schema:
         """The fields of a sample, and the class names."""
-        return self._index.schema
+        return self._samples.schema
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Class names by label; empty if the files have none."""
-        return self._index.schema.class_names
+        return self.schema.class_names
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Guesses about the files and omissions, one sentence each; `open` warns about them."""
-        return self._index.notes
+        return self._samples.table.notes
 
     @property
-    def columns(self) -> Mapping[str, Column]:
-        """All columns in memory, (n,) each: `columns["label"]` reads no image.
+    def columns(self) -> Columns:
+        """The columns, read when they are used; no image is read.
 
-        Columns of the main image's headers are included: width, height, orientation and so on.
+        `columns["label"]` reads nothing, and `columns["label"][rows]` reads these rows. Using the
+        column as an array, as in `columns["label"].sum()`, reads it whole. Columns of the main
+        image's headers are included: width, height, orientation and so on.
         """
         return self._samples.columns
+
+    def load_column(self, name: str) -> Column | None:
+        """Return a column in memory; None if there is none with this name."""
+        columns = self.columns
+        return columns[name].whole() if name in columns else None
 
     @property
     def sizes(self) -> Rows:
@@ -133,19 +199,23 @@ class Reader(Sequence[dict[str, Any]]):
 
     def location(self, row: int) -> Location:
         """Return the file, record, byte and key of a sample, for messages."""
-        return self._index.location(row)
+        return self.entries([row]).location(0)
 
     def __len__(self) -> int:
-        return len(self._index)
+        return len(self._samples)
 
     def __repr__(self) -> str:
-        return text_of(self._index)
+        return text_of(self.schema, self._size)
 
     def _repr_html_(self) -> str:
         try:
-            return html_of(self._index, self._first_images(_SHOWN_SAMPLES, None))
+            return html_of(self.schema, self._size, self._first_images(_SHOWN_SAMPLES, None))
         except FastpackError:  # a file is missing, for instance
-            return html_of(self._index, Batch({}, 0))
+            return html_of(self.schema, self._size, Batch({}, 0))
+
+    @property
+    def _size(self) -> Size:
+        return Size(len(self), len(self.shards), self.num_bytes)
 
     def show(self, n: SupportsIndex = 16, seed: int | None = None) -> "Picture":
         """Draw some images as a grid of thumbnails, which a notebook displays.
@@ -205,7 +275,7 @@ class Reader(Sequence[dict[str, Any]]):
         """
         images = [field for field in self.schema.fields if field.kind == "image"]
         if self._options.bits is None and any(
-            self._blobs.depth(field).is_mixed for field in images
+            self._samples.depth(field).is_mixed for field in images
         ):
             return self.with_options(bits=8)
         return self
@@ -228,13 +298,17 @@ class Reader(Sequence[dict[str, Any]]):
             >>> fastpack.open(getfixture("digits")).take([3, -1]).columns["label"].tolist()
             [3, 9]
         """
-        return Reader(self._samples.take(self._samples.rows(rows)), self._options)
+        return self._selected(of_rows(len(self), self._samples.rows(rows)))
 
-    def filter(self, keep: Callable[[Mapping[str, Column]], npt.ArrayLike]) -> "Reader":
+    def _selected(self, selection: Selection) -> "Reader":
+        return Reader(self._samples.select(selection), self._options)
+
+    def filter(self, keep: Callable[[Columns], Any]) -> "Reader":
         """Return a Reader over the samples that a function of the columns selects.
 
         Args:
-            keep: takes `columns` and returns booleans (n,). No image is read.
+            keep: takes `columns` and returns booleans (n,). No image is read. Comparisons and
+                arithmetic of columns are computed in blocks, so that no column is in memory.
 
         Returns:
             A Reader over the samples where `keep` is True.
@@ -249,13 +323,8 @@ class Reader(Sequence[dict[str, Any]]):
             >>> kept.columns["label"].tolist()
             [7, 8, 9]
         """
-        mask = np.asarray(checks.function("keep", keep)(self.columns))
-        if mask.shape != (len(self),) or mask.dtype != np.bool_:
-            raise OptionError(
-                f"keep must return a boolean for each of {len(self)} samples, "
-                f"not {mask.dtype} {mask.shape}"
-            )
-        return self.take(np.flatnonzero(mask))
+        kept = checks.function("keep", keep)(self.columns)
+        return self._selected(of_masks(len(self), masks_of(kept, len(self))))
 
     def split(
         self, fractions: Mapping[str, float], *, by: Literal["key", "index"] = "key", seed: int = 0
@@ -285,11 +354,10 @@ class Reader(Sequence[dict[str, Any]]):
         Reference:
             The hash is 64-bit FNV-1a, mixed (http://www.isthe.com/chongo/tech/comp/fnv/).
         """
-        keys = self._index.columns.get("key")
-        parts = parts_of(spread(keys, len(self), by, seed), fractions)
-        return {
-            name: self.take(np.flatnonzero(parts == part)) for part, name in enumerate(fractions)
-        }
+        is_keyed = any(field.name == "key" and field.kind == "text" for field in self.schema.fields)
+        keys = partial(self._samples.column, "key") if is_keyed else None
+        selections = selections_of(len(self), fractions, by, seed, keys)
+        return {name: self._selected(selection) for name, selection in selections.items()}
 
     # Samples
 
@@ -299,7 +367,8 @@ class Reader(Sequence[dict[str, Any]]):
     def __getitem__(self, i: slice) -> "Reader": ...
     def __getitem__(self, i: SupportsIndex | slice) -> "dict[str, Any] | Reader":
         if isinstance(i, slice):
-            return self.take(np.arange(len(self))[i])
+            rows = range(len(self))[i]
+            return self._selected(span(len(self), rows.start, len(rows), rows.step))
         batch = self.read([_sample_number(i)])
         if batch.failures:  # a single sample has no mask
             raise batch.failures[0]
@@ -346,18 +415,21 @@ class Reader(Sequence[dict[str, Any]]):
         check_epochs(epoch, len(rows))  # type: ignore[arg-type]  # any integer
         self._check_out(out)
         epoch = epoch if isinstance(epoch, np.ndarray) and epoch.ndim else int(epoch)
+        numbers = self._samples.numbers(rows)
+        entries = self._samples.table.take(numbers)
+        batch = Request(entries, numbers, epoch)
         failures: Failures = {}
         fields: dict[str, Any] = {}
         image_field = self.schema.image_field
         for field in self.schema.fields:
             if field.is_blob:
                 pixels = out if field == image_field else None
-                values, failed = self._pipeline.values(field, rows, epoch, pixels)
+                values, failed = self._pipeline.values(field, batch, pixels)
                 fields[field.name] = values
                 failures |= failed
             else:
-                fields[field.name] = _taken(field, self._index.columns[field.name], rows)
-        failures |= self._index.failures(rows)
+                fields[field.name] = _shaped(field, entries.columns[field.name])
+        failures |= entries.failures()
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
         skips = self._options.on_error == "skip"
@@ -392,16 +464,19 @@ class Reader(Sequence[dict[str, Any]]):
         cache = self._samples.seek_point_cache
         if cache is None:
             raise OptionError('there are no seek points; open the dataset with seek_points="lazy"')
-        numbers = self._samples.numbers
-        return save_seek_points(self._index, cache, numbers, index_dir, self._options.limits)
+        numbers = self._samples.numbers(np.arange(len(self)))
+        return save_seek_points(self.index, cache, numbers, index_dir, self._options.limits)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """Return up to `num_bytes` first bytes of stored images; empty for unreadable ones."""
-        return self._blobs.heads(field, rows, num_bytes, self._pipeline.decoding)
+        entries = self._samples.entries(rows)
+        return self._blobs.heads(field, entries, num_bytes, self._pipeline.decoding)
 
     def advise_willneed(self, rows: Rows) -> None:
         """Ask the OS to load these samples, so that a slow disk gets all requests at once."""
-        self._blobs.advise_willneed(rows)
+        self._samples.table.advise(self._samples.numbers(rows))
+        blobs = [field.name for field in self.schema.blobs]
+        self._blobs.advise_willneed(self._samples.entries(rows, blobs))
 
 
 def _sample_number(i: Any) -> int:
@@ -414,11 +489,8 @@ def _sample_number(i: Any) -> int:
         ) from None
 
 
-def _taken(field: Field, column: Column, rows: Rows) -> Column:
-    """Take samples of a column; lists of one length become an array (n, length)."""
-    if not isinstance(column, Ragged):
-        return column[rows]
-    taken = column.take(rows)
-    if field.list_length is None:
-        return taken
-    return np.asarray(taken.values).reshape(len(rows), field.list_length)
+def _shaped(field: Field, column: Column) -> Column:
+    """Return a batch's column; lists of one length become an array (n, length)."""
+    if field.list_length is None or not isinstance(column, Ragged):
+        return column
+    return np.asarray(column.values).reshape(len(column), field.list_length)

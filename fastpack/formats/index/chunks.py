@@ -39,6 +39,8 @@ class ChunkTable:
         filters: the filters of each chunk, in the order of writing, (k,) FILTER.
         chunks: the chunks, row by row of the grid, (m,) CHUNK.
         fill: the item that chunks hold if they were never written, (item bytes,) uint8.
+        layers: the layers of the grid that `chunks` has, rising, (k,). None: it has all. With
+            layers, `shape` counts the samples of these.
     """
 
     shape: tuple[int, ...]
@@ -46,6 +48,7 @@ class ChunkTable:
     filters: npt.NDArray[Any]
     chunks: npt.NDArray[Any]
     fill: npt.NDArray[np.uint8]
+    layers: Rows | None = None
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -70,6 +73,8 @@ class ChunkTable:
         the one of the lowest row.
         """
         layers, within = np.divmod(samples, self.chunk_shape[0])
+        if self.layers is not None:
+            layers = np.searchsorted(self.layers, layers)
         numbers, first_needed, group, counts = np.unique(
             layers, return_index=True, return_inverse=True, return_counts=True
         )
@@ -111,7 +116,7 @@ class ChunkTable:
     def _is_sound(self) -> bool:
         """Check shapes, filters and dtypes; each test relies on those before it."""
         return (
-            self._has_sound_shape()
+            self.has_sound_shape()
             and len(self.filters) <= MAX_FILTERS
             and self.filters.dtype == FILTER
             and can_decode(self.filters)
@@ -123,7 +128,8 @@ class ChunkTable:
             and self.chunks.shape == (math.prod(self.grid),)
         )
 
-    def _has_sound_shape(self) -> bool:
+    def has_sound_shape(self) -> bool:
+        """Return True for shapes of one rank, whose sizes are positive."""
         sizes = (*self.shape, *self.chunk_shape)
         return (
             1 <= len(self.shape) <= MAX_RANK
@@ -131,19 +137,21 @@ class ChunkTable:
             and all(type(size) is int and size > 0 for size in sizes)
         )
 
-    def to_arrays(self, name: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the arrays to save, whose names begin with `name`."""
-        about = json.dumps({"shape": self.shape, "chunk_shape": self.chunk_shape})
+    def to_tables(self, name: str) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """Return the tables of a saved index; `name` is that of the chunks."""
         return {
-            f"{name}/about": np.frombuffer(about.encode(), np.uint8),
-            f"{name}/filters": self.filters,
-            f"{name}/chunks": self.chunks,
-            f"{name}/fill": self.fill,
+            name: {"value": self.chunks},
+            f"{name}/filters": {"value": self.filters},
+            f"{name}/shape": {
+                "dataset": np.array(self.shape, np.int64),
+                "chunk": np.array(self.chunk_shape, np.int64),
+            },
+            f"{name}/fill": {"value": self.fill},
         }
 
     @classmethod
     def from_arrays(cls, name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> "ChunkTable":
-        """Make the table of the arrays of `to_arrays`. Call `check` next.
+        """Make the table of the arrays that an earlier version saved. Call `check` next.
 
         Raises one of NPZ_ERRORS if the arrays are others.
         """

@@ -45,7 +45,7 @@ def add_seek_points(
     ]
     if not missing:
         return index
-    search = _Search(index, OpenShards(index.shards), keep_damaged, num_workers or num_cores())
+    search = _Search(index, OpenShards(), keep_damaged, num_workers or num_cores())
     nothing = SeekPoints.none(len(index)), np.zeros(len(index), np.bool_)
     found = {name: search.completed(name, *(known or {}).get(name, nothing)) for name in missing}
     return replace(index, seek_points={**index.seek_points, **found})
@@ -64,7 +64,7 @@ class _Search:
         """Return the tables of all images of a field: earlier ones, and those found now."""
         index, spans = self.index, self.index.spans[name]
         rows = np.flatnonzero(can_have_seek_points(spans, index.infos[name]) & ~is_known)
-        fds = self.files.descriptors(spans["shard"][rows])
+        fds = self.files.descriptors(index.shards, spans["shard"][rows])
         found, outcomes = _found(spans[rows], fds, self.keep_damaged, self.num_workers)
         if not self.keep_damaged:
             raise_first(

@@ -1,7 +1,5 @@
 """Index: the table of a dataset's samples: columns, and spans of blobs."""
 
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
@@ -16,7 +14,7 @@ from fastpack._native.spans import first_outside
 from fastpack.core.checks import settle
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, flat_values, owners
-from fastpack.core.schema import Schema
+from fastpack.core.schema import Field, Schema
 from fastpack.errors import (
     FastpackError,
     FormatError,
@@ -27,7 +25,6 @@ from fastpack.errors import (
     status_error,
     with_location,
 )
-from fastpack.files.atomic import atomic_write
 from fastpack.files.classes import ClassMap
 from fastpack.files.shard import Shard
 from fastpack.formats.index.arrays import Column
@@ -35,7 +32,9 @@ from fastpack.formats.index.chunks import ChunkTable
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.joined_schema import common_schema
-from fastpack.formats.index.per_sample import Arrays, Joined, PerSample, Stored, as_metadata
+from fastpack.formats.index.npz_index import StoredArrays
+from fastpack.formats.index.per_sample import Joined, PerSample, Stored, as_metadata
+from fastpack.formats.index.stored_rows import StoredRows
 from fastpack.formats.index.tables import (
     ChunkTables,
     ColumnTables,
@@ -49,7 +48,6 @@ from fastpack.formats.index.tables import (
 )
 from fastpack.images.seek_points import SeekPoints
 
-INDEX_VERSION = 1
 _REBUILD = "delete the index, and it is built again"
 _LOST = {
     Status.BAD_DATA_CRC: "the record differs from its CRC32C",
@@ -128,13 +126,10 @@ class Index:
 
     def select(self, names: Mapping[str, str]) -> "Index":
         """Return only some fields, under new names: new name -> name here, or in the file."""
-        found = {new: self._find_field(old).name for new, old in names.items()}
-        selected = tuple(
-            replace(self.schema[old], name=new, stored_as=self.schema[old].source_name)
-            for new, old in found.items()
-        )
+        found = {new: self.schema.find(old).name for new, old in names.items()}
         tables = self._each_table(lambda table, values: table.select(values, found))
-        return replace(self, schema=replace(self.schema, fields=selected), **tables)
+        fields = renamed_fields(self.schema, found)
+        return replace(self, schema=replace(self.schema, fields=fields), **tables)
 
     def relabeled(self, class_names: tuple[str, ...]) -> "Index":
         """Renumber the labels by `class_names`.
@@ -153,18 +148,6 @@ class Index:
             schema=replace(self.schema, class_names=class_names),
         )
 
-    def has_fields(self, names: Sequence[str]) -> bool:
-        """Return True if each name is a field here, or in the file."""
-        known = {name for field in self.schema.fields for name in (field.name, field.source_name)}
-        return all(name in known or name.strip("/") in known for name in names)
-
-    def _find_field(self, name: str) -> Any:
-        if name not in self.schema:
-            for field in self.schema.fields:
-                if field.source_name in (name, name.strip("/")):
-                    return field
-        return self.schema[name]  # raises SchemaError, which lists the fields
-
     def location(self, row: int, *, offset: int | None = None) -> Location:
         """Return the place of a sample, for messages."""
         keys = self.columns.get("key")
@@ -175,13 +158,11 @@ class Index:
             key=keys[int(row)] if isinstance(keys, Text) else None,
         )
 
-    def failures(self, rows: Rows) -> dict[int, FastpackError]:
-        """Return the errors of lost samples among these, by position in `rows`."""
+    def failures(self) -> dict[int, FastpackError]:
+        """Return the errors of lost samples, by row."""
         if self.lost is None:
             return {}
-        statuses = self.lost[rows]
-        lost = np.flatnonzero(statuses).tolist()
-        return {position: self._failure(int(rows[position])) for position in lost}
+        return {row: self._failure(row) for row in np.flatnonzero(self.lost).tolist()}
 
     def _failure(self, row: int) -> FastpackError:
         assert self.lost is not None
@@ -244,6 +225,8 @@ class Index:
 
     def _fits_chunks(self, name: str, number: int, table: ChunkTable) -> bool:
         field = self.schema[name]
+        if table.layers is not None:  # made for these records
+            return table.shape[1:] == field.shape
         records = self.record_numbers[self.shard_numbers == number]
         has_records = not len(records) or 0 <= records.min() <= records.max() < table.shape[0]
         item_bytes = np.dtype(field.dtype).itemsize
@@ -252,43 +235,21 @@ class Index:
         )
 
     def save(self, path: Path, *, sync: bool = False) -> None:
-        """Write an uncompressed .npz, with paths relative to the first shard's folder.
+        """Write a saved index, a table file.
 
         Args:
             path: the file to write.
             sync: wait until the disk has the file.
         """
-        from fastpack.files.npz import save_npz
+        from fastpack.formats.index.index_file import save_index
 
-        saved = [table.to_arrays(getattr(self, name)) for name, table in _TABLES.items()]
-        # In the third place, as in all saved indexes: the same samples give the same bytes.
-        saved.insert(2, {"about": np.frombuffer(self._about().encode(), np.uint8)})
-        arrays = {name: array for each in saved for name, array in each.items()}
-        with atomic_write(path, sync=sync) as temporary:
-            save_npz(temporary, arrays)
-
-    def _about(self) -> str:
-        folder = self.shards[0].path.parent
-        about: dict[str, Any] = {
-            "version": INDEX_VERSION,
-            "schema": self.schema.to_json(),
-            "shards": [shard.to_json(folder) for shard in self.shards],
-            "has_files": self.files is not None,
-            "escaped": True,  # the names of the arrays
-        }
-        if self.notes:
-            about["notes"] = self.notes
-        if self.receipt:
-            about["receipt"] = self.receipt
-        if self.original_digest is not None:
-            about["first_seal"] = [self.original_digest.num_records, self.original_digest.digest]
-        return json.dumps(about)
+        save_index(self, path, sync=sync)
 
     @classmethod
     def load(
         cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None
     ) -> "Index":
-        """Load a saved index.
+        """Load a saved index whole, also one of an earlier version.
 
         Args:
             path: the file.
@@ -298,46 +259,39 @@ class Index:
         Raises:
             FormatError: the file is damaged, hostile or of another version.
         """
-        # Late: zipfile takes a tenth of the time that importing fastpack may take.
-        from fastpack.files.npz import NPZ_ERRORS, load_npz
+        from fastpack.formats.index.index_file import load_index
 
-        try:
-            index = cls._of_arrays(load_npz(path, max_bytes), folder or path.parent)
-            index.check_spans()
-            index.check_chunks()
-        except FastpackError:
-            raise
-        except NPZ_ERRORS as error:
-            message = f"the index is damaged ({error}); {_REBUILD}"
-            raise FormatError(with_location(message, Location(path))) from error
-        return index
+        return load_index(path, folder or path.parent, max_bytes)
+
+    def to_tables(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """Return the tables of a saved index: table -> column -> array."""
+        found: dict[str, dict[str, npt.NDArray[Any]]] = {}
+        for name, table in _TABLES.items():
+            for key, columns in table.to_tables(getattr(self, name), self.schema).items():
+                found.setdefault(key, {}).update(columns)
+        return found
 
     @classmethod
-    def _of_arrays(cls, arrays: Arrays, folder: Path) -> "Index":
-        arrays = _with_present_names(arrays)
-        about = json.loads(arrays["about"].tobytes())
-        if about["version"] != INDEX_VERSION:
-            message = f"the index has version {about['version']}, not {INDEX_VERSION}"
-            raise FormatError(f"{message}; {_REBUILD}")
-        stored = Stored(
-            arrays,
-            Schema.from_json(about["schema"]),
-            num_shards=len(about["shards"]),
-            has_files=bool(about.get("has_files")),
-            is_escaped=bool(about.get("escaped")),
-        )
+    def from_rows(cls, rows: StoredRows, shards: tuple[Shard, ...], **facts: Any) -> "Index":
+        """Make the index of some rows of saved indexes.
+
+        - facts: the fields of Index that are not tables.
+        """
+        tables = {name: table.from_rows(rows) for name, table in _TABLES.items()}
+        return cls(shards=shards, schema=rows.schema, **facts, **tables)
+
+    @classmethod
+    def from_arrays(cls, stored: StoredArrays, shards: tuple[Shard, ...], **facts: Any) -> "Index":
+        """Make the index of the arrays that earlier versions saved."""
         tables = {name: table.from_arrays(stored) for name, table in _TABLES.items()}
-        if not all(table.fits(tables[name], stored) for name, table in _TABLES.items()):
+        index = cls(shards=shards, schema=stored.schema, **facts, **tables)
+        index.check_fit(stored)
+        return index
+
+    def check_fit(self, stored: Stored) -> None:
+        """Raise FormatError if types or lengths are not those of tables for the samples."""
+        if not all(table.fits(getattr(self, name), stored) for name, table in _TABLES.items()):
             raise FormatError(f"the index has tables of another type or length; {_REBUILD}")
-        first = about.get("first_seal")
-        return cls(
-            shards=tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
-            schema=stored.schema,
-            original_digest=None if first is None else RecordDigest(*map(int, first)),
-            notes=tuple(map(str, about.get("notes", ()))),
-            receipt=str(about.get("receipt", "")),
-            **tables,
-        )
 
 
 # Field of Index -> how it is taken, joined, saved and checked. The order is that of saved arrays.
@@ -348,20 +302,25 @@ _TABLES: Mapping[str, PerSample[Any]] = {
 }
 
 
-def _with_present_names(arrays: Arrays) -> Arrays:
-    """Rename the arrays of indexes that were saved before seek points had this name."""
-    return {re.sub("^checkpoint/", "seek_points/", name): values for name, values in arrays.items()}
+def renamed_fields(schema: Schema, names: Mapping[str, str]) -> tuple[Field, ...]:
+    """Return some fields under new names: new name -> name in the schema."""
+    return tuple(
+        replace(schema[old], name=new, stored_as=schema[old].source_name)
+        for new, old in names.items()
+    )
 
 
-def concatenate(indexes: Sequence[Index]) -> Index:
+def concatenate(indexes: Sequence[Index], schema: Schema | None = None) -> Index:
     """Return one index over the samples of all.
 
     Raises SchemaError if their fields differ.
+
+    - schema: the common schema; None to find it.
     """
-    if len(indexes) == 1:
+    if len(indexes) == 1 and schema in (None, indexes[0].schema):
         return indexes[0]
     joined = Joined(
-        common_schema([(index.shards[0].path, index.schema) for index in indexes]),
+        schema or common_schema([(index.shards[0].path, index.schema) for index in indexes]),
         tuple(accumulate((len(index.shards) for index in indexes[:-1]), initial=0)),
         tuple(map(len, indexes)),
     )

@@ -43,14 +43,15 @@ def _is_joinable(mine: Field, other: Field) -> bool:
 
 def _common_field(mine: Field, other: Field) -> Field:
     shape = mine.shape if mine.shape == other.shape else (None,) * max(1, len(mine.shape))
-    dtype = max(mine.dtype, other.dtype, key=_float_width) if mine.kind == "float" else mine.dtype
+    is_number = mine.kind in ("int", "float")
+    dtype = max(mine.dtype, other.dtype, key=_width) if is_number else mine.dtype
     return replace(
         mine, shape=shape, dtype=dtype, color=mine.color if mine.color == other.color else ""
     )
 
 
-def _float_width(dtype: str) -> tuple[int, str]:
-    """Return a sort key of numpy's float names: float128 is wider than float64."""
+def _width(dtype: str) -> tuple[int, str]:
+    """Return a sort key of numpy's names of numbers: float128 is wider than float64."""
     return len(dtype), dtype
 
 

@@ -1,13 +1,14 @@
 """Kinds of fields that a file does not state. docs/formats.md describes the guess."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from fastpack.core import checks
-from fastpack.core.ragged import Ragged, flat_values
-from fastpack.core.schema import KINDS, Field, Kind
+from fastpack.core.schema import KINDS, Field, Kind, Schema
 from fastpack.errors import Location, OptionError, SchemaError, with_location
 from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import IndexFile
 
 # Field name -> the kind of its values, such as "image"; or "image[]" for lists, even if each list
 # has one value. A name is a field's own, or else its name in the file.
@@ -24,10 +25,14 @@ def kind_of(field: Field) -> str:
 
 def kinds_of(index: Index | None) -> dict[str, str]:
     """Return the kinds of an index's fields that the file may not state."""
-    fields = () if index is None else index.schema.fields
+    return {} if index is None else kinds_of_schema(index.schema)
+
+
+def kinds_of_schema(schema: Schema) -> dict[str, str]:
+    """Return the kinds of the fields that a file may not state."""
     return {
         field.name: kind_of(field)
-        for field in fields
+        for field in schema.fields
         if field.kind in _GUESSED_KINDS or field.is_list
     }
 
@@ -53,9 +58,11 @@ def given_kind(kinds: Kinds, *names: str) -> tuple[Kind | None, bool]:
     return known, kind.endswith(_LIST)
 
 
-def has_kinds(index: Index, kinds: Kinds) -> bool:
+def has_kinds(schema: Schema, kinds: Kinds) -> bool:
     """Return True if all fields exist with these kinds. image[] counts as image."""
-    fields = {field.name: field for field in index.schema.fields}
+    if not kinds:
+        return True
+    fields = {field.name: field for field in schema.fields}
     named = by_field(kinds, {name: field.source_name for name, field in fields.items()})
     return all(
         name in fields and kind in (fields[name].kind, kind_of(fields[name]))
@@ -74,14 +81,14 @@ def changed_kinds(earlier: Index, index: Index) -> list[str]:
     ]
 
 
-def refuse_kinds(index: Index, kinds: Kinds) -> None:
-    """Raise SchemaError for a field that is missing or cannot have its kind."""
+def refuse_kinds(schema: Schema, path: Path, kinds: Kinds) -> None:
+    """Raise SchemaError for a field of a file that is missing or cannot have its kind."""
     for name, kind in kinds.items():
-        if not has_kinds(index, {name: kind}):
-            known = ", ".join(f"{field.name}: {kind_of(field)}" for field in index.schema.fields)
+        if not has_kinds(schema, {name: kind}):
+            known = ", ".join(f"{field.name}: {kind_of(field)}" for field in schema.fields)
             message = f"kinds: there is no field {name!r} that can be read as {kind!r}"
             remedy = f"the fields are {known}"
-            raise SchemaError(with_location(f"{message}; {remedy}", Location(index.shards[0].path)))
+            raise SchemaError(with_location(f"{message}; {remedy}", Location(path)))
 
 
 def checked_kinds(kinds: Kinds | None) -> Kinds:
@@ -94,15 +101,16 @@ def checked_kinds(kinds: Kinds | None) -> Kinds:
     return kinds
 
 
-def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
+def common_kinds(files: Sequence[IndexFile]) -> dict[str, str]:
     """Return the kinds of the fields that some files guess differently than others."""
-    if len(indexes) == 1:
+    if len({file.schema for file in files}) == 1 and not any(map(_guesses_text, files)):
         return {}
-    known = [_guessed(index) for index in indexes]
+    known = [_guessed(file.schema) for file in files]
     found: dict[str, set[Field]] = {}
-    for index, fields in zip(indexes, known, strict=True):
+    for file, fields in zip(files, known, strict=True):
         for name, field in fields.items():
-            found.setdefault(name, set()).update([] if _is_empty(index, field) else [field])
+            is_empty = name in file.summary.empty_texts  # it may have any kind
+            found.setdefault(name, set()).update([] if is_empty else [field])
     common = {name: _widest(fields) for name, fields in found.items()}
     return {
         name: kind
@@ -111,14 +119,15 @@ def common_kinds(indexes: Sequence[Index]) -> dict[str, str]:
     }
 
 
-def _guessed(index: Index) -> dict[str, Field]:
-    return {field.name: field for field in index.schema.fields if field.kind in _GUESSED_KINDS}
+def _guesses_text(file: IndexFile) -> bool:
+    """Return True if a text without any letter shows nothing of its kind."""
+    return any(field.kind == "text" for field in file.schema.fields) and bool(
+        file.summary.empty_texts
+    )
 
 
-def _is_empty(index: Index, field: Field) -> bool:
-    """Return True for a text that is empty in all samples: it may have any kind."""
-    column = index.columns.get(field.name)
-    return isinstance(column, Ragged) and not len(flat_values(flat_values(column).values))
+def _guessed(schema: Schema) -> dict[str, Field]:
+    return {field.name: field for field in schema.fields if field.kind in _GUESSED_KINDS}
 
 
 def _widest(fields: set[Field]) -> str:

@@ -5,53 +5,15 @@ Index declares each table as a field with its PerSample, and does everything els
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-import numpy.typing as npt
-
 from fastpack.core.dtypes import Rows
-from fastpack.core.schema import Field, Schema
-from fastpack.formats.index.arrays import Column, escaped, from_arrays
+from fastpack.core.schema import Schema
+from fastpack.formats.index.npz_index import StoredArrays
+from fastpack.formats.index.stored_rows import StoredRows, Tables
 
-Arrays = Mapping[str, npt.NDArray[Any]]
 Table = TypeVar("Table")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A saved index, before its tables are made.
-
-    Args:
-        arrays: the arrays of the file, by name.
-        schema: the fields of the samples.
-        num_shards: number of files that the index names.
-        has_files: whether the samples are files of a folder.
-        is_escaped: whether field names in the names of arrays are escaped.
-    """
-
-    arrays: Arrays
-    schema: Schema
-    num_shards: int
-    has_files: bool = False
-    is_escaped: bool = True
-
-    @property
-    def num_samples(self) -> int:
-        return len(self.arrays["record_numbers"])
-
-    @cached_property
-    def columns(self) -> dict[str, Column]:
-        """Columns by field; made once, since files of a folder share one of them."""
-        return {field.name: self.values("column", field) for field in self.schema.columns}
-
-    def values(self, kind: str, field: Field) -> Column:
-        """Return the table of this kind for a field: an array, a Text or a Ragged."""
-        return from_arrays(f"{kind}/{self.name(field)}", self.arrays, field)
-
-    def name(self, field: Field) -> str:
-        """Return the field's name as a part of the names of arrays."""
-        return escaped(field.name) if self.is_escaped else field.name
+Stored = StoredArrays | StoredRows
 
 
 @dataclass(frozen=True)
@@ -86,11 +48,14 @@ class PerSample(Protocol[Table]):
     def concatenate(self, tables: Sequence[Table], joined: Joined) -> Table:
         """Return the samples of all tables, one index after another."""
 
-    def to_arrays(self, table: Table) -> Arrays:
-        """Return the arrays to save, by name."""
+    def to_tables(self, table: Table, schema: Schema) -> Tables:
+        """Return what a saved index has of it: tables of columns, by name."""
 
-    def from_arrays(self, stored: Stored) -> Table:
-        """Make the table from saved arrays. May raise any of NPZ_ERRORS; call `fits` next."""
+    def from_rows(self, rows: StoredRows) -> Table:
+        """Read these rows of saved indexes. May raise any of DATA_ERRORS; call `fits` next."""
+
+    def from_arrays(self, stored: StoredArrays) -> Table:
+        """Make the table from the arrays of an earlier version. May raise any of NPZ_ERRORS."""
 
     def fits(self, table: Table, stored: Stored) -> bool:
         """Return True if types and lengths are those of a table for these samples."""

@@ -1,8 +1,9 @@
 """SeekPointCache: seek points that are found when images are first decoded."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ Words = npt.NDArray[np.uint64]
 _PIECE_SHIFT, _START_SHIFT = 39, 15
 _MAX_WORDS = 2**_START_SHIFT - 1
 _MAX_PIECE_WORDS = 2 ** (_PIECE_SHIFT - _START_SHIFT)
+_BLOCK_SAMPLES = 2**16
 
 
 class SeekPointCache:
@@ -31,17 +33,15 @@ class SeekPointCache:
 
     Args:
         names: of the image fields that get tables.
-        num_samples: number of samples.
     """
 
-    def __init__(self, names: Sequence[str], num_samples: int) -> None:
-        self._entries = {name: np.zeros(num_samples, np.int64) for name in names}
-        self._num_samples = num_samples
+    def __init__(self, names: Sequence[str]) -> None:
+        self._entries = {name: _Entries() for name in names}
         self._pieces: dict[int, Words] = {}
         self._piece_numbers = itertools.count(1)
 
     def __reduce__(self) -> Any:
-        return SeekPointCache, (tuple(self._entries), self._num_samples)
+        return SeekPointCache, (tuple(self._entries),)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ class SeekPointCache:
         fds, entries = encoded.origin.fds, self._entries.get(name)
         if entries is None or fds is None or len(samples) == 0:
             return encoded
-        is_new = entries[samples] == 0
+        is_new = entries.at(samples) == 0
         new = np.flatnonzero(is_new & can_have_seek_points(encoded.spans, encoded.infos))
         if len(new):
             tables, is_read = tables_of(encoded.spans[new], fds, num_workers)
@@ -65,17 +65,17 @@ class SeekPointCache:
                 self._keep(entries, samples[new[is_read]], tables.take(np.flatnonzero(is_read)))
         return replace(encoded, seek_points=self.tables(name, samples))
 
-    def _keep(self, entries: Rows, samples: Rows, tables: SeekPoints) -> None:
+    def _keep(self, entries: "_Entries", samples: Rows, tables: SeekPoints) -> None:
         lengths = tables.ends - tables.starts
         lengths[(lengths > _MAX_WORDS) | (tables.ends > _MAX_PIECE_WORDS)] = 0
         piece = next(self._piece_numbers)
         self._pieces[piece] = tables.words
         starts = np.where(lengths > 0, tables.starts, 0)
-        entries[samples] = piece << _PIECE_SHIFT | starts << _START_SHIFT | lengths
+        entries.put(samples, piece << _PIECE_SHIFT | starts << _START_SHIFT | lengths)
 
     def tables(self, name: str, samples: Rows) -> SeekPoints:
         """Return the tables of these samples; empty ones where none is known."""
-        entries = self._entries[name][samples]
+        entries = self._entries[name].at(samples)
         lengths = entries & _MAX_WORDS
         known = entries[lengths > 0]
         starts = known >> _START_SHIFT & _MAX_PIECE_WORDS - 1
@@ -92,4 +92,32 @@ class SeekPointCache:
 
     def is_known(self, name: str, samples: Rows) -> npt.NDArray[np.bool_]:
         """Return which of these samples were searched. Some of them have no table."""
-        return np.asarray(self._entries[name][samples] != 0)
+        return np.asarray(self._entries[name].at(samples) != 0)
+
+
+class _Entries:
+    """A number for each sample, 0 at first. Only blocks with other numbers take memory."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, Rows] = {}
+
+    def at(self, samples: Rows) -> Rows:
+        found = np.zeros(len(samples), np.int64)
+        for block, chosen in _by_block(samples):
+            if block in self._blocks:
+                found[chosen] = self._blocks[block][samples[chosen] % _BLOCK_SAMPLES]
+        return found
+
+    def put(self, samples: Rows, values: Rows) -> None:
+        for block, chosen in _by_block(samples):
+            numbers = self._blocks.setdefault(block, np.zeros(_BLOCK_SAMPLES, np.int64))
+            numbers[samples[chosen] % _BLOCK_SAMPLES] = values[chosen]
+
+
+def _by_block(samples: Rows) -> Iterator[tuple[int, Rows]]:
+    """Yield each block of sample numbers, and which of the samples are in it."""
+    blocks = samples // _BLOCK_SAMPLES
+    order = np.argsort(blocks, kind="stable")
+    ends = np.flatnonzero(np.diff(blocks[order], append=-1)) + 1
+    for first, end in pairwise([0, *ends.tolist()]):
+        yield int(blocks[order[first]]), order[first:end]

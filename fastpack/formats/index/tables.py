@@ -1,13 +1,13 @@
 """The kinds of tables that an index has, each as a PerSample."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import IMAGE_INFO, SPAN, Rows
-from fastpack.core.ragged import Ragged, concatenate_values, flat_values, read_only, take, to_arrays
+from fastpack.core.ragged import Ragged, concatenate_values, flat_values, owners, read_only, take
 from fastpack.core.schema import Field, Schema
 from fastpack.formats.index.arrays import (
     Column,
@@ -19,7 +19,16 @@ from fastpack.formats.index.arrays import (
 )
 from fastpack.formats.index.chunks import ChunkTable
 from fastpack.formats.index.folder_files import Files
-from fastpack.formats.index.per_sample import Arrays, Joined, PerSample, Stored
+from fastpack.formats.index.npz_index import StoredArrays
+from fastpack.formats.index.per_sample import Joined, PerSample, Stored
+from fastpack.formats.index.stored_chunks import chunk_table_name, chunked_shards, read_chunks
+from fastpack.formats.index.stored_rows import (
+    SAMPLES,
+    StoredRows,
+    Tables,
+    lists_table,
+    to_tables,
+)
 from fastpack.images.seek_points import SeekPoints
 
 Numbers = npt.NDArray[Any]
@@ -45,10 +54,13 @@ class NumberTable(PerSample[Numbers]):
     def concatenate(self, tables: Sequence[Numbers], joined: Joined) -> Numbers:
         return np.concatenate(tables)
 
-    def to_arrays(self, table: Numbers) -> Arrays:
-        return {self._name: table}
+    def to_tables(self, table: Numbers, schema: Schema) -> Tables:
+        return {SAMPLES: {self._name: table}}
 
-    def from_arrays(self, stored: Stored) -> Numbers:
+    def from_rows(self, rows: StoredRows) -> Numbers:
+        return rows.table(SAMPLES)[self._name]
+
+    def from_arrays(self, stored: StoredArrays) -> Numbers:
         return stored.arrays[self._name]
 
     def fits(self, table: Numbers, stored: Stored) -> bool:
@@ -62,6 +74,9 @@ class ShardNumbers(NumberTable):
         pairs = zip(tables, joined.first_shards, strict=True)
         return np.concatenate([table + np.uint32(first) for table, first in pairs])
 
+    def from_rows(self, rows: StoredRows) -> Numbers:
+        return super().from_rows(rows) + rows.shard_shift.astype(np.uint32)
+
     def fits(self, table: Numbers, stored: Stored) -> bool:
         is_sound = super().fits(table, stored)
         return is_sound and (len(table) == 0 or int(table.max()) < stored.num_shards)
@@ -71,7 +86,7 @@ class ValueTables(PerSample[Mapping[str, Any]]):
     """Field name -> an array, a Text or a Ragged of n rows.
 
     Args:
-        kind: the first part of the names of its arrays.
+        kind: the first part of the names of its arrays; for blobs, the name of their column.
     """
 
     def __init__(self, kind: str) -> None:
@@ -97,13 +112,24 @@ class ValueTables(PerSample[Mapping[str, Any]]):
             if field.name in tables[0]
         }
 
-    def to_arrays(self, table: Mapping[str, Any]) -> Arrays:
-        found: dict[str, npt.NDArray[Any]] = {}
-        for name, values in table.items():
-            found |= to_arrays(f"{self._kind}/{escaped(name)}", values)
+    def to_tables(self, table: Mapping[str, Any], schema: Schema) -> Tables:
+        found: dict[str, Mapping[str, npt.NDArray[Any]]] = {}
+        for field in self.fields_of(schema):
+            found |= self._table_of(field, table[field.name])
         return found
 
-    def from_arrays(self, stored: Stored) -> Mapping[str, Any]:
+    def _table_of(self, field: Field, values: Any) -> Tables:
+        name = f"blob/{escaped(field.name)}"
+        if not isinstance(values, Ragged):
+            return {name: {self._kind: values}}
+        return {**lists_table(name, values), f"{name}/values": {self._kind: values.values}}
+
+    def from_rows(self, rows: StoredRows) -> Mapping[str, Any]:
+        return {
+            field.name: rows.blobs(field)[self._kind] for field in self.fields_of(rows.schema)
+        }
+
+    def from_arrays(self, stored: StoredArrays) -> Mapping[str, Any]:
         return {
             field.name: stored.values(self._kind, field) for field in self.fields_of(stored.schema)
         }
@@ -115,7 +141,13 @@ class ColumnTables(ValueTables):
     def fields_of(self, schema: Schema) -> Iterable[Field]:
         return schema.columns
 
-    def from_arrays(self, stored: Stored) -> Mapping[str, Any]:
+    def _table_of(self, field: Field, values: Any) -> Tables:
+        return to_tables(f"column/{escaped(field.name)}", values)
+
+    def from_rows(self, rows: StoredRows) -> Mapping[str, Any]:
+        return rows.columns
+
+    def from_arrays(self, stored: StoredArrays) -> Mapping[str, Any]:
         return stored.columns
 
     def fits(self, table: Mapping[str, Any], stored: Stored) -> bool:
@@ -137,6 +169,14 @@ class SpanTables(ValueTables):
             counts = [len(flat_values(table[name])) for table in tables]
             shift = np.repeat(joined.first_shards, counts).astype(np.uint32)
             flat_values(spans)["shard"] += shift
+        return found
+
+    def from_rows(self, rows: StoredRows) -> Mapping[str, Any]:
+        found = super().from_rows(rows)
+        if len(rows.files) > 1:
+            for spans in found.values():
+                shift = rows.shard_shift[owners(spans)]
+                flat_values(spans)["shard"] += shift.astype(np.uint32)
         return found
 
     def fits(self, table: Mapping[str, Any], stored: Stored) -> bool:
@@ -161,7 +201,7 @@ class InfoTables(ValueTables):
         )
 
     def _has_an_info_for_each_span(self, field: Field, infos: Any, stored: Stored) -> bool:
-        if not isinstance(infos, Ragged):
+        if not isinstance(infos, Ragged) or isinstance(stored, StoredRows):
             return True
         return np.array_equal(infos.offsets, stored.arrays[f"span/{stored.name(field)}/offsets"])
 
@@ -191,13 +231,28 @@ class SeekPointTables(PerSample[Mapping[str, SeekPoints]]):
             if not joined.schema[name].is_list
         }
 
-    def to_arrays(self, table: Mapping[str, SeekPoints]) -> Arrays:
-        found: dict[str, npt.NDArray[Any]] = {}
+    def to_tables(self, table: Mapping[str, SeekPoints], schema: Schema) -> Tables:
+        found: dict[str, Mapping[str, npt.NDArray[Any]]] = {}
         for name, seek_points in table.items():
-            found |= seek_points.to_arrays(f"seek_points/{escaped(name)}")
+            compact = Ragged(*seek_points.compacted())
+            found |= to_tables(f"seek_points/{escaped(name)}", compact)
         return found
 
-    def from_arrays(self, stored: Stored) -> Mapping[str, SeekPoints]:
+    def from_rows(self, rows: StoredRows) -> Mapping[str, SeekPoints]:
+        names = {
+            field.name: f"seek_points/{escaped(field.name)}"
+            for field in rows.schema.blobs
+            if field.is_image_file and not field.is_list
+        }
+        found = {}
+        for name, table in names.items():
+            if table in rows.names:
+                offsets, words = rows.lists(table)
+                values = words.table(f"{table}/values")["value"]
+                found[name] = SeekPoints(values, offsets[:-1], offsets[1:])
+        return found
+
+    def from_arrays(self, stored: StoredArrays) -> Mapping[str, SeekPoints]:
         found = {
             field.name: SeekPoints.from_arrays(
                 f"seek_points/{stored.name(field)}", stored.arrays, stored.num_samples
@@ -234,14 +289,18 @@ class ChunkTables(PerSample[Chunks]):
             for field in joined.schema.blobs
         }
 
-    def to_arrays(self, table: Chunks) -> Arrays:
-        found: dict[str, npt.NDArray[Any]] = {}
+    def to_tables(self, table: Chunks, schema: Schema) -> Tables:
+        found: dict[str, Mapping[str, npt.NDArray[Any]]] = {}
         for name, of_shards in table.items():
             for number, chunks in of_shards.items():
-                found |= chunks.to_arrays(f"chunk/{number}/{escaped(name)}")
+                found |= chunks.to_tables(chunk_table_name(number, name))
         return found
 
-    def from_arrays(self, stored: Stored) -> Chunks:
+    def from_rows(self, rows: StoredRows) -> Chunks:
+        pixels = [field.name for field in rows.schema.blobs if field.kind == "pixels"]
+        return {name: dict(_chunks_of(rows, name)) for name in pixels}
+
+    def from_arrays(self, stored: StoredArrays) -> Chunks:
         return {
             field.name: chunk_tables(stored.name(field), stored.num_shards, stored.arrays)
             for field in stored.schema.blobs
@@ -258,11 +317,16 @@ class FileTable(PerSample[Files | None]):
     def concatenate(self, tables: Sequence[Files | None], joined: Joined) -> Files | None:
         return Files.concatenate(tables, joined.counts)
 
-    def to_arrays(self, table: Files | None) -> Arrays:
+    def to_tables(self, table: Files | None, schema: Schema) -> Tables:
         """The names are the keys, which are saved as a column."""
-        return {} if table is None else {"file_times": table.times}
+        return {} if table is None else {SAMPLES: {"file_times": table.times}}
 
-    def from_arrays(self, stored: Stored) -> Files | None:
+    def from_rows(self, rows: StoredRows) -> Files | None:
+        if "file_times" not in rows.names[SAMPLES]:
+            return None
+        return Files(rows.keys, rows.table(SAMPLES)["file_times"])
+
+    def from_arrays(self, stored: StoredArrays) -> Files | None:
         if not stored.has_files:
             return None
         names: Column = stored.columns["key"]
@@ -273,7 +337,7 @@ class FileTable(PerSample[Files | None]):
 
 
 class LostTable(PerSample[npt.NDArray[np.uint8] | None]):
-    """The status of each sample that is lost, else 0, (n,) uint8. It is not saved."""
+    """The status of each sample that is lost, else 0, (n,) uint8."""
 
     def read_only(self, table: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8] | None:
         return None if table is None else np.asarray(read_only(table))
@@ -291,11 +355,24 @@ class LostTable(PerSample[npt.NDArray[np.uint8] | None]):
             [np.zeros(count, np.uint8) if table is None else table for table, count in pairs]
         )
 
-    def to_arrays(self, table: npt.NDArray[np.uint8] | None) -> Arrays:
-        return {}
+    def to_tables(self, table: npt.NDArray[np.uint8] | None, schema: Schema) -> Tables:
+        return {} if table is None else {SAMPLES: {"lost": table}}
 
-    def from_arrays(self, stored: Stored) -> None:
+    def from_rows(self, rows: StoredRows) -> npt.NDArray[np.uint8] | None:
+        return rows.table(SAMPLES).get("lost")
+
+    def from_arrays(self, stored: StoredArrays) -> None:
         return None
+
+
+def _chunks_of(rows: StoredRows, name: str) -> Iterator[tuple[int, ChunkTable]]:
+    """Yield the chunks that these rows need: number of the shard -> ChunkTable."""
+    records, shards = rows.table(SAMPLES)["record_numbers"], rows.table(SAMPLES)["shard_numbers"]
+    for number, file in enumerate(rows.files):
+        for shard in chunked_shards(file, name):
+            wanted = records[(rows.numbers == number) & (shards == shard)]
+            if len(wanted):
+                yield int(rows.first_shards[number]) + shard, read_chunks(file, shard, name, wanted)
 
 
 def _select(table: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:

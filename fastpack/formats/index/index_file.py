@@ -1,0 +1,361 @@
+"""IndexFile: a saved index. Its header is read when it is opened, and rows when they are needed."""
+
+import json
+import re
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.dtypes import Rows
+from fastpack.core.ragged import Text, offsets_of
+from fastpack.core.schema import Schema
+from fastpack.errors import FastpackError, FormatError, Location, with_location
+from fastpack.files.atomic import atomic_write
+from fastpack.files.companions import shard_name
+from fastpack.files.scratch import Scratch
+from fastpack.files.shard import Shard
+from fastpack.files.table_file import Layout, TableFile, advise, save_tables, table_bytes
+from fastpack.formats.index import npz_index
+from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.npz_index import StoredArrays
+from fastpack.formats.index.stored_rows import SAMPLES, StoredRows
+from fastpack.formats.index.summary import Summary
+
+INDEX_VERSION = 2
+_REMEDY = "delete it, and it is built again"
+_WORDS = re.compile("seek_points/.*/values")
+_HELD_BYTES = 2**19  # of an index that is kept in memory; a larger one goes to a scratch file
+# Errors of JSON and arrays that are not those of an index.
+DATA_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+
+
+# Layouts whose tables are those of their schema: thousands of files may share one.
+_SOUND_LAYOUTS: "weakref.WeakSet[Layout]" = weakref.WeakSet()
+
+
+class IndexFile:
+    """A saved index: facts of its header, and rows on demand. Immutable and thread-safe.
+
+    Args:
+        tables: the table file.
+        shard: the path of the file that the index is of.
+        held: the bytes of an index that is not saved, or the scratch file with them.
+    """
+
+    def __init__(
+        self, tables: TableFile, shard: Path, held: bytes | Scratch | None = None
+    ) -> None:
+        self.tables, self._shard, self._held = tables, shard, held
+        self.schema = _schema_of(tables.layout)
+        self._refuse_other_tables()
+
+    @classmethod
+    def open(cls, path: Path, shard: Path, *, keep: bool = False) -> "IndexFile":
+        """Open the saved index of a shard.
+
+        Raises FormatError if it is damaged or of another version.
+
+        - keep: rows that were read stay in memory.
+        """
+        return cls(TableFile.open(path, keep=keep), shard)
+
+    @classmethod
+    def of(cls, index: Index) -> "IndexFile":
+        """Make the file of an index that is not saved: in memory, or a scratch file if large."""
+        data = _bytes_of(index)
+        held = data if len(data) <= _HELD_BYTES else Scratch.write(data)
+        return _of_held(held, index.shards[0].path).identified(index.shards)
+
+    def __reduce__(self) -> Any:
+        if self._held is not None:
+            return _of_held, (self._held, self._shard)
+        return IndexFile.open, (self.tables.path, self._shard)
+
+    def __len__(self) -> int:
+        return self.tables.num_rows(SAMPLES)
+
+    @cached_property
+    def _own(self) -> dict[str, Any]:
+        try:
+            own = json.loads(self.tables.own)
+            if not isinstance(own, dict):
+                raise ValueError("not an object")
+            return own
+        except DATA_ERRORS as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> FormatError:
+        message = f"the index is damaged ({error}); {_REMEDY}"
+        return FormatError(with_location(message, Location(self.tables.path)))
+
+    def _fact(self, name: str, make: Any, default: Any = None) -> Any:
+        """Return a fact of the header, converted by `make`; `default` if it is missing."""
+        try:
+            return make(self._own[name]) if name in self._own else default
+        except DATA_ERRORS as error:
+            raise self._damaged(error) from error
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """The files that the index names. The first is the one that it is of."""
+        return tuple(self._fact("shards", self._shards_of))
+
+    def identified(self, shards: tuple[Shard, ...]) -> "IndexFile":
+        """Take shards that equal those of the index, but also have their inodes."""
+        self.__dict__["shards"] = shards
+        return self
+
+    def _shards_of(self, saved: Any) -> list[Shard]:
+        if not all(isinstance(value, int) for shard in saved for value in shard[2:]):
+            raise ValueError("a file's identity is not of numbers")
+        first, *others = saved
+        folder = self._shard.parent
+        return [Shard(self._shard, *first[1:]), *(Shard(folder / name, *rest) for name, *rest in others)]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._fact("notes", lambda notes: tuple(map(str, notes)), ()))
+
+    @property
+    def receipt(self) -> str:
+        return str(self._fact("receipt", str, ""))
+
+    @property
+    def original_digest(self) -> RecordDigest | None:
+        return self._fact("first_seal", _digest_of)
+
+    @property
+    def record_digest(self) -> RecordDigest | None:
+        """Digest of the file's records; None if there are no blobs, or several files."""
+        return self._fact("digest", _digest_of)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Facts about all samples."""
+        return self._fact("summary", Summary.of_json)
+
+    @property
+    def seek_point_bytes(self) -> int:
+        """Bytes of the tables of seek points."""
+        names = [name for name in self.tables.layout.tables if _WORDS.fullmatch(name)]
+        return sum(8 * self.tables.num_rows(name) for name in names)
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the samples are the records 0, 1, 2 ... of the file."""
+        if len(self.shards) > 1:
+            return True
+        is_counting = self.tables.is_counting(SAMPLES, "record_numbers")
+        return is_counting and (
+            len(self) == 0 or self.tables.constant(SAMPLES, "shard_numbers") == 0
+        )
+
+    @property
+    def is_saved(self) -> bool:
+        return self._held is None
+
+    @property
+    def has_lost(self) -> bool:
+        return "lost" in self.tables.layout.tables[SAMPLES]
+
+    def take(self, rows: Rows, schema: Schema | None = None) -> Index:
+        """Return the given samples, in that order.
+
+        - schema: some of the fields; None for all.
+        """
+        return take_index([self], np.zeros(len(rows), np.int64), rows, schema)
+
+    def load(self) -> Index:
+        """Return all samples. It takes memory for each."""
+        return self.take(np.arange(len(self)))
+
+    def keys(self) -> Text | None:
+        """Return the keys of all samples in memory; None without keys."""
+        if "key" not in self.schema or self.schema["key"].kind != "text":
+            return None
+        only_keys = replace(self.schema, fields=(self.schema["key"],))
+        return cast(Text, self.take(np.arange(len(self)), only_keys).columns["key"])
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields of Index that are no tables."""
+        names = ("original_digest", "notes", "receipt")
+        return {name: getattr(self, name) for name in names}
+
+    def _refuse_other_tables(self) -> None:
+        """Raise FormatError unless the tables are those of the schema's fields."""
+        layout = self.tables.layout
+        if layout in _SOUND_LAYOUTS:
+            return
+        try:
+            nothing = np.zeros(0, np.int64)
+            rows = StoredRows([self.tables], nothing, nothing, self.schema, np.arange(2))
+            Index.from_rows(rows, ()).check_fit(rows)
+        except DATA_ERRORS as error:
+            raise self._damaged(error) from error
+        _SOUND_LAYOUTS.add(layout)
+
+
+def take_index(
+    files: Sequence[IndexFile],
+    numbers: npt.NDArray[np.int64],
+    rows: Rows,
+    schema: Schema | None = None,
+) -> Index:
+    """Return rows of indexes with the same tables: row rows[i] of files[numbers[i]].
+
+    The shards are those of these files. Raises FormatError for damage.
+    """
+    whole = schema is None
+    schema = schema or files[0].schema
+    shards = tuple(shard for file in files for shard in file.shards)
+    first_shards = offsets_of([len(file.shards) for file in files])
+    tables = [file.tables for file in files]
+    try:
+        stored = StoredRows(tables, numbers, rows, schema, first_shards)
+        facts = files[0].facts() if whole and len(files) == 1 else {}
+        index = Index.from_rows(stored, shards, **facts)
+        if _has_fixed_sizes(schema):
+            index.check_fit(stored)
+        index.check_spans()
+        index.check_chunks()
+    except DATA_ERRORS as error:
+        raise files[0]._damaged(error) from error
+    return index
+
+
+def advise_rows(
+    files: Sequence[IndexFile], numbers: npt.NDArray[np.int64], rows: Rows
+) -> None:
+    """Ask the OS to load what `take_index` reads of blobs."""
+    tables = [file.tables for file in files]
+    for name in tables[0].layout.tables:
+        if name.startswith("blob/") and not name.endswith("/values"):
+            advise(tables, numbers, name, rows)
+
+
+def _has_fixed_sizes(schema: Schema) -> bool:
+    """Return True if some values must have one size, which `fits` compares."""
+    return any(
+        field.kind == "pixels" or field.list_length is not None for field in schema.fields
+    )
+
+
+@lru_cache(maxsize=64)
+def _schema_of(layout: Layout) -> Schema:
+    """Return the schema of a layout. Raises FormatError for another version."""
+    try:
+        version = layout.about["version"]
+        schema = Schema.from_json(layout.about["schema"])
+    except FastpackError:
+        raise
+    except DATA_ERRORS as error:
+        raise FormatError(f"the index has no schema ({error}); {_REMEDY}") from error
+    if version != INDEX_VERSION:
+        raise FormatError(f"the index has version {version}, not {INDEX_VERSION}; {_REMEDY}")
+    return schema
+
+
+def save_index(index: Index, path: Path, *, sync: bool = False) -> None:
+    """Save an index."""
+    with atomic_write(path, sync=sync) as temporary:
+        save_tables(temporary, index.to_tables(), about=_about(index), own=_own_text(index))
+
+
+def _bytes_of(index: Index) -> bytes:
+    return table_bytes(index.to_tables(), about=_about(index), own=_own_text(index))
+
+
+def _about(index: Index) -> dict[str, Any]:
+    """Return what the indexes of a dataset's files have in common."""
+    return {"version": INDEX_VERSION, "schema": index.schema.to_json()}
+
+
+def _own_text(index: Index) -> str:
+    """Return what only this index has. The first file's name is that of the index."""
+    folder = index.shards[0].path.parent
+    first, *others = (shard.to_json(folder) for shard in index.shards)
+    own: dict[str, Any] = {
+        "shards": [["", *first[1:]], *others],
+        "summary": Summary.of(index).to_json(),
+    }
+    if index.notes:
+        own["notes"] = index.notes
+    if index.receipt:
+        own["receipt"] = index.receipt
+    for name, digest in (("digest", index.record_digest), ("first_seal", index.original_digest)):
+        if digest is not None:
+            own[name] = [digest.num_records, digest.digest]
+    return json.dumps(own)
+
+
+def _digest_of(saved: Any) -> RecordDigest:
+    num_records, digest = saved
+    return RecordDigest(int(num_records), int(digest))
+
+
+def _of_held(held: bytes | Scratch, shard: Path) -> IndexFile:
+    is_large = isinstance(held, Scratch)
+    tables = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
+    return IndexFile(tables, shard, held)
+
+
+def load_index(path: Path, folder: Path, max_bytes: int | None = None) -> Index:
+    """Load a saved index whole, also one of an earlier version.
+
+    Raises FormatError if it is damaged.
+    """
+    if is_former(path):
+        return _load_npz(path, folder, max_bytes)
+    return IndexFile(TableFile.open(path), folder / shard_name(path)).load()
+
+
+def is_former(path: Path) -> bool:
+    """Return True if a file is an .npz, the form of earlier versions."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _load_npz(path: Path, folder: Path, max_bytes: int | None) -> Index:
+    # Late: zipfile takes a tenth of the time that importing fastpack may take.
+    from fastpack.files.npz import NPZ_ERRORS, load_npz
+
+    try:
+        arrays = npz_index.with_present_names(load_npz(path, max_bytes))
+        index = _of_arrays(arrays, folder)
+        index.check_spans()
+        index.check_chunks()
+    except FastpackError:
+        raise
+    except NPZ_ERRORS as error:
+        message = f"the index is damaged ({error}); {_REMEDY}"
+        raise FormatError(with_location(message, Location(path))) from error
+    return index
+
+
+def _of_arrays(arrays: npz_index.Arrays, folder: Path) -> Index:
+    about = json.loads(arrays["about"].tobytes())
+    if about["version"] != npz_index.VERSION:
+        message = f"the index has version {about['version']}, not {npz_index.VERSION}"
+        raise FormatError(f"{message}; {_REMEDY}")
+    stored = StoredArrays(
+        arrays,
+        Schema.from_json(about["schema"]),
+        num_shards=len(about["shards"]),
+        has_files=bool(about.get("has_files")),
+        is_escaped=bool(about.get("escaped")),
+    )
+    first = about.get("first_seal")
+    return Index.from_arrays(
+        stored,
+        tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
+        original_digest=None if first is None else _digest_of(first),
+        notes=tuple(map(str, about.get("notes", ()))),
+        receipt=str(about.get("receipt", "")),
+    )

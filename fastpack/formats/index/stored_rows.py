@@ -1,0 +1,158 @@
+"""StoredRows: some rows of saved indexes, read when a table asks for them.
+
+A saved index is a table file (docs/formats.md). Its tables are:
+
+    samples           shard_numbers, record_numbers; also file_times and lost
+    blob/NAME         span and, for images, info; a list of blobs has them in blob/NAME/values
+    column/NAME       value; texts and lists have start and length, and column/NAME/values
+    seek_points/NAME  start and length of the words in seek_points/NAME/values
+    chunk/N/NAME      the chunks of an array in file N; also chunk/N/NAME/filters and /fill
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.dtypes import Rows
+from fastpack.core.ragged import Ragged, Text, offsets_of
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import FormatError, Location, with_location
+from fastpack.files.table_file import TableFile, take_from
+from fastpack.formats.index.arrays import Column, escaped
+
+Tables = Mapping[str, Mapping[str, npt.NDArray[Any]]]
+SAMPLES = "samples"
+_KEY = Field("key", "text")
+
+
+class StoredRows:
+    """Rows of saved indexes with the same tables: row rows[i] of files[numbers[i]].
+
+    Args:
+        files: the table files.
+        numbers: file of each row, (k,).
+        rows: numbers of the rows, (k,).
+        schema: the fields to read, and class names.
+        first_shards: number of each file's first shard among those of all, and at the end the
+            number of all, (number of files + 1,).
+    """
+
+    def __init__(
+        self,
+        files: Sequence[TableFile],
+        numbers: npt.NDArray[np.int64],
+        rows: Rows,
+        schema: Schema,
+        first_shards: npt.NDArray[np.int64],
+    ) -> None:
+        self.files, self.numbers, self.rows = files, numbers, rows
+        self.schema, self.first_shards = schema, first_shards
+        self._read: dict[str, dict[str, npt.NDArray[Any]]] = {}
+
+    @property
+    def num_samples(self) -> int:
+        return len(self.rows)
+
+    @property
+    def num_shards(self) -> int:
+        return int(self.first_shards[-1])
+
+    @property
+    def names(self) -> Mapping[str, Mapping[str, np.dtype[Any]]]:
+        """The tables of the files, and the columns of each."""
+        return self.files[0].layout.tables
+
+    def table(self, name: str) -> dict[str, npt.NDArray[Any]]:
+        """Return the columns of a table for these rows. It is read once."""
+        if name not in self._read:
+            if len(self.files) == 1:
+                self._read[name] = self.files[0].take(name, self.rows)
+            else:
+                self._read[name] = take_from(self.files, self.numbers, name, self.rows)
+        return self._read[name]
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """Columns by field; read once, since files of a folder share one of them."""
+        return {
+            field.name: self._values(f"column/{escaped(field.name)}", field)
+            for field in self.schema.columns
+        }
+
+    @property
+    def keys(self) -> Text:
+        """The keys, also if `schema` lacks them. Files of a folder have their names there."""
+        return cast(Text, self.columns.get("key") or self._values("column/key", _KEY))
+
+    def _values(self, name: str, field: Field) -> Column:
+        if not field.is_list and field.kind != "text":
+            return self.table(name)["value"]
+        offsets, inner = self.lists(name)
+        name = f"{name}/values"
+        if not field.is_list or field.kind != "text":
+            values = inner.table(name)["value"]
+            return Ragged(values, offsets) if field.is_list else Text(values, offsets)
+        text_offsets, letters = inner.lists(name)
+        text = Text(letters.table(f"{name}/values")["value"], text_offsets)
+        return Ragged(text, offsets)
+
+    def lists(self, name: str) -> tuple[Rows, "StoredRows"]:
+        """Return the offsets of the lists of a table (k + 1,), and the rows of their values."""
+        table = self.table(name)
+        starts, lengths = table["start"].astype(np.int64), table["length"].astype(np.int64)
+        self._refuse_overlong(name, starts, lengths)
+        offsets = offsets_of(lengths)
+        rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        numbers = np.repeat(self.numbers, lengths)
+        return offsets, StoredRows(self.files, numbers, rows, self.schema, self.first_shards)
+
+    def _refuse_overlong(self, name: str, starts: Rows, lengths: Rows) -> None:
+        """Raise FormatError for lists outside of their values, or of more values than there are."""
+        counts = np.array([file.num_rows(f"{name}/values") for file in self.files], np.int64)
+        limits = counts[self.numbers]
+        is_sound = (starts >= 0) & (lengths >= 0) & (lengths <= limits)
+        is_sound &= starts <= limits - lengths
+        if not is_sound.all() or self._is_overlong(lengths, counts):
+            path = self.files[int(self.numbers[np.argmin(is_sound)])].path
+            message = f"the index has a list outside of {name}; delete it, and it is built again"
+            raise FormatError(with_location(message, Location(path)))
+
+    def _is_overlong(self, lengths: Rows, counts: Rows) -> bool:
+        """Return True if the lists of distinct rows have more values than their file."""
+        if lengths.sum() <= counts.min():
+            return False
+        order = np.lexsort((self.rows, self.numbers))
+        rows, numbers = self.rows[order], self.numbers[order]
+        is_first = np.ones(len(rows), np.bool_)
+        is_first[1:] = (rows[1:] != rows[:-1]) | (numbers[1:] != numbers[:-1])
+        weights = lengths[order][is_first].astype(np.float64)
+        return bool((np.bincount(numbers[is_first], weights, len(counts)) > counts).any())
+
+    def blobs(self, field: Field) -> dict[str, Any]:
+        """Return spans, and infos for images: arrays, or Raggeds for a list of blobs."""
+        name = f"blob/{escaped(field.name)}"
+        if not field.is_list:
+            return cast(dict[str, Any], self.table(name))
+        offsets, inner = self.lists(name)
+        values = inner.table(f"{name}/values")
+        return {column: Ragged(array, offsets) for column, array in values.items()}
+
+    @property
+    def shard_shift(self) -> npt.NDArray[np.int64]:
+        """Number of the first shard of each row's file, (k,)."""
+        return self.first_shards[self.numbers]
+
+
+def to_tables(name: str, values: Column) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Return the tables of a column, by names that begin with `name`."""
+    if not isinstance(values, Ragged):
+        return {name: {"value": values}}
+    return {**lists_table(name, values), **to_tables(f"{name}/values", values.values)}
+
+
+def lists_table(name: str, values: Ragged) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Return the table of the places of lists among their values."""
+    return {name: {"start": values.offsets[:-1], "length": values.lengths}}

@@ -1,0 +1,412 @@
+"""SampleTable: all samples of a dataset. Indexes of shards are opened when they are needed."""
+
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.dtypes import Rows
+from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.ragged import Ragged, digest, flat_values
+from fastpack.core.schema import Field, Schema
+from fastpack.errors import FastpackError, Location, changed_file_error
+from fastpack.files.companions import index_path
+from fastpack.files.shard import Shard, max_open
+from fastpack.formats.file_index import FileIndex
+from fastpack.formats.index.index import Index, concatenate, renamed_fields
+from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
+from fastpack.formats.index.kinds import kinds_of_schema
+from fastpack.formats.index.summary import Summary
+from fastpack.formats.index_options import IndexOptions
+from fastpack.formats.manifest import Entry, Manifest
+
+# The indexes of a dataset are kept in memory, page by page as they are read, if they are together
+# no larger. Larger ones are read from the OS's page cache, which all processes share.
+_KEPT_BYTES = 2**24
+
+
+class Table(Protocol):
+    """The samples of a dataset: what a Reader reads from."""
+
+    @property
+    def schema(self) -> Schema: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def shards(self) -> Sequence[Shard]:
+        """The files with the samples, in order."""
+        ...
+
+    @property
+    def containers(self) -> set[str]:
+        """Names of the containers of the files."""
+        ...
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all files."""
+        ...
+
+    @property
+    def summary(self) -> Summary: ...
+    @property
+    def digest(self) -> tuple[str, str]:
+        """Checksums of the files, and of which samples of them are here."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
+        """Return the given samples, in that order.
+
+        - names: fields to read; None for all.
+        """
+        ...
+
+    def advise(self, rows: Rows) -> None:
+        """Ask the OS to load what `take` reads."""
+        ...
+
+
+class IndexTable(Table):
+    """The samples of an index in memory."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    @property
+    def schema(self) -> Schema:
+        return self._index.schema
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._index.notes
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        return self._index.shards
+
+    @property
+    def containers(self) -> set[str]:
+        return {shard.container for shard in self._index.shards}
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(shard.size for shard in self._index.shards)
+
+    @cached_property
+    def summary(self) -> Summary:
+        return Summary.of(self._index)
+
+    @cached_property
+    def digest(self) -> tuple[str, str]:
+        files = np.array([(shard.size, shard.fingerprint) for shard in self.shards])
+        chosen = np.stack([self._index.shard_numbers, self._index.record_numbers])
+        return digest(files), digest(chosen)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
+        index = self._index if names is None else self._index.select({name: name for name in names})
+        return index.take(rows)
+
+    def advise(self, rows: Rows) -> None:
+        """Do nothing: it is in memory."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How a dataset shows the samples of its files.
+
+    Args:
+        schema: the fields of a sample.
+        names: new name of a field -> its name in the files; None for all fields as they are.
+        relabels: class names of files -> the class names that their labels shall count.
+    """
+
+    schema: Schema
+    names: Mapping[str, str] | None = None
+    relabels: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
+
+    def shown(self, schema: Schema) -> Schema:
+        """Return the schema of a file's samples as the dataset shows them."""
+        if self.names is not None:
+            schema = replace(schema, fields=renamed_fields(schema, self.names))
+        if "label" not in schema:
+            return schema
+        return replace(schema, class_names=self.relabels.get(schema.class_names, schema.class_names))
+
+    def apply(self, index: Index) -> Index:
+        """Return the samples of some files as the dataset shows them."""
+        if self.names is not None:
+            shown = {new: old for new, old in self.names.items() if new in self.schema}
+            index = index.select(shown)
+        if "label" in index.columns and index.schema.class_names in self.relabels:
+            index = index.relabeled(self.relabels[index.schema.class_names])
+        return _as_columns_of(concatenate([index], self.schema))
+
+    def of_fields(self, names: Sequence[str]) -> "View":
+        """Return the view of only some fields."""
+        fields = tuple(field for field in self.schema.fields if field.name in names)
+        return replace(self, schema=replace(self.schema, fields=fields))
+
+    def stored(self, schema: Schema) -> Schema:
+        """Return the fields that must be read of a file with this schema."""
+        wanted = {self.source(field.name) for field in self.schema.fields}
+        fields = tuple(field for field in schema.fields if field.name in wanted)
+        return replace(schema, fields=fields)
+
+    def source(self, name: str) -> str:
+        """Return the name that a field has in the files."""
+        return name if self.names is None else self.names[name]
+
+
+def _as_columns_of(index: Index) -> Index:
+    """Return the index with the dtypes of its schema: other files may need wider ones."""
+    columns = {
+        field.name: _cast(index.columns[field.name], field)
+        for field in index.schema.columns
+        if field.name in index.columns
+    }
+    if all(columns[name] is index.columns[name] for name in columns):
+        return index
+    return replace(index, columns={**index.columns, **columns})
+
+
+def _cast(column: Any, field: Field) -> Any:
+    values = flat_values(column)
+    if isinstance(values, Ragged) or not field.dtype or values.dtype == np.dtype(field.dtype):
+        return column
+    wider = values.astype(np.dtype(field.dtype).newbyteorder("="))
+    return Ragged(wider, column.offsets) if isinstance(column, Ragged) else wider
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a table opens the indexes of its shards.
+
+    Args:
+        index_dir: the folder of the indexes; None for those of the shards.
+        save: save an index that had to be built.
+        limits: for what files claim.
+    """
+
+    index_dir: Path | None = None
+    save: bool = True
+    limits: Limits = DEFAULT_LIMITS
+
+
+class SampleTable(Table):
+    """All samples of a dataset. Thread-safe, and fork-safe.
+
+    Args:
+        manifest: the shards.
+        view: how the dataset shows their samples.
+        opening: how indexes are opened.
+        held: indexes that are not saved, by number of the shard.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        view: View,
+        opening: Opening,
+        held: Mapping[int, IndexFile],
+    ) -> None:
+        self.manifest, self._view, self._opening, self._held = manifest, view, opening, held
+        self._keeps = manifest.index_bytes <= _KEPT_BYTES
+        # Without locks, which a fork could leave locked: each step is one call.
+        self._open: OrderedDict[int, IndexFile] = OrderedDict()
+        self._max_open = max_open(8)
+        self._views: dict[int, tuple[Schema, Schema, bool]] = {}
+
+    def __reduce__(self) -> Any:
+        return SampleTable, (self.manifest, self._view, self._opening, self._held)
+
+    @property
+    def view(self) -> View:
+        return self._view
+
+    @property
+    def schema(self) -> Schema:
+        return self._view.schema
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.manifest.notes
+
+    @cached_property
+    def shards(self) -> Sequence[Shard]:
+        if len(self.manifest) == 1:  # perhaps a virtual dataset
+            return self._file(0).shards
+        return _Shards(self.manifest)
+
+    @property
+    def containers(self) -> set[str]:
+        return self.manifest.containers
+
+    @property
+    def num_bytes(self) -> int:
+        if len(self.manifest) == 1:
+            return sum(shard.size for shard in self.shards)
+        return self.manifest.num_bytes
+
+    @cached_property
+    def summary(self) -> Summary:
+        return self.manifest.summary.renamed(
+            {field.name: self._view.source(field.name) for field in self.schema.fields}
+        )
+
+    @cached_property
+    def digest(self) -> tuple[str, str]:
+        return self.manifest.digest, digest(self.manifest.firsts)
+
+    def __len__(self) -> int:
+        return self.manifest.num_samples
+
+    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
+        view = self._view if names is None else self._view.of_fields(names)
+        numbers, local = self._places(rows)
+        files = [self._file(number) for number in numbers]
+        if len({id(file.tables.layout) for file in files}) == 1:
+            return self._taken(files, local, self._rows(rows, numbers, local), view)
+        return self._take_each(files, numbers, local, rows, view)
+
+    def _places(self, rows: Rows) -> tuple[list[int], npt.NDArray[np.int64]]:
+        """Return the distinct shards of some rows, and the place of each row's shard among them."""
+        if len(self.manifest) == 1 or not len(rows):
+            return [0], np.zeros(len(rows), np.int64)
+        shards = np.searchsorted(self.manifest.firsts, rows, side="right") - 1
+        in_order = np.sort(shards)
+        is_first = np.ones(len(rows), np.bool_)
+        is_first[1:] = in_order[1:] != in_order[:-1]
+        distinct = in_order[is_first]
+        return distinct.tolist(), np.searchsorted(distinct, shards)
+
+    def _rows(self, rows: Rows, numbers: list[int], local: npt.NDArray[np.int64]) -> Rows:
+        """Return the rows' numbers in their own shards."""
+        if len(self.manifest) == 1:
+            return rows
+        return np.asarray(rows - self.manifest.firsts[numbers][local])
+
+    def _taken(
+        self, files: list[IndexFile], local: npt.NDArray[np.int64], rows: Rows, view: View
+    ) -> Index:
+        stored, is_plain = self._stored(files[0].schema, view)
+        index = take_index(files, local, rows, stored)
+        return index if is_plain else view.apply(index)
+
+    def _stored(self, schema: Schema, view: View) -> tuple[Schema, bool]:
+        """Return the fields to read of a file, and whether the view shows them as they are."""
+        if view is not self._view:
+            return view.stored(schema), False
+        known = self._views.get(id(schema))
+        if known is None:
+            stored = schema if view.names is None else view.stored(schema)
+            known = schema, stored, view.names is None and not view.relabels and stored == view.schema
+            self._views[id(schema)] = known
+        return known[1:]
+
+    def _take_each(
+        self,
+        files: list[IndexFile],
+        numbers: list[int],
+        local: npt.NDArray[np.int64],
+        rows: Rows,
+        view: View,
+    ) -> Index:
+        """Take rows of shards with different tables: those of each kind together."""
+        kinds: dict[int, list[int]] = {}
+        for number, file in enumerate(files):
+            kinds.setdefault(id(file.tables.layout), []).append(number)
+        own_rows = self._rows(rows, numbers, local)
+        parts, places = [], []
+        for members in kinds.values():
+            place = np.full(len(files), -1)
+            place[members] = np.arange(len(members))
+            chosen = np.flatnonzero(place[local] >= 0)
+            of_kind = [files[member] for member in members]
+            index = self._taken(of_kind, place[local[chosen]], own_rows[chosen], view)
+            parts.append(view.apply(index) if index.schema != view.schema else index)
+            places.append(chosen)
+        return concatenate(parts, view.schema).take(np.argsort(np.concatenate(places)))
+
+    def advise(self, rows: Rows) -> None:
+        if self._keeps:
+            return
+        numbers, local = self._places(rows)
+        files = [self._file(number) for number in numbers]
+        if len({id(file.tables.layout) for file in files}) == 1:
+            advise_rows(files, local, self._rows(rows, numbers, local))
+
+    def _file(self, number: int) -> IndexFile:
+        """Return the index of a shard, which is opened when it is needed."""
+        if number in self._held:
+            return self._held[number]
+        file = self._open.pop(number, None) or self._opened(self.manifest.entries[number])
+        self._open[number] = file  # as the one that was used last
+        while len(self._open) > self._max_open:
+            with contextlib.suppress(KeyError):  # another thread was faster
+                self._open.popitem(last=False)
+        return file
+
+    def _opened(self, entry: Entry) -> IndexFile:
+        """Open the saved index of a shard, or build it: it may be lost, damaged or replaced.
+
+        Raises ChangedFileError if the shard is not the one of the manifest.
+        """
+        path = entry.shard.path
+        with contextlib.suppress(FastpackError):
+            saved = index_path(path, self._opening.index_dir)
+            file = IndexFile.open(saved, path, keep=self._keeps)
+            if _is_of(file, entry):
+                return file.identified((entry.shard, *file.shards[1:]))
+        built = FileIndex(path, self._opening.index_dir, self._opening.limits)
+        kinds = kinds_of_schema(self.manifest.schemas[entry.schema])
+        file = built.open(IndexOptions(kinds=kinds), save=self._opening.save)
+        if _is_of(file, entry):
+            return file.identified((entry.shard, *file.shards[1:]))
+        raise changed_file_error(Location(path))
+
+    def load(self) -> Index:
+        """Return all samples. It takes memory for each."""
+        index = self.take(np.arange(len(self)))
+        return replace(index, notes=self.notes)
+
+
+def _is_of(file: IndexFile, entry: Entry) -> bool:
+    """Return True if an index is that of a manifest's shard, with files of its folder only."""
+    folder = entry.shard.path.parent
+    return (
+        file.shards[0] == entry.shard
+        and len(file) == entry.num_samples
+        and len(file.shards) == entry.num_files
+        and file.is_whole
+        and all(shard.path.parent == folder for shard in file.shards)
+    )
+
+
+class _Shards(Sequence[Shard]):
+    """The files of a manifest, made when they are asked for."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+
+    def __len__(self) -> int:
+        return len(self._manifest)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[each] for each in range(len(self))[number]]
+        return self._manifest.entries[range(len(self))[number]].shard
+
+    def __iter__(self) -> Iterator[Shard]:
+        return (self[number] for number in range(len(self)))
