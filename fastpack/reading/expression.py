@@ -275,6 +275,11 @@ def whole(value: Any) -> Any:
     return value
 
 
+def kind_of(values: Any) -> type:
+    """Return the class of a column's values in memory: np.ndarray, Text or Ragged."""
+    return type(values.prototype() if isinstance(values, Lazy) else values)
+
+
 def _holds_lazy(value: Any) -> bool:
     return isinstance(value, (Lazy, list, tuple, dict))
 
