@@ -510,6 +510,7 @@ cdef extern from "kernels/tables.h" nogil:
         uint64_t size
         uint32_t common_bytes
         uint32_t text_bytes
+        uint8_t* own_header
         fp_table* own_tables
         fp_leaf* own_leaves
 

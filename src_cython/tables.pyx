@@ -25,13 +25,15 @@ from libc.stdlib cimport calloc, free
 
 cdef class Places:
     """The leaves of all tables, shared by the files of one layout."""
+    cdef bytes common
     cdef fp_place* own_places
     cdef int64_t* own_starts
     cdef int64_t* own_columns
     cdef int64_t num_tables
 
-    def __cinit__(self, tables):
+    def __cinit__(self, bytes common not None, list tables not None):
         cdef int64_t i, num_places = sum(map(len, tables))
+        self.common = common
         self.num_tables = len(tables)
         self.own_places = <fp_place*> calloc(num_places + 1, sizeof(fp_place))
         self.own_starts = <int64_t*> calloc(self.num_tables + 1, sizeof(int64_t))
@@ -112,6 +114,8 @@ cdef class TablePages:
         cdef const char* name = path
         cdef fp_outcome outcome
         self._check_new()
+        if b"\0" in path:
+            raise ValueError("path: it has a zero byte")
         outcome.status = FP_OK
         with nogil:
             fp_pages_open(&self.pages, name, keep, &outcome)
@@ -130,13 +134,21 @@ cdef class TablePages:
         if self.pages.size or self.pages.fd >= 0:
             raise ValueError("the file is open already")
 
+    cdef _check_unbound(self):
+        if self.pages.own_header == NULL:
+            raise ValueError("the file is not open, or it has its places already")
+
     def texts(self):
+        self._check_unbound()
         cdef const uint8_t* common = fp_pages_common(&self.pages)
         cdef const uint8_t* text = fp_pages_text(&self.pages)
         return common[:self.pages.common_bytes], text[:self.pages.text_bytes]
 
     def bind(self, Places places not None):
         cdef fp_outcome outcome
+        self._check_unbound()
+        if self.pages.own_tables != NULL:
+            raise ValueError("the file was refused before")
         outcome.status = FP_OK
         fp_bind_tables(&self.pages, places.own_places, places.own_starts, places.num_tables,
                        &outcome)
@@ -207,9 +219,9 @@ cdef take_checked(fp_pages** files, bint per_row, int64_t table, const int64_t[:
 cdef class FilesByRow:
     cdef fp_pages** own_files
     cdef tuple files
-    cdef Places places
 
-    def __cinit__(self, tuple files not None, const int64_t[::1] numbers, int64_t table):
+    def __cinit__(self, tuple files not None, const int64_t[::1] numbers, Places places not None,
+                  int64_t table):
         cdef int64_t i, number = -1
         cdef TablePages file = None
         self.files = files
@@ -223,8 +235,7 @@ cdef class FilesByRow:
                     raise IndexError(f"file {number} does not lie in [0, {len(files)})")
                 file = files[number]
                 file._rows_of(table)
-                self.places = file.places if self.places is None else self.places
-                if file.places is not self.places:
+                if file.places is not places and file.places.common != places.common:
                     raise ValueError("files: all must have one layout")
             self.own_files[i] = &file.pages
 
@@ -232,23 +243,24 @@ cdef class FilesByRow:
         free(self.own_files)
 
 
-def take_from(tuple files, const int64_t[::1] numbers, int64_t table, const int64_t[::1] rows,
-              list columns):
+def take_from(tuple files, const int64_t[::1] numbers, Places places, int64_t table,
+              const int64_t[::1] rows, list columns):
     if numbers.shape[0] != rows.shape[0]:
         raise ValueError("numbers: one for each row is needed")
     if rows.shape[0] == 0:
         return None
-    cdef FilesByRow by_row = FilesByRow(files, numbers, table)
-    cdef Outputs outputs = Outputs(by_row.places, table, columns, rows.shape[0])
+    cdef FilesByRow by_row = FilesByRow(files, numbers, places, table)
+    cdef Outputs outputs = Outputs(places, table, columns, rows.shape[0])
     return take_checked(by_row.own_files, True, table, rows, outputs)
 
 
-def advise(tuple files, const int64_t[::1] numbers, int64_t table, const int64_t[::1] rows):
+def advise(tuple files, const int64_t[::1] numbers, Places places, int64_t table,
+           const int64_t[::1] rows):
     if numbers.shape[0] != rows.shape[0]:
         raise ValueError("numbers: one for each row is needed")
     if rows.shape[0] == 0:
         return
-    cdef FilesByRow by_row = FilesByRow(files, numbers, table)
+    cdef FilesByRow by_row = FilesByRow(files, numbers, places, table)
     cdef int64_t outside
     with nogil:
         outside = fp_first_outside(by_row.own_files, True, table, &rows[0], rows.shape[0])

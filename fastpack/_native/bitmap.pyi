@@ -27,9 +27,7 @@ def select(
 def rows_from(words: npt.NDArray[np.uint64], row: int, out: npt.NDArray[np.int64]) -> int: ...
 
 # Sets the bits of rows (k,). Raises IndexError for rows outside [0, num_rows).
-def set_rows(
-    words: npt.NDArray[np.uint64], num_rows: int, rows: npt.NDArray[np.int64]
-) -> None: ...
+def set_rows(words: npt.NDArray[np.uint64], num_rows: int, rows: npt.NDArray[np.int64]) -> None: ...
 
 # Writes the set bits of `inner` whose number is a set bit of `outer`.
 def keep(

@@ -8,10 +8,11 @@ from fastpack.errors import Outcome
 
 _Columns = list[npt.NDArray[Any] | None]
 
-# For each table a list of its leaves: (column, offset in an item, bytes, bytes of an item).
+# common: the files' common text. tables: for each table a list of its leaves: (column, offset in an
+# item, bytes, bytes of an item).
 @disjoint_base
 class Places:
-    def __init__(self, tables: list[list[tuple[int, int, int, int]]]) -> None: ...
+    def __init__(self, common: bytes, tables: list[list[tuple[int, int, int, int]]]) -> None: ...
 
 # A table file (fastpack/files/table_layout.py). First `open_path` or `copy_bytes`, then `bind`.
 # Tables and leaves are numbers in the order of the layout.
@@ -38,10 +39,11 @@ class TablePages:
     def take_rows(self, table: int, rows: npt.NDArray[np.int64], columns: _Columns) -> Outcome: ...
     def read_rows(self, table: int, first: int, end: int, columns: _Columns) -> Outcome: ...
 
-# Row i is of files[numbers[i]]. All files have one layout.
+# Row i is of files[numbers[i]]. All files must have the common text of `places`.
 def take_from(
     files: tuple[TablePages, ...],
     numbers: npt.NDArray[np.int64],
+    places: Places,
     table: int,
     rows: npt.NDArray[np.int64],
     columns: _Columns,
@@ -51,6 +53,7 @@ def take_from(
 def advise(
     files: tuple[TablePages, ...],
     numbers: npt.NDArray[np.int64],
+    places: Places,
     table: int,
     rows: npt.NDArray[np.int64],
 ) -> None: ...

@@ -43,7 +43,7 @@ class Scratch:
         self.path, self.num_bytes, self._crc = path, num_bytes, crc
 
     @classmethod
-    def write(cls, data: bytes | bytearray | memoryview | npt.NDArray[Any]) -> "Scratch":
+    def write(cls, data: bytes | bytearray | memoryview) -> "Scratch":
         """Write bytes to a new temporary file (mode 0600).
 
         This process removes the file when the returned object or the process ends. A process that

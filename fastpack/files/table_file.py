@@ -153,7 +153,7 @@ class TableFile(TablePages):
         dtype = self.layout.tables[table][column]
         if dtype.kind not in "iu" or not dtype.isnative:
             return dtype, None
-        leaf = self.layout.leaf_number(table, column)
+        leaf = self.layout.first_leaves[table][column]
         return dtype, self.line(self.layout.numbers[table], leaf)
 
     def _message(self, message: str, offset: int | None = None) -> str:
@@ -188,9 +188,10 @@ def take_from(
     numbers = np.ascontiguousarray(numbers, np.int64)
     rows = np.ascontiguousarray(rows, np.int64)
     files = tuple(files)
-    layout = files[int(numbers[0]) if len(numbers) else 0].layout
+    layout = files[0].layout
     out = _outputs(layout, table, len(rows), columns)
-    outcome = native.take_from(files, numbers, layout.numbers[table], rows, out)
+    number = layout.numbers[table]
+    outcome = native.take_from(files, numbers, layout.places, number, rows, out)
     if outcome is not None:
         files[int(numbers[outcome[2]])]._raise(outcome)
     return _named(layout, table, out)
@@ -198,10 +199,10 @@ def take_from(
 
 def advise(files: Sequence[TableFile], numbers: npt.NDArray[Any], table: str, rows: Rows) -> None:
     """Advise the OS that these rows will be read soon. Arguments are those of `take_from`."""
-    if len(rows):
-        numbers = np.ascontiguousarray(numbers, np.int64)
-        number = files[int(numbers[0])].layout.numbers[table]
-        native.advise(tuple(files), numbers, number, np.ascontiguousarray(rows, np.int64))
+    numbers = np.ascontiguousarray(numbers, np.int64)
+    rows = np.ascontiguousarray(rows, np.int64)
+    layout = files[0].layout
+    native.advise(tuple(files), numbers, layout.places, layout.numbers[table], rows)
 
 
 def _outputs(

@@ -74,18 +74,24 @@ class Layout:
         leaves = [leaves_of(columns.values()) for columns in tables.values()]
         if sum(map(len, leaves)) > _MAX_LEAVES:
             raise FormatError(f"the tables have more than {_MAX_LEAVES} numbers in a row")
+        # The number of each column's first leaf, by table and column.
+        self.first_leaves = {
+            name: dict(zip(columns, _firsts(table), strict=True))
+            for (name, columns), table in zip(tables.items(), leaves, strict=True)
+        }
         self.places = Places(
+            common,
             [
                 [(column, offset, size, stride) for column, stride, (offset, size, _) in table]
                 for table in leaves
-            ]
+            ],
         )
 
-    def leaf_number(self, table: str, column: str) -> int:
-        """Return the number of the column's first leaf."""
-        columns = list(self.tables[table])
-        before = (self.tables[table][name] for name in columns[: columns.index(column)])
-        return sum(len(leaves_of_type(dtype)) for dtype in before)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layout) and self.common == other.common
+
+    def __hash__(self) -> int:
+        return hash(self.common)
 
 
 def leaves_of(dtypes: Iterable[np.dtype[Any]]) -> list[tuple[int, int, Leaf]]:
@@ -95,6 +101,11 @@ def leaves_of(dtypes: Iterable[np.dtype[Any]]) -> list[tuple[int, int, Leaf]]:
         for column, dtype in enumerate(dtypes)
         for leaf in leaves_of_type(dtype)
     ]
+
+
+def _firsts(leaves: list[tuple[int, int, Leaf]]) -> list[int]:
+    columns = [column for column, _, _ in leaves]
+    return [i for i, column in enumerate(columns) if i == 0 or column != columns[i - 1]]
 
 
 def leaves_of_type(dtype: np.dtype[Any], first: int = 0) -> list[Leaf]:
@@ -158,7 +169,8 @@ def layout_of(common: bytes) -> Layout:
 def _parse(common: bytes) -> Layout:
     try:
         value = json.loads(common)
-        about, tables = value["about"], {}
+        about = value["about"]
+        tables: dict[str, dict[str, np.dtype[Any]]] = {}
         for name, columns in value["tables"]:
             tables[_name(name, tables)] = {}
             for column, description in columns:
@@ -179,7 +191,8 @@ def _name(name: Any, others: Mapping[str, Any]) -> str:
 def _type(description: Any) -> np.dtype[Any]:
     if _num_leaves(description) > _MAX_LEAVES:
         raise FormatError(f"its header has a type of more than {_MAX_LEAVES} numbers")
-    return np.dtype(_as_fields(description))
+    dtype: np.dtype[Any] = np.dtype(_as_fields(description))
+    return dtype
 
 
 def _num_leaves(description: Any) -> int:

@@ -20,7 +20,8 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 def create_temporary(folder: int, mode: int = 0o666) -> tuple[str, int]:
     """Create and lock a file in an open folder. Returns its name and its descriptor.
 
-    `mode` has the permissions, less the umask. The caller closes the descriptor after renaming or removing the file.
+    `mode` has the permissions, less the umask. The caller closes the descriptor after renaming or
+    removing the file.
     """
     while True:
         name = f".fastpack.{os.urandom(8).hex()}.tmp"

@@ -21,7 +21,8 @@ _Words: TypeAlias = npt.NDArray[np.uint64]
 MAGIC = b"FPTABLE1"
 PAGE_BYTES = 4096
 _ROW_SPACE = PAGE_BYTES - 4
-_BLOCK_ROWS = 2**16
+_BLOCK_ROWS = 2**16  # at most
+_BLOCK_VALUES = 2**20
 _MAX_ROWS = 2**48
 _MAX_HEADER_BYTES = 64 * 2**20
 _PLUS_REACH = 8  # how many earlier leaves of 8 bytes are tried
@@ -73,7 +74,12 @@ class _Table:
 
     @property
     def rows_per_page(self) -> int:
-        return _ROW_SPACE // self.row_bytes if self.row_bytes else _BLOCK_ROWS
+        """The rows that a page has space for; only for rows with bytes."""
+        return _ROW_SPACE // self.row_bytes
+
+    @property
+    def block_rows(self) -> int:
+        return min(_BLOCK_ROWS, _BLOCK_VALUES // max(1, len(self.leaves)))
 
     @property
     def num_pages(self) -> int:
@@ -83,7 +89,7 @@ class _Table:
         numbers = [word for packing in self.packings for word in packing]
         return [self.num_rows, first_page if self.num_pages else 0, *numbers]
 
-    def blocks(self, num_rows: int = _BLOCK_ROWS) -> Iterator["_Block"]:
+    def blocks(self, num_rows: int) -> Iterator["_Block"]:
         for first in range(0, self.num_rows, num_rows):
             yield _Block(self, np.arange(first, min(first + num_rows, self.num_rows)))
 
@@ -162,22 +168,24 @@ def _pack(name: str, columns: Columns) -> _Table:
 
 def _choose_packings(table: _Table) -> None:
     """Choose step and plus of each leaf by a sample of rows; then measure all rows."""
-    sample = _Block(table, _sample_rows(table.num_rows))
+    sample = _Block(table, _sample_rows(table))
     choices: list[tuple[int, int]] = []
-    for number in range(len(table.leaves)):
+    for _ in table.leaves:
         choices.append(_choose(table, sample, choices))
     bounds = [_Bounds(*choice) for choice in choices]
-    for block in table.blocks():
+    for block in table.blocks(table.block_rows):
         for number, bound in enumerate(bounds):
             bound.add(block.residuals(number, bound.step, bound.plus))
     for (_, _, (_, size, _)), bound in zip(table.leaves, bounds, strict=True):
         table.packings.append(bound.packing(size))
 
 
-def _sample_rows(num_rows: int) -> npt.NDArray[np.int64]:
-    if num_rows <= _BLOCK_ROWS:
+def _sample_rows(table: _Table) -> npt.NDArray[np.int64]:
+    """Return all rows, or as many as a block has, from the first to the last."""
+    num_rows, wanted = table.num_rows, table.block_rows
+    if num_rows <= wanted:
         return np.arange(num_rows)
-    return np.arange(_BLOCK_ROWS) * (num_rows - 1) // (_BLOCK_ROWS - 1)
+    return np.arange(wanted) * (num_rows - 1) // (wanted - 1)
 
 
 class _Bounds:
@@ -269,8 +277,8 @@ def _padded(text: bytes) -> bytes:
 
 def _write_pages(file: BinaryIO, table: _Table, header_crc: int, number: int) -> int:
     """Write the pages of a table. Returns the number of the page after them."""
-    block_rows = max(1, _BLOCK_ROWS // table.rows_per_page) * table.rows_per_page
-    for block in table.blocks(block_rows):
+    num_pages = max(1, table.block_rows // table.rows_per_page)
+    for block in table.blocks(num_pages * table.rows_per_page):
         rows = _packed_rows(table, block)
         num_pages = len(rows) // table.rows_per_page
         pages = np.zeros((num_pages, PAGE_BYTES), np.uint8)

@@ -1,8 +1,8 @@
 """Selection: which rows of a source a Reader has, and in which order.
 
-A selection has one of three forms: a Span (first, count, step), a RowSet (a bit for each row of the
-source) or a RowList (4 or 8 bytes for each of its rows). Equal rows always have the same form, so
-that they also have the same digest, however they were selected:
+A selection has one of three forms. A Span has first, count and step. A RowSet has a bit for each
+row of the source. A RowList has 4 or 8 bytes for each of its rows. Equal rows always have the same
+form and the same digest, however they were selected:
 
 - An arithmetic progression is a Span. That includes everything, nothing and one row repeated.
 - Strictly rising or falling rows are a RowSet if that is not larger than a RowList.
@@ -79,9 +79,19 @@ class Span:
         for begin, end in _cuts(self.count, size):
             yield self.rows_at(np.arange(begin, end))
 
+    def masks(self, size: int) -> Iterator[npt.NDArray[np.bool_]]:
+        """Yield booleans of all rows of the source, at most `size` at once."""
+        last = self.first + (self.count - 1) * self.step
+        low, high, step = min(self.first, last), max(self.first, last), abs(self.step) or 1
+        for begin, end in _cuts(self.num_rows, size):
+            mask = np.zeros(end - begin, np.bool_)
+            first = low - begin if low > begin else (low - begin) % step
+            mask[first : max(0, high + 1 - begin) : step] = self.count > 0
+            yield mask
+
 
 class _Stored:
-    """What RowSet and RowList share: an array, its digest, and its pickle."""
+    """A selection in an array: its digest and its pickle."""
 
     def __init__(self, num_rows: int, direction: int, count: int, array: npt.NDArray[Any]) -> None:
         self.num_rows, self.direction = num_rows, direction
@@ -94,7 +104,7 @@ class _Stored:
 
     @property
     def digest(self) -> str:
-        known = self._made.get("digest")
+        known: str | None = self._made.get("digest")
         return known or self._made.setdefault("digest", self._new_digest())
 
     def _new_digest(self) -> str:
@@ -105,7 +115,7 @@ class _Stored:
         if self._array.nbytes <= _MAX_INLINE:
             return _loaded, (*facts, self._array.tobytes())
         known = self._made.get("scratch")
-        scratch = known or self._made.setdefault("scratch", Scratch.write(self._array))
+        scratch = known or self._made.setdefault("scratch", Scratch.write(self._array.data))
         return _loaded, (*facts, scratch)
 
 
@@ -214,25 +224,25 @@ class MaskCollector:
     """Collects masks of consecutive blocks of rows, one bit a row."""
 
     def __init__(self, num_rows: int) -> None:
-        self._bitmap, self._num_done = Bitmap(num_rows), 0
+        self.bitmap, self._num_done = Bitmap(num_rows), 0
 
     def add(self, mask: npt.NDArray[np.bool_]) -> None:
         """Append booleans (k,) of the next k rows."""
         end = self._num_done + len(mask)
-        if mask.ndim != 1 or mask.dtype != np.bool_ or end > self._bitmap.num_rows:
+        if mask.ndim != 1 or mask.dtype != np.bool_ or end > self.bitmap.num_rows:
             raise ValueError(
-                f"masks: must be booleans of {self._bitmap.num_rows} rows in all, not {mask.dtype} "
+                f"masks: must be booleans of {self.bitmap.num_rows} rows in all, not {mask.dtype} "
                 f"{mask.shape} after {self._num_done}"
             )
         first, shift = divmod(self._num_done, 8)
         aligned = np.concatenate([np.zeros(shift, np.bool_), mask]) if shift else mask
         packed = np.packbits(aligned, bitorder="little")
-        self._bitmap.words.view(np.uint8)[first : first + len(packed)] |= packed
+        self.bitmap.words.view(np.uint8)[first : first + len(packed)] |= packed
         self._num_done = end
 
     def selection(self) -> Selection:
         """Return the rows whose boolean was True, once all rows have one."""
-        bitmap = self._bitmap
+        bitmap = self.bitmap
         if self._num_done != bitmap.num_rows:
             raise ValueError(f"masks: {self._num_done} rows, not {bitmap.num_rows}")
         bitmap.number()
@@ -265,9 +275,9 @@ def compose(outer: Selection, inner: Selection) -> Selection:
         first = inner.first + outer.first * inner.step
         return span(num_rows, first if count else 0, count, outer.step * inner.step)
     direction = outer.direction * inner.direction
-    if direction and isinstance(inner, RowSet) and inner.direction > 0:
-        if _may_mark(num_rows, count):
-            return _canonical(RowSet.of(_kept(inner, _words(outer)), direction))
+    can_mark = direction and _may_mark(num_rows, count)
+    if can_mark and isinstance(inner, RowSet) and inner.direction > 0:
+        return _canonical(RowSet.of(_kept(inner, _words(outer)), direction))
     blocks = (inner.rows_at(positions) for positions in outer.blocks(_BLOCK_ROWS))
     return _collected(num_rows, count, direction, blocks)
 
@@ -284,6 +294,11 @@ def _words(selection: Selection) -> npt.NDArray[np.uint64]:
     """Return a bit for each row of the source."""
     if isinstance(selection, RowSet):
         return selection.words
+    if isinstance(selection, Span):
+        collector = MaskCollector(selection.num_rows)
+        for mask in selection.masks(_BLOCK_ROWS):
+            collector.add(mask)
+        return collector.bitmap.words
     return _marked(selection.num_rows, selection.blocks(_BLOCK_ROWS)).words
 
 

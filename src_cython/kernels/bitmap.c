@@ -9,11 +9,11 @@
      has its rank within the superblock in 2 bytes. Both together are 1.7% of the bitmap.
 
    Method: a select finds the superblock by binary search, and the block by binary search within
-   it. It counts at most 15 words, then finds the bit in its word with arithmetic on all bytes at
-   once (Vigna, "Broadword implementation of rank/select queries", 2008). At 10^9 rows the
-   superblocks' ranks are 122 KB and stay in the second-level cache. A select then misses the
-   cache for two lines: the blocks' ranks and the words. Positions are looked up in groups, so that
-   the misses of a group overlap.
+   it. It counts at most 15 words to find the word. Arithmetic on all bytes of the word at once
+   finds the bit (Vigna, "Broadword implementation of rank/select queries", 2008). At 10^9 rows the
+   superblocks' ranks are 122 KB and stay in the second-level cache. A select then misses the cache
+   for two lines: the blocks' ranks and the words. Positions are looked up in groups, so that the
+   misses of a group overlap.
 
    There are no POPCNT or PDEP instructions: wheels are portable, and the misses dominate.
 
@@ -106,12 +106,12 @@ static void select_group(const fp_bitmap *bitmap, const int64_t *positions, int 
     int64_t blocks[GROUP], left[GROUP];
     for (int i = 0; i < count; i++) {
         blocks[i] = super_of(bitmap, positions[i]);
-        left[i] = positions[i] - bitmap->supers[blocks[i]];
+        left[i] = (int64_t)((uint64_t)positions[i] - (uint64_t)bitmap->supers[blocks[i]]);
         __builtin_prefetch(bitmap->blocks + blocks[i] * BLOCKS_PER_SUPER);
     }
     for (int i = 0; i < count; i++) {
         blocks[i] = block_of(bitmap, blocks[i], left[i]);
-        left[i] -= bitmap->blocks[blocks[i]];
+        left[i] -= least(left[i], bitmap->blocks[blocks[i]]); /* less only if ranks are wrong */
         __builtin_prefetch(bitmap->words + blocks[i] * FP_BLOCK_WORDS);
     }
     for (int i = 0; i < count; i++) out[i] = row_in(bitmap, blocks[i], left[i]);
@@ -158,10 +158,13 @@ static inline uint64_t bits_at(const uint64_t *words, int64_t num_words, int64_t
     return shift && i + 1 < num_words ? bits | words[i + 1] << (64 - shift) : bits;
 }
 
-/* The set bits of `word` whose number is a set bit of `chosen` (the PDEP instruction). */
-static inline uint64_t deposit(uint64_t chosen, uint64_t word) {
+/* The set bits of `word` whose number is a set bit of `chosen` (the PDEP instruction). Slices choose
+   all bits of most words. */
+static inline uint64_t deposit(uint64_t chosen, uint64_t word, int count) {
+    uint64_t all = count < 64 ? (UINT64_C(1) << count) - 1 : ~UINT64_C(0);
+    if ((chosen & all) == all) return word;
     uint64_t kept = 0;
-    for (; word && chosen; chosen >>= 1, word &= word - 1)
+    for (chosen &= all; chosen; chosen >>= 1, word &= word - 1)
         kept |= (word & -word) & -(chosen & 1);
     return kept;
 }
@@ -170,9 +173,9 @@ void fp_bitmap_keep(const uint64_t *inner, int64_t num_inner_words, const uint64
                     int64_t num_outer_words, uint64_t *out) {
     int64_t position = 0;
     for (int64_t i = 0; i < num_inner_words; i++) {
-        uint64_t word = inner[i];
-        uint64_t chosen = word ? bits_at(outer, num_outer_words, position) : 0;
-        out[i] = deposit(chosen, word);
-        position += popcount(word);
+        int count = popcount(inner[i]);
+        uint64_t chosen = count ? bits_at(outer, num_outer_words, position) : 0;
+        out[i] = deposit(chosen, inner[i], count);
+        position += count;
     }
 }
