@@ -97,7 +97,7 @@ def _chosen(dataset: Reader, match: str | None, class_name: str | None) -> npt.N
         is_chosen &= _of_class(dataset, class_name)
     if match is not None:
         keys = dataset.columns.get("key")
-        if kind_of(keys) is not Text:
+        if keys is None or kind_of(keys) is not Text:
             raise OptionError("the samples have no keys; leave match=... out")
         is_chosen &= np.array([fnmatch.fnmatchcase(key, match) for key in keys], np.bool_)
     return np.flatnonzero(is_chosen)
