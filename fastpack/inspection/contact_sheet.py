@@ -19,6 +19,7 @@ from fastpack.images.codecs import encode
 from fastpack.images.grid import Grid
 from fastpack.images.picture import format_of
 from fastpack.images.thumbnail import Rgb, as_rgb
+from fastpack.reading.expression import whole
 from fastpack.reading.reader import Reader
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def choose_samples(
     """
     numbers = np.arange(len(dataset))
     if per_class:
-        labels = dataset.load_column("label")
+        labels = whole(dataset.columns.get("label"))
         if not isinstance(labels, np.ndarray):
             raise OptionError("the samples have no single label each; leave per_class out")
         groups = [numbers[labels == label] for label in np.unique(labels)]

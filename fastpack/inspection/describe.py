@@ -11,6 +11,7 @@ from fastpack.core.schema import Field
 from fastpack.formats.registry import explain
 from fastpack.images.decode import upright_sizes
 from fastpack.images.headers import FORMATS
+from fastpack.reading.expression import whole
 from fastpack.reading.reader import Reader
 
 
@@ -114,7 +115,7 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
 
 
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
-    column = dataset.load_column("label")
+    column = whole(dataset.columns.get("label"))
     labels = column.values if isinstance(column, Ragged) else column
     if column is not None and dataset.schema["label"].list_length is not None:
         return ()  # such as a score for each class

@@ -12,6 +12,7 @@ from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Ragged, Text
 from fastpack.errors import OptionError
 from fastpack.images.headers import FORMATS
+from fastpack.reading.expression import kind_of, whole
 from fastpack.reading.reader import Reader
 
 # Columns with a place of their own in a listing.
@@ -95,8 +96,8 @@ def _chosen(dataset: Reader, match: str | None, class_name: str | None) -> npt.N
     if class_name is not None:
         is_chosen &= _of_class(dataset, class_name)
     if match is not None:
-        keys = dataset.load_column("key")
-        if not isinstance(keys, Text):
+        keys = dataset.columns.get("key")
+        if keys is None or kind_of(keys) is not Text:
             raise OptionError("the samples have no keys; leave match=... out")
         is_chosen &= np.array([fnmatch.fnmatchcase(key, match) for key in keys], np.bool_)
     return np.flatnonzero(is_chosen)
@@ -104,7 +105,7 @@ def _chosen(dataset: Reader, match: str | None, class_name: str | None) -> npt.N
 
 def _of_class(dataset: Reader, class_name: str) -> npt.NDArray[np.bool_]:
     """Return which samples have the class among their labels."""
-    labels = dataset.load_column("label")
+    labels = whole(dataset.columns.get("label"))
     flat = labels.values if isinstance(labels, Ragged) else labels
     if not isinstance(flat, np.ndarray):
         raise OptionError("the samples have no labels; leave class_name=... out")

@@ -23,6 +23,7 @@ from fastpack.images.batch import Batch
 from fastpack.images.seek_points import SeekPoints
 from fastpack.integrity.values import differing_rows
 from fastpack.packing.open_source import open_source
+from fastpack.reading.expression import Lazy, kind_of, whole
 from fastpack.reading.open import open as open_dataset
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source, is_table
@@ -179,7 +180,7 @@ def _pairs(dataset: Reader, source: Source) -> tuple[Rows, Rows, list[int], list
 
     Returns the rows of both, in pairs; then single rows of the source, and of the dataset.
     """
-    our_keys = dataset.load_column("key")
+    our_keys = whole(dataset.columns.get("key"))
     their_keys = _columns(source, ["key"] if "key" in source.schema else []).get("key")
     if not isinstance(our_keys, Text) or not isinstance(their_keys, Text):
         common = min(len(dataset), len(source))
@@ -201,9 +202,9 @@ def _partners(ours: list[str], theirs: list[str], dataset: Reader, source: Sourc
         names = [name for name in dataset.columns if name in source.schema]
         columns = _columns(source, [name for name in names if name not in ("key", "label")])
         texts = [
-            (mine, column)
+            (whole(dataset.columns[name]), column)
             for name, column in columns.items()
-            if isinstance(mine := dataset.load_column(name), Text) and isinstance(column, Text)
+            if kind_of(dataset.columns[name]) is Text and isinstance(column, Text)
         ]
         _match(
             list(zip(ours, *(mine for mine, _ in texts), strict=True)),
@@ -230,7 +231,7 @@ def _columns(source: Source, names: Sequence[str]) -> dict[str, Any]:
     """Return columns of all samples; a source without columns in memory is read."""
     columns = getattr(source, "columns", None)
     if columns is not None:
-        return {name: columns[name] for name in names if name in columns}
+        return {name: whole(columns[name]) for name in names if name in columns}
     rows = np.arange(len(source.sizes) if names else 0)
     parts = portions(source.sizes[rows], _BATCH_BYTES)
     batches = [source.read(rows[part]) for part in parts]
@@ -290,7 +291,7 @@ def _compare_columns(
 ) -> Iterator[str]:
     columns = _columns(source, [other.name for _, other in pairs])
     for field, other in pairs:
-        mine = _taken(dataset.load_column(field.name), ours)
+        mine = _taken(whole(dataset.columns[field.name]), ours)
         original = _taken(columns[other.name], theirs)
         if field.name == "label" and dataset.schema.class_names and source.schema.class_names:
             yield from _compare_labels(dataset, source, ours, theirs, mine, original)
@@ -300,7 +301,7 @@ def _compare_columns(
 
 
 def _taken(column: Any, rows: Rows) -> Any:
-    return column.take(rows) if isinstance(column, Ragged) else np.asarray(column)[rows]
+    return column.take(rows) if isinstance(column, (Ragged, Lazy)) else np.asarray(column)[rows]
 
 
 def _alike(mine: Any, original: Any) -> tuple[Any, Any]:

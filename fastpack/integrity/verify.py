@@ -36,6 +36,7 @@ from fastpack.formats.salvage import Damage
 from fastpack.images.batch import Batch
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
 from fastpack.integrity.unreadable import find_unreadable
+from fastpack.reading.expression import whole
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
@@ -332,19 +333,21 @@ def _set_problems(shards: list[Path]) -> Iterator[str]:
 def _repeated_keys(findings: list[_Finding]) -> list[str]:
     """Return the key of each sample that has the key of an earlier one."""
     columns = [
-        finding.dataset.columns.get("key") for finding in findings if finding.dataset is not None
+        whole(finding.dataset.columns.get("key"))
+        for finding in findings
+        if finding.dataset is not None
     ]
     pieces = [keys for keys in columns if isinstance(keys, Text)]
     return repeated_keys(Text.concatenate(pieces)) if pieces else []
 
 
 def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[str]:
-    whole = [
+    datasets = [
         finding.dataset
         for finding in findings
         if finding.dataset is not None and len(finding.dataset)
     ]
-    if not whole:
+    if not datasets:
         return
     done = 0
 
@@ -353,4 +356,4 @@ def _compare(findings: list[_Finding], source: Source, work: _Work) -> Iterator[
         work.advance(num_bytes - done)
         done = num_bytes
 
-    yield from compare_with_source(Reader(Samples.of(concatenate(whole))), source, advance)
+    yield from compare_with_source(Reader(Samples.of(concatenate(datasets))), source, advance)

@@ -34,6 +34,7 @@ from fastpack.files.image_tree import IMAGE_SUFFIXES
 from fastpack.files.temporary import create_temporary, remove_leftovers
 from fastpack.images.headers import FORMATS
 from fastpack.packing.pack import pack
+from fastpack.reading.expression import whole
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
 
@@ -165,7 +166,7 @@ def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str
 
     It holds the files, keys that are their names, and labels that are their folders.
     """
-    keys = dataset.load_column("key")
+    keys = whole(dataset.columns.get("key"))
     held = {chosen.name}
     if _are_folders(dataset, names):
         held.add("label")
@@ -176,7 +177,7 @@ def _left_out(dataset: Reader, chosen: Field, names: Sequence[str]) -> tuple[str
 
 def _are_folders(dataset: Reader, names: Sequence[str]) -> bool:
     """True if each label is the class of the folder of the sample's file."""
-    labels = dataset.load_column("label")
+    labels = whole(dataset.columns.get("label"))
     try:
         found = classes_of(names)
     except SourceError:
@@ -250,7 +251,7 @@ def _refuse_other_kinds(dataset: Reader, name: str, files: Sequence[Field]) -> N
 
 def _names_of(dataset: Reader, chosen: Field) -> list[str]:
     """Return the path of each sample's file below the folder."""
-    keys = dataset.load_column("key")
+    keys = whole(dataset.columns.get("key"))
     if isinstance(keys, Text):
         stems = list(map(raw_name, keys))
     else:

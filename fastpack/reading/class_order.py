@@ -104,7 +104,7 @@ class ClassOrder:
 
 
 class _Source(NamedTuple):
-    """What an order is made of. A column of None is one of another process."""
+    """The origin of an order. A column of None is one of another process."""
 
     column: Any
     num_rows: int

@@ -68,7 +68,8 @@ def class_numbers(values: npt.NDArray[Any], block: npt.NDArray[Any]) -> npt.NDAr
     """Return the place of each value of a block among the sorted distinct values."""
     if values.dtype.kind in "iu" and int(values[-1]) - int(values[0]) == len(values) - 1:
         # Differences of signed numbers may wrap, and are right without the sign.
-        return (block - values[0]).view(f"u{block.itemsize}").astype(np.int64)
+        distances = np.asarray(block - values[0]).view(f"u{block.itemsize}")
+        return distances.astype(np.int64)
     return np.searchsorted(values, block)
 
 
@@ -118,7 +119,7 @@ class SortedSamples:
             filled += sizes
             first += len(classes)
         if not np.array_equal(filled, self._ends):
-            raise RuntimeError("the column changed between two passes over it")
+            raise RuntimeError("the column changed while its classes were sorted")
 
     def _sort(self, descriptor: int, bucket: int) -> None:
         first, end = int(self._starts[bucket]), int(self._ends[bucket])
@@ -131,7 +132,7 @@ class SortedSamples:
 
     def _read(self, descriptor: int, first: int, end: int) -> npt.NDArray[Any]:
         records = np.empty(end - first, self._record)
-        left, at = memoryview(records.view(np.uint8)), first * self._record.itemsize
+        left, at = records.view(np.uint8).data, first * self._record.itemsize
         while left:
             num_read = os.preadv(descriptor, [left], at)
             if not num_read:

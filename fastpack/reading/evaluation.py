@@ -9,8 +9,8 @@ from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.formats.index.arrays import Column
 
-# Rows of a block: 2 MB of int64. A power of two, so that every block begins where numpy's vector
-# loops over the whole array would begin a vector: results are the same bit by bit.
+# Rows of a block: 2 MB of int64. numpy's loops compute several values at once. Blocks of a power of
+# two begin where a vector of the whole array begins, so results are the same bit by bit.
 BLOCK_ROWS = 2**18
 # Rows of a block with text or lists: a str takes about 100 bytes.
 RAGGED_BLOCK_ROWS = 2**14
@@ -48,7 +48,7 @@ class Plan:
         for first in range(0, max(len(rows), 1), self._block_rows):
             block = rows[first : first + self._block_rows]
             if isinstance(block, range):
-                block = np.arange(block.start, block.stop, block.step, np.int64)
+                block = np.arange(block.start, block.stop, block.step, dtype=np.int64)
             yield self._computed(block)
 
     def _computed(self, rows: Rows) -> Column:

@@ -12,6 +12,7 @@ from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text, concatenate_values
 from fastpack.formats.index.arrays import Column
 from fastpack.reading.evaluation import Plan
+from fastpack.reading.operators import Operators
 from fastpack.reading.reductions import reduced
 
 # Kinds of dtypes, by numpy's letters. Strings are read as arrays whose width depends on the block,
@@ -25,25 +26,6 @@ _SHAPE_NAMES = frozenset(["dtype", "shape", "ndim", "size", "itemsize", "nbytes"
 _PROTOCOLS = frozenset(["__dlpack__", "__dlpack_device__"])
 
 
-def _binary(function: Callable[[Any, Any], Any]) -> tuple[Any, Any]:
-    """Return the methods of an operator and of its reflected form."""
-
-    def forward(self: "Lazy", other: Any) -> Any:
-        return applied(function, self, other)
-
-    def reflected(self: "Lazy", other: Any) -> Any:
-        return applied(function, other, self)
-
-    return forward, reflected
-
-
-def _unary(function: Callable[[Any], Any]) -> Any:
-    def method(self: "Lazy") -> Any:
-        return applied(function, self)
-
-    return method
-
-
 def _reduction(name: str) -> Any:
     def method(self: "Lazy", *args: Any, **kwargs: Any) -> Any:
         return self._reduced(name, args, kwargs)
@@ -53,7 +35,7 @@ def _reduction(name: str) -> Any:
     return method
 
 
-class Lazy:
+class Lazy(Operators):
     """Values of n samples, which behave as an array, a Text or a Ragged, read when needed.
 
     Immutable. An index reads the rows it selects. Elementwise operators and functions of numpy
@@ -62,8 +44,6 @@ class Lazy:
 
     operands: Sequence[Any] = ()
     depth = 0
-    # Values have no hash, as arrays.
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, num_rows: int) -> None:
         self._num_rows = num_rows
@@ -151,7 +131,7 @@ class Lazy:
             return self.whole().take(indices, *args, **kwargs)
         return self[indices]
 
-    # What an array, a Text or a Ragged has
+    # Attributes of an array, a Text or a Ragged
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") and name not in _PROTOCOLS:
@@ -241,40 +221,8 @@ class Lazy:
             return handler(function, args, kwargs)
         return _on_wholes(function, args, kwargs)
 
-    # Operators
-
-    __lt__, _ = _binary(operator.lt)
-    __le__, _ = _binary(operator.le)
-    __gt__, _ = _binary(operator.gt)
-    __ge__, _ = _binary(operator.ge)
-    __eq__, _ = _binary(operator.eq)
-    __ne__, _ = _binary(operator.ne)
-    __add__, __radd__ = _binary(operator.add)
-    __sub__, __rsub__ = _binary(operator.sub)
-    __mul__, __rmul__ = _binary(operator.mul)
-    __truediv__, __rtruediv__ = _binary(operator.truediv)
-    __floordiv__, __rfloordiv__ = _binary(operator.floordiv)
-    __mod__, __rmod__ = _binary(operator.mod)
-    __pow__, __rpow__ = _binary(operator.pow)
-    __lshift__, __rlshift__ = _binary(operator.lshift)
-    __rshift__, __rrshift__ = _binary(operator.rshift)
-    __and__, __rand__ = _binary(operator.and_)
-    __or__, __ror__ = _binary(operator.or_)
-    __xor__, __rxor__ = _binary(operator.xor)
-    __neg__, __pos__ = _unary(operator.neg), _unary(operator.pos)
-    __abs__, __invert__ = _unary(operator.abs), _unary(operator.invert)
-
-    def __matmul__(self, other: Any) -> Any:
-        return self.whole() @ whole(other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return whole(other) @ self.whole()
-
-    def __divmod__(self, other: Any) -> Any:
-        return divmod(self.whole(), whole(other))
-
-    def __rdivmod__(self, other: Any) -> Any:
-        return divmod(whole(other), self.whole())
+    def _applied(self, function: Callable[..., Any], *operands: Any) -> Any:
+        return applied(function, *operands)
 
 
 class LazyExpression(Lazy):
@@ -327,6 +275,11 @@ def whole(value: Any) -> Any:
     return value
 
 
+def kind_of(values: Any) -> type:
+    """Return the class of a column's values in memory: np.ndarray, Text or Ragged."""
+    return type(values.prototype() if isinstance(values, Lazy) else values)
+
+
 def _holds_lazy(value: Any) -> bool:
     return isinstance(value, (Lazy, list, tuple, dict))
 
@@ -368,7 +321,7 @@ def _operand(value: Any, num_rows: int, text: bool) -> Any:
         return _NO
     if value.shape in ((), (1,)):
         return value.copy()
-    return _FixedValues(value) if value.shape == (num_rows,) else _NO
+    return _FixedValues(np.asarray(value)) if value.shape == (num_rows,) else _NO
 
 
 _NO = NotImplemented

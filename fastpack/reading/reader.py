@@ -175,11 +175,6 @@ class Reader(Sequence[dict[str, Any]]):
         """
         return self._samples.columns
 
-    def load_column(self, name: str) -> Column | None:
-        """Return a column in memory; None if there is none with this name."""
-        columns = self.columns
-        return columns[name].whole() if name in columns else None
-
     @property
     def sizes(self) -> Rows:
         """Bytes of each stored main image, (n,) int64; of all blobs if there is no main image."""

@@ -1,12 +1,10 @@
 """Reductions of lazy columns in blocks, where the result is the same as numpy's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-Blocks = Callable[[], Iterator[npt.NDArray[Any]]]
 
 
 def reduced(name: str, blocks: Iterator[npt.NDArray[Any]], dtype: np.dtype[Any]) -> Any:
