@@ -29,6 +29,7 @@ SEQUENTIAL = [
 KERNELS = {
     "crc32c": ["crc32c"],
     "gather": ["crc32c", "files", "image", "span", "status"],
+    "bitmap": ["bitmap"],
     "order": ["order"],
     "tfrecord": ["crc32c", "status", "tfrecord"],
     "example": ["crc32c", "frames", "span", "status", "tfrecord", "write_rows"],
@@ -55,6 +56,7 @@ KERNELS = {
     "transcode": ["crc32c", "image", "libjpeg", "span", "status", "transcode"],
     "filters": ["crc32c", *FILTERS, "span", "status"],
     "chunks": ["chunks", "crc32c", *FILTERS, "span", "status"],
+    "tables": ["crc32c", "span", "status", "tables"],
 }
 # System libraries of each module: pkg-config name -> Debian package with the headers.
 JPEG = {"libjpeg": "libjpeg-dev"}

@@ -323,6 +323,29 @@ cdef extern from "kernels/salvage.h" nogil:
                       fp_outcome* outcome) noexcept
 
 
+cdef extern from "kernels/bitmap.h" nogil:
+    int FP_BLOCK_WORDS
+    int FP_SUPER_WORDS
+
+    ctypedef struct fp_bitmap:
+        const uint64_t* words
+        int64_t num_words
+        const int64_t* supers
+        const uint16_t* blocks
+        int64_t count
+
+    int64_t fp_bitmap_count(const uint64_t* words, int64_t num_words, int64_t* supers,
+                            uint16_t* blocks) noexcept
+    int64_t fp_bitmap_select(const fp_bitmap* bitmap, const int64_t* positions, int64_t count,
+                             int64_t* out) noexcept
+    int64_t fp_bitmap_rows(const uint64_t* words, int64_t num_words, int64_t row, int64_t count,
+                           int64_t* out) noexcept
+    int64_t fp_bitmap_set(uint64_t* words, int64_t num_rows, const int64_t* rows,
+                          int64_t count) noexcept
+    void fp_bitmap_keep(const uint64_t* inner, int64_t num_inner_words, const uint64_t* outer,
+                        int64_t num_outer_words, uint64_t* out) noexcept
+
+
 cdef extern from "kernels/order.h" nogil:
     int FP_ORDER_ROUNDS
     uint64_t fp_permute(uint64_t number, uint64_t n, uint64_t tweak, const uint64_t* keys) noexcept
@@ -463,3 +486,51 @@ cdef extern from "kernels/tar.h" nogil:
     void fp_members_free(fp_members* members) noexcept
     int fp_list_members(int fd, uint64_t size, fp_members* members, fp_outcome* outcome) noexcept
     int fp_is_tar_header(const uint8_t* block) noexcept
+
+
+cdef extern from "kernels/tables.h" nogil:
+    ctypedef struct fp_place:
+        uint32_t column
+        uint32_t offset
+        uint32_t size
+        uint32_t stride
+
+    ctypedef struct fp_leaf:
+        uint64_t base
+        uint64_t step
+        uint8_t width[2]
+
+    ctypedef struct fp_table:
+        int64_t num_rows
+        size_t first_leaf
+
+    ctypedef struct fp_pages:
+        int fd
+        uint32_t checksum
+        uint64_t size
+        uint32_t common_bytes
+        uint32_t text_bytes
+        uint8_t* own_header
+        fp_table* own_tables
+        fp_leaf* own_leaves
+
+    ctypedef struct fp_outputs:
+        const fp_place* places
+        uint8_t** columns
+
+    int fp_pages_open(fp_pages* pages, const char* path, int keep, fp_outcome* outcome) noexcept
+    int fp_pages_copy(fp_pages* pages, const uint8_t* data, size_t size,
+                      fp_outcome* outcome) noexcept
+    const uint8_t* fp_pages_common(const fp_pages* pages) noexcept
+    const uint8_t* fp_pages_text(const fp_pages* pages) noexcept
+    int fp_bind_tables(fp_pages* pages, const fp_place* places, const int64_t* starts,
+                       int64_t num_tables, fp_outcome* outcome) noexcept
+    void fp_pages_free(fp_pages* pages) noexcept
+    int64_t fp_first_outside(fp_pages** files, int per_row, int64_t table, const int64_t* rows,
+                             int64_t num_rows) noexcept
+    int fp_take_rows(fp_pages** files, int per_row, int64_t table, const fp_outputs* out,
+                     const int64_t* rows, int64_t num_rows, fp_outcome* outcome) noexcept
+    int fp_read_rows(fp_pages* file, int64_t table, const fp_outputs* out, int64_t first,
+                     int64_t end, fp_outcome* outcome) noexcept
+    void fp_advise_rows(fp_pages** files, int per_row, int64_t table, const int64_t* rows,
+                        int64_t num_rows) noexcept

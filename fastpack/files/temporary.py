@@ -17,14 +17,15 @@ _NAME = re.compile(r"\.fastpack\.[0-9a-f]{16}\.tmp")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def create_temporary(folder: int) -> tuple[str, int]:
+def create_temporary(folder: int, mode: int = 0o666) -> tuple[str, int]:
     """Create and lock a file in an open folder. Returns its name and its descriptor.
 
-    The caller closes the descriptor after renaming or removing the file.
+    `mode` has the permissions, less the umask. The caller closes the descriptor after renaming or
+    removing the file.
     """
     while True:
         name = f".fastpack.{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(name, _FLAGS, 0o666, dir_fd=folder)
+        descriptor = os.open(name, _FLAGS, mode, dir_fd=folder)
         # Some file systems have no locks. No leftover is removed there.
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -7,8 +7,8 @@ from numbers import Integral
 import numpy as np
 
 from fastpack.core import checks
-from fastpack.core.ragged import Text
 from fastpack.errors import OptionError
+from fastpack.reading.class_order import ClassOrder
 from fastpack.reading.order import Picks, Table
 from fastpack.reading.permutation import MEMBERS, PARTS, Numbers, keys_of, permuted_within
 
@@ -54,12 +54,9 @@ class Balanced:
             raise OptionError(
                 f"there is no column {self.column!r} to balance by; the columns are {columns}"
             )
-        column = table.columns[self.column]
-        labels = np.array(list(column)) if isinstance(column, Text) else np.asarray(column)
-        members = np.argsort(labels, kind="stable").astype(np.int64)
-        _, counts = np.unique(labels, return_counts=True)
-        sizes, quotas = counts.astype(np.int64), np.ones(len(counts), np.int64)
-        return _Mixture(self.num_samples or len(table), self.seed, sizes, quotas, members)
+        classes = ClassOrder.of(table.columns[self.column], len(table))
+        quotas = np.ones(len(classes.sizes), np.int64)
+        return _Mixture(self.num_samples or len(table), self.seed, classes.sizes, quotas, classes)
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ class _Mixture:
     """Parts by quota: each block of sum(quotas) positions has quotas[i] random ones of part i.
 
     - sizes, quotas (k,): samples of each part, and positions of each in a block.
-    - members: sample numbers, part after part; None is 0, 1, 2 ...
+    - members: the samples, part after part; None is 0, 1, 2 ...
     """
 
     def __init__(
@@ -132,7 +129,7 @@ class _Mixture:
         seed: int,
         sizes: Numbers,
         quotas: Numbers,
-        members: Numbers | None = None,
+        members: ClassOrder | None = None,
     ) -> None:
         self.num_positions = num_positions
         self._sizes, self._quotas, self._members = sizes, quotas, members
@@ -152,9 +149,11 @@ class _Mixture:
         nth = blocks * quotas + slots - (self._quota_ends[parts] - quotas)
         passes, offsets = np.divmod(nth, sizes)
         tweaks = passes * len(self._sizes) + parts
-        members = permuted_within(offsets, sizes, tweaks, self._member_keys)
-        numbers = self._first_samples[parts] + members
-        return Picks(numbers if self._members is None else self._members[numbers], passes)
+        places = permuted_within(offsets, sizes, tweaks, self._member_keys)
+        numbers = self._first_samples[parts] + places
+        if self._members is not None:
+            numbers = self._members.members_at(numbers)
+        return Picks(numbers, passes)
 
 
 def _quotas(weights: Sequence[float]) -> Numbers:
