@@ -13,11 +13,14 @@ ADAPTERS := adapter huggingface jax tensorflow torch
 SANITIZED := build/sanitized
 SECONDS ?= 60
 TARGETS ?= decode seek_points probe transcode
+SCALE ?= build/scale
+SETS ?= 1e6-1 1e7-10 1e8-100 1e9-1000 1e9-100000
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
 .PHONY: build test test-all test-adapters lint types bench bench-baseline bench-guard bench-hdf5 \
-    bench-rivals bench-results bench-report demo test-sanitized check-neon fuzz clean help
+    bench-rivals bench-results bench-report bench-scale demo test-sanitized check-neon fuzz clean \
+    help
 
 build: $(VENV)/.built ## compile the kernels in place and install this tree
 	@:
@@ -73,6 +76,16 @@ bench-results: build $(VENV)/.group-bench ## measure all figures of the report b
 
 bench-report: $(VENV)/.made $(VENV)/.group-bench ## write build/benchmarks.html and tables in docs
 	$(BIN)/python -m benches.report benches/results/*.json --documents .
+
+bench-scale: build $(VENV)/.group-bench ## open and read sets of up to 10^9 samples (4 GB of disk)
+	for set in $(SETS); do \
+	    test -d $(SCALE)/$$set || $(BIN)/python -m benches.scale make $(SCALE)/$$set \
+	        --samples $${set%-*} --shards $${set#*-} || exit 1; \
+	done
+	for subject in open orders; do \
+	    $(BIN)/python -m benches.scale $$subject $(SETS:%=$(SCALE)/%) \
+	        --json build/scale.jsonl || exit 1; \
+	done
 
 bench-hdf5: build $(VENV)-rivals/hdf5/.made ## compare HDF5 reads with other libraries (8 min)
 	PYTHONPATH="$(CURDIR)" $(VENV)-rivals/hdf5/bin/python -m benches.compare hdf5 \

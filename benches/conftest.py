@@ -15,7 +15,8 @@ from benches.ratio import machine
 from benches.workloads import Packing
 from tests.support import extent
 
-collect_ignore = ["rivals"]  # scripts for other interpreters
+# Scripts for other interpreters.
+collect_ignore = ["rivals", "scale_lmdb.py", "scale_workers.py"]
 _COLD_ROUNDS = 5
 _LONG = {"bench_hdf5", "bench_memory"}
 
