@@ -63,7 +63,7 @@ def open_table(
     - seek_points: add missing seek points.
     """
     options = options or IndexOptions()
-    opening = Opening(folder_for_indexes(index_dir, make=save), save, limits)
+    opening = Opening(folder_for_indexes(index_dir, make=save), save, limits, options)
     found = None if seek_points else find_manifest(path, opening.index_dir, options)
     if found is not None:
         manifest, held = found, dict[int, IndexFile]()

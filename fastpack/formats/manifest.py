@@ -5,6 +5,7 @@ read first. A manifest is derived from the indexes: without one, opening reads t
 """
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,18 +28,19 @@ from fastpack.formats.index.summary import Summary
 
 MANIFEST_VERSION = 1
 _SHARDS, _NAMES, _LETTERS = "shards", "names", "names/values"
-_MAX_SAMPLES = 2**62
+_MAX_SAMPLES, _MAX_TOTAL = 2**48, 2**62  # of a shard, as table files allow; of all
+_MAX_NAME_BYTES = 4096
 _REMEDY = "delete it, or make it again with `fastpack index`"
 _COLUMNS = {
-    "num_samples": np.int64,
-    "container": np.uint8,
-    "size": np.int64,
-    "mtime_ns": np.int64,
-    "fingerprint": np.uint32,
-    "schema": np.uint16,
-    "num_files": np.uint32,
-    "index_bytes": np.int64,
-    "index_checksum": np.uint32,
+    "num_samples": np.dtype(np.int64),
+    "container": np.dtype(np.uint8),
+    "size": np.dtype(np.int64),
+    "mtime_ns": np.dtype(np.int64),
+    "fingerprint": np.dtype(np.uint32),
+    "schema": np.dtype(np.uint16),
+    "num_files": np.dtype(np.uint32),
+    "index_bytes": np.dtype(np.int64),
+    "index_checksum": np.dtype(np.uint32),
 }
 
 
@@ -116,6 +118,16 @@ class Manifest:
         return len(self.entries)
 
     @property
+    def file(self) -> TableFile | None:
+        """The saved manifest; None for one in memory."""
+        return self.entries.file if isinstance(self.entries, _SavedEntries) else None
+
+    def names(self) -> list[str]:
+        """Return the names of the shards as the saved manifest has them."""
+        assert isinstance(self.entries, _SavedEntries)
+        return self.entries.names()
+
+    @property
     def num_samples(self) -> int:
         return int(self.firsts[-1])
 
@@ -184,10 +196,10 @@ class Manifest:
             save_tables(temporary, tables, about=about, own=json.dumps(own))
 
     @classmethod
-    def load(cls, path: Path, folder: Path) -> "tuple[Manifest, str]":
+    def load(cls, path: Path, folder: Path, num_shards: int) -> "tuple[Manifest, str]":
         """Return a saved manifest, and its checksum of names.
 
-        Raises FormatError if it is damaged, hostile or of another version.
+        Raises FormatError if it is damaged, hostile, of another version or of more or fewer shards.
         """
         file = TableFile.open(path, keep=True)
         try:
@@ -195,9 +207,10 @@ class Manifest:
                 raise ValueError("it is of another version")
             own = json.loads(file.own)
             entries = _SavedEntries(file, folder, tuple(map(str, own["containers"])))
-            counts = entries.checked_counts(len(own["schemas"]))
+            counts = entries.checked_counts(num_shards, len(own["schemas"]))
             schemas = tuple(map(Schema.from_json, own["schemas"]))
             summary = Summary.of_json(own["summary"])
+            summary.check_fit(schemas)
             return cls(entries, counts, schemas, summary, tuple(map(str, own["notes"]))), str(
                 own["names"]
             )
@@ -211,34 +224,50 @@ class _SavedEntries:
     """The entries of a saved manifest, read when they are needed."""
 
     def __init__(self, file: TableFile, folder: Path, containers: tuple[str, ...]) -> None:
-        self._file, self._folder, self.containers = file, folder, containers
+        self.file, self._folder, self.containers = file, folder, containers
 
     def __len__(self) -> int:
-        return self._file.num_rows(_SHARDS)
+        return self.file.num_rows(_SHARDS)
 
     def column(self, name: str) -> npt.NDArray[Any]:
-        return self._file.read(_SHARDS)[name]
+        return self.file.read(_SHARDS)[name]
 
-    def checked_counts(self, num_schemas: int) -> Rows:
+    def checked_counts(self, num_shards: int, num_schemas: int) -> Rows:
         """Return the samples of each shard. Raises ValueError for numbers that cannot be."""
-        if not len(self) or self._file.num_rows(_NAMES) != len(self):
-            raise ValueError("it has no shards, or not a name for each")
-        columns = self._file.read(_SHARDS)
-        if {name: columns[name].dtype for name in columns} != _COLUMNS:
+        # Before a row is read: rows without bytes cost a forger nothing.
+        if not len(self) == self.file.num_rows(_NAMES) == num_shards:
+            raise ValueError("it has more or fewer shards than there are files")
+        if dict(self.file.layout.tables[_SHARDS]) != _COLUMNS:
             raise ValueError("it has other columns")
+        if self.file.num_rows(_LETTERS) > _MAX_NAME_BYTES * num_shards:
+            raise ValueError("its names are too long")
+        columns = self.file.read(_SHARDS)
         counts: Rows = columns["num_samples"]
-        if counts.min() < 0 or float(counts.sum(dtype=np.float64)) > _MAX_SAMPLES:
+        if counts.max() > _MAX_SAMPLES or float(counts.sum(dtype=np.float64)) > _MAX_TOTAL:
             raise ValueError("it claims more samples than there can be")
-        if columns["schema"].max() >= num_schemas or columns["size"].min() < 0:
+        if min(columns[name].min() for name in ("num_samples", "size", "index_bytes")) < 0:
+            raise ValueError("it has a negative size")
+        if columns["schema"].max() >= num_schemas:
             raise ValueError("it names a schema that it does not have")
         if columns["container"].max() >= len(self.containers):
             raise ValueError("it names a format that it does not have")
         return counts
 
+    def names(self) -> list[str]:
+        """Return the names of all shards. Raises FormatError if they lie outside of the file."""
+        places = self.file.read(_NAMES)
+        starts, lengths = (places[name].astype(np.int64) for name in ("start", "length"))
+        letters = self.file.read(_LETTERS)["value"].tobytes()
+        ends = starts + lengths
+        if starts.min() < 0 or lengths.min() < 0 or ends.min() < 0 or ends.max() > len(letters):
+            raise _damaged(self.file.path, "a name lies outside of it")
+        pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+        return [os.fsdecode(letters[start:end]) for start, end in pairs]
+
     def __getitem__(self, number: int) -> Entry:
         facts = {
             name: values[0].item()
-            for name, values in self._file.take(_SHARDS, np.array([number])).items()
+            for name, values in self.file.take(_SHARDS, np.array([number])).items()
         }
         container = self.containers[facts["container"]]
         identity = facts["size"], facts["mtime_ns"], facts["fingerprint"]
@@ -253,14 +282,15 @@ class _SavedEntries:
 
     def _name(self, number: int) -> str:
         """Return a shard's name. Raises FormatError for one that leads out of the folder."""
-        place = self._file.take(_NAMES, np.array([number]))
+        place = self.file.take(_NAMES, np.array([number]))
         start, length = int(place["start"][0]), int(place["length"][0])
-        if not 0 <= start <= start + length <= self._file.num_rows(_LETTERS) or length > 4096:
-            raise _damaged(self._file.path, f"the name of shard {number} lies outside of it")
-        letters = self._file.read(_LETTERS, start, start + length)["value"].tobytes()
+        end = start + length
+        if not 0 <= start <= end <= self.file.num_rows(_LETTERS) or length > _MAX_NAME_BYTES:
+            raise _damaged(self.file.path, f"the name of shard {number} lies outside of it")
+        letters = self.file.read(_LETTERS, start, end)["value"].tobytes()
         name = letters.decode("utf-8", "surrogateescape")
         if "/" in name or "\0" in name or name in ("", ".", ".."):
-            raise _damaged(self._file.path, f"it names {name!r}, which is not in its folder")
+            raise _damaged(self.file.path, f"it names {name!r}, which is not in its folder")
         return name
 
 

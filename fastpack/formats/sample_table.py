@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,16 @@ from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, digest, flat_values
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, Location, changed_file_error
+from fastpack.errors import (
+    ChangedFileError,
+    FastpackError,
+    FormatError,
+    Location,
+    UnreadableFileError,
+    changed_file_error,
+    os_errors_at,
+    with_location,
+)
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard, max_open
 from fastpack.formats.file_index import FileIndex
@@ -26,10 +35,12 @@ from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Entry, Manifest
+from fastpack.formats.saved_manifest import discard_manifest
 
 # The indexes of a dataset are kept in memory, page by page as they are read, if they are together
 # no larger. Larger ones are read from the OS's page cache, which all processes share.
 _KEPT_BYTES = 2**24
+_BY_DEFAULT = IndexOptions()
 
 
 class Table(Protocol):
@@ -209,11 +220,13 @@ class Opening:
         index_dir: the folder of the indexes; None for those of the shards.
         save: save an index that had to be built.
         limits: for what files claim.
+        options: how files are indexed.
     """
 
     index_dir: Path | None = None
     save: bool = True
     limits: Limits = DEFAULT_LIMITS
+    options: IndexOptions = _BY_DEFAULT
 
 
 class SampleTable(Table):
@@ -233,7 +246,8 @@ class SampleTable(Table):
         opening: Opening,
         held: Mapping[int, IndexFile],
     ) -> None:
-        self.manifest, self._view, self._opening, self._held = manifest, view, opening, held
+        self.manifest, self._view, self._opening = manifest, view, opening
+        self._held = dict(held)
         self._keeps = manifest.index_bytes <= _KEPT_BYTES
         # Without locks, which a fork could leave locked: each step is one call.
         self._open: OrderedDict[int, IndexFile] = OrderedDict()
@@ -288,6 +302,25 @@ class SampleTable(Table):
         view = self._view if names is None else self._view.of_fields(names)
         numbers, local = self._places(rows)
         files = [self._file(number) for number in numbers]
+        try:
+            return self._take(files, numbers, local, rows, view)
+        except (FormatError, UnreadableFileError):
+            # An index was damaged after it was opened. It is derived, so it is built again, once.
+            own_rows = self._rows(rows, numbers, local)
+            files = [
+                self._sound(number, file, own_rows[local == place], view)
+                for place, (number, file) in enumerate(zip(numbers, files, strict=True))
+            ]
+        return self._take(files, numbers, local, rows, view)
+
+    def _take(
+        self,
+        files: list[IndexFile],
+        numbers: list[int],
+        local: npt.NDArray[np.int64],
+        rows: Rows,
+        view: View,
+    ) -> Index:
         if len({id(file.tables.layout) for file in files}) == 1:
             return self._taken(files, local, self._rows(rows, numbers, local), view)
         return self._take_each(files, numbers, local, rows, view)
@@ -360,32 +393,96 @@ class SampleTable(Table):
 
     def _file(self, number: int) -> IndexFile:
         """Return the index of a shard, which is opened when it is needed."""
-        if number in self._held:
-            return self._held[number]
-        file = self._open.pop(number, None) or self._opened(self.manifest.entries[number])
-        self._open[number] = file  # as the one that was used last
+        held = self._held.get(number)
+        if held is not None:
+            return held
+        file = self._open.pop(number, None) or self._opened(number)
+        return self._used(number, file)
+
+    def _used(self, number: int, file: IndexFile) -> IndexFile:
+        """Note a saved index as the one that was used last. Others are kept in memory."""
+        if not file.is_saved:
+            self._held[number] = file
+            return file
+        self._open[number] = file
         while len(self._open) > self._max_open:
             with contextlib.suppress(KeyError):  # another thread was faster
                 self._open.popitem(last=False)
         return file
 
-    def _opened(self, entry: Entry) -> IndexFile:
+    def _opened(self, number: int) -> IndexFile:
         """Open the saved index of a shard, or build it: it may be lost, damaged or replaced.
 
         Raises ChangedFileError if the shard is not the one of the manifest.
         """
+        entry = self.manifest.entries[number]
         path = entry.shard.path
+        self._refuse_changed(entry)
         with contextlib.suppress(FastpackError):
             saved = index_path(path, self._opening.index_dir)
             file = IndexFile.open(saved, path, keep=self._keeps)
-            if _is_of(file, entry):
+            if self._is_of(file, entry):
                 return file.identified((entry.shard, *file.shards[1:]))
-        built = FileIndex(path, self._opening.index_dir, self._opening.limits)
+        return self._restored(entry)
+
+    def _sound(self, number: int, file: IndexFile, rows: Rows, view: View) -> IndexFile:
+        """Return an index if these rows of it can be read, else one that was built again."""
+        try:
+            self._taken([file], np.zeros(len(rows), np.int64), rows, view)
+            return file
+        except (FormatError, UnreadableFileError):
+            now = self._held.get(number) or self._open.get(number)
+            if now is not None and now is not file:  # another thread was faster
+                return now
+        self._held.pop(number, None)
+        self._open.pop(number, None)
+        self._refuse_changed(self.manifest.entries[number])
+        return self._used(number, self._restored(self.manifest.entries[number]))
+
+    def _restored(self, entry: Entry) -> IndexFile:
+        """Build the index of a shard and save it, unless the saved one is whole."""
+        path, opening = entry.shard.path, self._opening
         kinds = kinds_of_schema(self.manifest.schemas[entry.schema])
-        file = built.open(IndexOptions(kinds=kinds), save=self._opening.save)
-        if _is_of(file, entry):
-            return file.identified((entry.shard, *file.shards[1:]))
-        raise changed_file_error(Location(path))
+        index = FileIndex(path, opening.index_dir, opening.limits)
+        file = index.restore(replace(opening.options, kinds=kinds), save=opening.save)
+        if not self._is_of(file, entry):
+            self._refuse_other(entry)
+        return file.identified((entry.shard, *file.shards[1:]))
+
+    def _is_of(self, file: IndexFile, entry: Entry) -> bool:
+        """Return True if an index is that of a manifest's shard, with files of its folder only."""
+        return (
+            file.shards[0] == entry.shard
+            and len(file) == entry.num_samples
+            and len(file.shards) == entry.num_files
+            and file.schema == self.manifest.schemas[entry.schema]
+            and file.is_whole
+            and (len(file.shards) == 1 or _lie_in_its_folder(file.shards))
+        )
+
+    def _refuse_changed(self, entry: Entry) -> None:
+        """Raise ChangedFileError if a shard has another size or time than in the manifest."""
+        shard = entry.shard
+        if shard.container == "folder":  # its files are compared one by one
+            return
+        with os_errors_at(shard.path, "read"):
+            facts = os.stat(shard.path)
+        if (facts.st_size, facts.st_mtime_ns) != (shard.size, shard.mtime_ns):
+            self._discard_manifest()
+            raise changed_file_error(Location(shard.path))
+
+    def _refuse_other(self, entry: Entry) -> NoReturn:
+        """Raise the error of a shard that the manifest describes wrongly."""
+        self._refuse_changed(entry)
+        self._discard_manifest()
+        message = "the file is not the one that the dataset's manifest describes"
+        remedy = "open the dataset again; delete the manifest if that is not enough"
+        raise ChangedFileError(with_location(f"{message}; {remedy}", Location(entry.shard.path)))
+
+    def _discard_manifest(self) -> None:
+        """Remove a saved manifest that does not fit its shards, so that it is made again."""
+        if self._opening.save:
+            discard_manifest(self.manifest)
 
     def load(self) -> Index:
         """Return all samples. It takes memory for each."""
@@ -393,15 +490,12 @@ class SampleTable(Table):
         return replace(index, notes=self.notes)
 
 
-def _is_of(file: IndexFile, entry: Entry) -> bool:
-    """Return True if an index is that of a manifest's shard, with files of its folder only."""
-    folder = entry.shard.path.parent
-    return (
-        file.shards[0] == entry.shard
-        and len(file) == entry.num_samples
-        and len(file.shards) == entry.num_files
-        and file.is_whole
-        and all(shard.path.parent == folder for shard in file.shards)
+def _lie_in_its_folder(shards: Sequence[Shard]) -> bool:
+    """Return True if all files lie in the folder of the first, also where names are links."""
+    first, *others = (shard.path for shard in shards)
+    folder = first.parent.resolve()
+    return all(
+        path.parent == first.parent and path.resolve().parent == folder for path in others
     )
 
 

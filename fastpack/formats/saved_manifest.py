@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, FormatError
+from fastpack.errors import FastpackError
 from fastpack.files.companions import manifest_path
 from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import unfinished_files
-from fastpack.files.write_tables import MAGIC
+from fastpack.files.table_file import TableFile, is_table_file
 from fastpack.formats import registry
 from fastpack.formats.index.kinds import has_kinds
 from fastpack.formats.index_options import IndexOptions
@@ -104,9 +104,11 @@ def find_manifest(
     with contextlib.suppress(FastpackError):
         if not saved.is_file():
             return None
-        manifest, digest = Manifest.load(saved, found.output.parent)
-        is_same = digest == found.digest and len(manifest) == len(found.names)
-        if is_same and _serves(manifest, options) and _is_unchanged(manifest):
+        manifest, digest = Manifest.load(saved, found.output.parent, len(found.names))
+        # Its names are those of the folder, so it cannot lead anywhere else.
+        is_same = digest == found.digest and sorted(manifest.names()) == list(found.names)
+        is_known = manifest.containers <= set(registry.NAMES)
+        if is_same and is_known and _serves(manifest, options) and _is_unchanged(manifest):
             return manifest
     return None
 
@@ -152,8 +154,19 @@ def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None
         return False
     saved = manifest_path(found.output, index_dir)
     with contextlib.suppress(FastpackError, OSError):
-        if saved.exists() and not saved.read_bytes()[: len(MAGIC)] == MAGIC:
-            return False  # it is of another program
-        manifest.save(saved, found.digest)
-        return True
+        is_ours = not os.path.lexists(saved) or is_table_file(saved)
+        # A pack may have replaced the shards since they were indexed.
+        if is_ours and _is_unchanged(manifest):
+            manifest.save(saved, found.digest)
+            return True
     return False
+
+
+def discard_manifest(manifest: Manifest) -> None:
+    """Remove a saved manifest, unless another one has its name by now."""
+    file = manifest.file
+    if file is None or file.path is None:
+        return
+    with contextlib.suppress(FastpackError, OSError):
+        if TableFile.open(file.path).checksum == file.checksum:
+            file.path.unlink()
