@@ -99,7 +99,10 @@ class IndexFile:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> FormatError:
-        message = f"the index is damaged ({error}); {_REMEDY}"
+        if isinstance(error, FormatError) and error.location is not None:
+            return error
+        why = str(error) if isinstance(error, FormatError) else f"the index is damaged ({error})"
+        message = why if why.endswith("it is built again") else f"{why}; {_REMEDY}"
         return FormatError(with_location(message, Location(self.tables.path)))
 
     def _fact(self, name: str, make: Any) -> Any:
