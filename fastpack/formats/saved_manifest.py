@@ -149,6 +149,8 @@ def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None
     found = NamedSet.of(path)
     if found is None or len(found.names) != len(manifest):
         return False
+    if unfinished_files(found.output.parent, found.output.name):
+        return False
     shards = [manifest.entries[number].shard.path for number in range(len(manifest))]
     if shards != data_members(found.output):
         return False

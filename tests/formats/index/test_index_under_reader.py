@@ -314,7 +314,9 @@ def test_a_damaged_index_is_saved_again(datasets):
         for path in dataset.indexes:
             overwrite(path, path.read_bytes()[:4096] + bytes(5000))
         assert values(reader, np.arange(len(reader))) == dataset.samples
-        saved = [IndexFile.open(*each) for each in zip(dataset.indexes, dataset.shards, strict=True)]
+        saved = [
+            IndexFile.open(*each) for each in zip(dataset.indexes, dataset.shards, strict=True)
+        ]
         assert sum(len(file.load()) for file in saved) == NUM_SAMPLES
         dataset.restore()
 
