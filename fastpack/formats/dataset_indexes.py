@@ -34,8 +34,9 @@ from fastpack.formats.index.kinds import Kinds, common_kinds, has_kinds, refuse_
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.sample_table import Opening, SampleTable, View
+from fastpack.formats.sample_table import SampleTable, View
 from fastpack.formats.saved_manifest import find_manifest, save_manifest
+from fastpack.formats.shard_indexes import Opening
 
 _BLOCK_ROWS = 2**18
 Built = TypeVar("Built")

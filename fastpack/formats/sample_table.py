@@ -1,46 +1,27 @@
-"""SampleTable: all samples of a dataset. Indexes of shards are opened when they are needed."""
+"""SampleTable: all samples of a dataset."""
 
-import contextlib
-import os
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import Rows
-from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, digest, flat_values
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import (
-    ChangedFileError,
-    FastpackError,
     FormatError,
-    Location,
     UnreadableFileError,
-    changed_file_error,
-    os_errors_at,
-    with_location,
 )
-from fastpack.files.companions import index_path
-from fastpack.files.shard import Shard, max_open
-from fastpack.formats.file_index import FileIndex
+from fastpack.files.shard import Shard
+from fastpack.formats import registry
 from fastpack.formats.index.index import Index, concatenate, renamed_fields
 from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
-from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index.summary import Summary
-from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.manifest import Entry, Manifest
-from fastpack.formats.saved_manifest import discard_manifest
-
-# The indexes of a dataset are kept in memory, page by page as they are read, if they are together
-# no larger. Larger ones are read from the OS's page cache, which all processes share.
-_KEPT_BYTES = 2**24
-_BY_DEFAULT = IndexOptions()
+from fastpack.formats.manifest import Manifest
+from fastpack.formats.shard_indexes import Opening, ShardIndexes
 
 
 class Table(Protocol):
@@ -212,23 +193,6 @@ def _cast(column: Any, field: Field) -> Any:
     return Ragged(wider, column.offsets) if isinstance(column, Ragged) else wider
 
 
-@dataclass(frozen=True)
-class Opening:
-    """How a table opens the indexes of its shards.
-
-    Args:
-        index_dir: the folder of the indexes; None for those of the shards.
-        save: save an index that had to be built.
-        limits: for what files claim.
-        options: how files are indexed.
-    """
-
-    index_dir: Path | None = None
-    save: bool = True
-    limits: Limits = DEFAULT_LIMITS
-    options: IndexOptions = _BY_DEFAULT
-
-
 class SampleTable(Table):
     """All samples of a dataset. Thread-safe, and fork-safe.
 
@@ -246,16 +210,15 @@ class SampleTable(Table):
         opening: Opening,
         held: Mapping[int, IndexFile],
     ) -> None:
-        self.manifest, self._view, self._opening = manifest, view, opening
-        self._held = dict(held)
-        self._keeps = manifest.index_bytes <= _KEPT_BYTES
-        # Without locks, which a fork could leave locked: each step is one call.
-        self._open: OrderedDict[int, IndexFile] = OrderedDict()
-        self._max_open = max_open(8)
+        self.manifest, self._view = manifest, view
+        self._indexes = ShardIndexes(manifest, opening, held)
         self._views: dict[int, tuple[Schema, Schema, bool]] = {}
+        for container in manifest.containers:  # a read must not import what builds a lost index
+            registry.named(container)
 
     def __reduce__(self) -> Any:
-        return SampleTable, (self.manifest, self._view, self._opening, self._held)
+        indexes = self._indexes
+        return SampleTable, (self.manifest, self._view, indexes.opening, indexes.held)
 
     @property
     def view(self) -> View:
@@ -272,7 +235,7 @@ class SampleTable(Table):
     @cached_property
     def shards(self) -> Sequence[Shard]:
         if len(self.manifest) == 1:  # perhaps a virtual dataset
-            return self._file(0).shards
+            return self._indexes[0].shards
         return _Shards(self.manifest)
 
     @property
@@ -301,17 +264,23 @@ class SampleTable(Table):
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         view = self._view if names is None else self._view.of_fields(names)
         numbers, local = self._places(rows)
-        files = [self._file(number) for number in numbers]
+        files = [self._indexes[number] for number in numbers]
         try:
             return self._take(files, numbers, local, rows, view)
         except (FormatError, UnreadableFileError):
             # An index was damaged after it was opened. It is derived, so it is built again, once.
             own_rows = self._rows(rows, numbers, local)
-            files = [
-                self._sound(number, file, own_rows[local == place], view)
-                for place, (number, file) in enumerate(zip(numbers, files, strict=True))
-            ]
+            for place, number in enumerate(numbers):
+                if not self._can_take(files[place], own_rows[local == place], view):
+                    files[place] = self._indexes.restored(number, files[place])
         return self._take(files, numbers, local, rows, view)
+
+    def _can_take(self, file: IndexFile, rows: Rows, view: View) -> bool:
+        try:
+            self._taken([file], np.zeros(len(rows), np.int64), rows, view)
+        except (FormatError, UnreadableFileError):
+            return False
+        return True
 
     def _take(
         self,
@@ -329,7 +298,14 @@ class SampleTable(Table):
         """Return the distinct shards of some rows, and the place of each row's shard among them."""
         if len(self.manifest) == 1 or not len(rows):
             return [0], np.zeros(len(rows), np.int64)
-        shards = np.searchsorted(self.manifest.firsts, rows, side="right") - 1
+        firsts = self.manifest.firsts
+        if len(rows) > 1 and _are_consecutive(rows):  # such as the blocks of a column
+            ends = np.searchsorted(firsts, rows[[0, -1]], side="right")
+            numbers = np.arange(ends[0] - 1, ends[1])
+            bounds = np.clip(firsts[ends[0] - 1 : ends[1] + 1], rows[0], rows[-1] + 1)
+            numbers, counts = numbers[np.diff(bounds) > 0], np.diff(bounds)
+            return numbers.tolist(), np.repeat(np.arange(len(numbers)), counts[counts > 0])
+        shards = np.searchsorted(firsts, rows, side="right") - 1
         in_order = np.sort(shards)
         is_first = np.ones(len(rows), np.bool_)
         is_first[1:] = in_order[1:] != in_order[:-1]
@@ -384,105 +360,12 @@ class SampleTable(Table):
         return concatenate(parts, view.schema).take(np.argsort(np.concatenate(places)))
 
     def advise(self, rows: Rows) -> None:
-        if self._keeps:
+        if self._indexes.are_kept:
             return
         numbers, local = self._places(rows)
-        files = [self._file(number) for number in numbers]
+        files = [self._indexes[number] for number in numbers]
         if len({id(file.tables.layout) for file in files}) == 1:
             advise_rows(files, local, self._rows(rows, numbers, local))
-
-    def _file(self, number: int) -> IndexFile:
-        """Return the index of a shard, which is opened when it is needed."""
-        held = self._held.get(number)
-        if held is not None:
-            return held
-        file = self._open.pop(number, None) or self._opened(number)
-        return self._used(number, file)
-
-    def _used(self, number: int, file: IndexFile) -> IndexFile:
-        """Note a saved index as the one that was used last. Others are kept in memory."""
-        if not file.is_saved:
-            self._held[number] = file
-            return file
-        self._open[number] = file
-        while len(self._open) > self._max_open:
-            with contextlib.suppress(KeyError):  # another thread was faster
-                self._open.popitem(last=False)
-        return file
-
-    def _opened(self, number: int) -> IndexFile:
-        """Open the saved index of a shard, or build it: it may be lost, damaged or replaced.
-
-        Raises ChangedFileError if the shard is not the one of the manifest.
-        """
-        entry = self.manifest.entries[number]
-        path = entry.shard.path
-        self._refuse_changed(entry)
-        with contextlib.suppress(FastpackError):
-            saved = index_path(path, self._opening.index_dir)
-            file = IndexFile.open(saved, path, keep=self._keeps)
-            if self._is_of(file, entry):
-                return file.identified((entry.shard, *file.shards[1:]))
-        return self._restored(entry)
-
-    def _sound(self, number: int, file: IndexFile, rows: Rows, view: View) -> IndexFile:
-        """Return an index if these rows of it can be read, else one that was built again."""
-        try:
-            self._taken([file], np.zeros(len(rows), np.int64), rows, view)
-            return file
-        except (FormatError, UnreadableFileError):
-            now = self._held.get(number) or self._open.get(number)
-            if now is not None and now is not file:  # another thread was faster
-                return now
-        self._held.pop(number, None)
-        self._open.pop(number, None)
-        self._refuse_changed(self.manifest.entries[number])
-        return self._used(number, self._restored(self.manifest.entries[number]))
-
-    def _restored(self, entry: Entry) -> IndexFile:
-        """Build the index of a shard and save it, unless the saved one is whole."""
-        path, opening = entry.shard.path, self._opening
-        kinds = kinds_of_schema(self.manifest.schemas[entry.schema])
-        index = FileIndex(path, opening.index_dir, opening.limits)
-        file = index.restore(replace(opening.options, kinds=kinds), save=opening.save)
-        if not self._is_of(file, entry):
-            self._refuse_other(entry)
-        return file.identified((entry.shard, *file.shards[1:]))
-
-    def _is_of(self, file: IndexFile, entry: Entry) -> bool:
-        """Return True if an index is that of a manifest's shard, with files of its folder only."""
-        return (
-            file.shards[0] == entry.shard
-            and len(file) == entry.num_samples
-            and len(file.shards) == entry.num_files
-            and file.schema == self.manifest.schemas[entry.schema]
-            and file.is_whole
-            and (len(file.shards) == 1 or _lie_in_its_folder(file.shards))
-        )
-
-    def _refuse_changed(self, entry: Entry) -> None:
-        """Raise ChangedFileError if a shard has another size or time than in the manifest."""
-        shard = entry.shard
-        if shard.container == "folder":  # its files are compared one by one
-            return
-        with os_errors_at(shard.path, "read"):
-            facts = os.stat(shard.path)
-        if (facts.st_size, facts.st_mtime_ns) != (shard.size, shard.mtime_ns):
-            self._discard_manifest()
-            raise changed_file_error(Location(shard.path))
-
-    def _refuse_other(self, entry: Entry) -> NoReturn:
-        """Raise the error of a shard that the manifest describes wrongly."""
-        self._refuse_changed(entry)
-        self._discard_manifest()
-        message = "the file is not the one that the dataset's manifest describes"
-        remedy = "open the dataset again; delete the manifest if that is not enough"
-        raise ChangedFileError(with_location(f"{message}; {remedy}", Location(entry.shard.path)))
-
-    def _discard_manifest(self) -> None:
-        """Remove a saved manifest that does not fit its shards, so that it is made again."""
-        if self._opening.save:
-            discard_manifest(self.manifest)
 
     def load(self) -> Index:
         """Return all samples. It takes memory for each."""
@@ -490,13 +373,8 @@ class SampleTable(Table):
         return replace(index, notes=self.notes)
 
 
-def _lie_in_its_folder(shards: Sequence[Shard]) -> bool:
-    """Return True if all files lie in the folder of the first, also where names are links."""
-    first, *others = (shard.path for shard in shards)
-    folder = first.parent.resolve()
-    return all(
-        path.parent == first.parent and path.resolve().parent == folder for path in others
-    )
+def _are_consecutive(rows: Rows) -> bool:
+    return bool(rows[-1] - rows[0] == len(rows) - 1 and (rows[1:] - rows[:-1] == 1).all())
 
 
 class _Shards(Sequence[Shard]):

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastpack
@@ -277,19 +276,15 @@ def test_a_lie_about_a_shard_is_an_error_that_names_it(dataset, change):
     if found(dataset) is None:  # sizes show it
         assert is_right(dataset)
         return
-    try:
-        reader = fastpack.open(dataset, decode=False)
-        read = [
-            label
-            for first in range(0, min(len(reader), 1000), 10)
-            for label in reader.read(np.arange(first, min(first + 10, len(reader))))["label"]
-        ]
-    except FastpackError as error:
-        assert "-of-00005.tfrecord" in str(error)
-        assert found(dataset) is None
-    else:  # the shard with no samples was never read
-        assert set(read) < set(range(NUM_SAMPLES))
+    reader = fastpack.open(dataset, decode=False)
+    if change == "no samples":  # so no sample of the shard is asked for
+        assert set(labels_of(dataset)) < set(range(NUM_SAMPLES))
         manifest_path(dataset).unlink()
+    else:
+        with pytest.raises(FastpackError, match="-of-00005.tfrecord"):
+            for first in range(0, 1000, 3):
+                reader.read(np.arange(first, min(first + 3, len(reader))))
+        assert found(dataset) is None
     assert is_right(dataset)
 
 
@@ -549,10 +544,8 @@ def test_no_other_file_is_opened(dataset, tmp_path, name):
     sys.addaudithook(
         lambda event, args: opened.append(args[0]) if event in ("open", "os.open") else None
     )
-    try:
-        assert max(labels_of(dataset)) < 7000
-    except FastpackError as error:
-        assert "x-00001-of-00005.tfrecord" in str(error)
+    with pytest.raises(ChangedFileError, match="x-00001-of-00005.tfrecord"):
+        labels_of(dataset)
     assert is_right(dataset)
     inside = [os.fsdecode(each) for each in opened if isinstance(each, str | bytes | os.PathLike)]
     assert not [each for each in inside if os.path.basename(each) in (trap.name, name)]

@@ -19,7 +19,7 @@ import fastpack
 from fastpack import PackOptions
 from fastpack.errors import ChangedFileError, FastpackError, FormatError
 from fastpack.files.companions import index_path, manifest_path
-from fastpack.formats import sample_table
+from fastpack.formats import shard_indexes
 from fastpack.formats.index import index_file
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.sources import ImageFiles
@@ -271,7 +271,7 @@ def test_damage_at_any_time_gives_the_right_batches(datasets, others, monkeypatc
         dataset = datasets[trial % len(datasets)]
         damage = DAMAGES[trial // len(datasets) % len(DAMAGES)]
         dataset.restore()
-        monkeypatch.setattr(sample_table, "_KEPT_BYTES", int(random.choice([0, 2**24])))
+        monkeypatch.setattr(shard_indexes, "_KEPT_BYTES", int(random.choice([0, 2**24])))
         reader = dataset.open(save_index=bool(random.integers(4)))
         for _ in range(random.integers(3)):
             dataset.assert_read(reader, random)
@@ -299,7 +299,7 @@ def test_damaged_scratch_files(datasets, others, damage, monkeypatch, tmp_path):
             remove(path)
         reader = dataset.open(save_index=False)
         dataset.assert_read(reader, random)
-        held = [file._held.path for file in reader._samples.table._held.values()]
+        held = [file._held.path for file in reader._samples.table._indexes.held.values()]
         assert held
         for path in held:
             damage(path, others, random)
@@ -323,7 +323,7 @@ def test_a_damaged_index_is_saved_again(datasets):
 
 @pytest.mark.isolated
 def test_threads_read_while_indexes_are_damaged(datasets, others, monkeypatch):
-    monkeypatch.setattr(sample_table, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(shard_indexes, "_KEPT_BYTES", 0)
     dataset = datasets[KINDS.index("several")]
     reader, stop, wrong = dataset.open(), threading.Event(), []
 
