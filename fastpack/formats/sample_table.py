@@ -1,7 +1,6 @@
 """SampleTable: all samples of a dataset. Indexes of shards are opened when they are needed."""
 
 import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,8 @@ from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
 from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.manifest import Entry, Manifest
+from fastpack.formats.manifest import Manifest
+from fastpack.formats.manifest_entries import Entry
 
 # The indexes of a dataset are kept in memory, page by page as they are read, if they are together
 # no larger. Larger ones are read from the OS's page cache, which all processes share.
