@@ -26,7 +26,8 @@ from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.manifest import Entry, Manifest
+from fastpack.formats.manifest import Manifest
+from fastpack.formats.manifest_entries import Entry
 from fastpack.formats.saved_manifest import discard_manifest
 
 # The indexes of a dataset are kept in memory, page by page as they are read, if they are together

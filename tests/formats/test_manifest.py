@@ -31,6 +31,7 @@ from fastpack.formats import saved_manifest
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
+from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.saved_manifest import find_manifest
 from fastpack.sources import ImageFiles
 from tests.support.extent import every, num_examples
@@ -594,12 +595,15 @@ def test_what_is_saved_is_loaded(pool, tmp_path_factory, data):
         notes = tuple(data.draw(st.lists(st.text(max_size=9), max_size=2)))
         shard = Shard(folder / name, container, *identity)
         files.append(IndexFile.of(replace(index, shards=(shard,), notes=notes)))
-    manifest = Manifest.of(files)
+    builder = ManifestBuilder([file.shards[0].path for file in files])
+    for number, file in enumerate(files):
+        builder.add(number, file)
+    manifest = builder.manifest()
     path = folder / "x.manifest"
     manifest.save(path, "01234567")
     loaded, digest = Manifest.load(path, folder, len(names))
     assert digest == "01234567"
-    assert loaded.names() == names
+    assert loaded.entries.names() == names
     assert facts_of(loaded) == facts_of(manifest)
     assert loaded.containers == manifest.containers
     assert (loaded.num_bytes, loaded.index_bytes) == (manifest.num_bytes, manifest.index_bytes)
