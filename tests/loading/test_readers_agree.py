@@ -37,40 +37,53 @@ def pack(folder, name, samples, **options):
 
 
 @pytest.fixture(scope="module")
-def readers(tmp_path_factory):
+def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readers")
     numbers = list(range(NUM_SAMPLES))
-    one = pack(folder, "one.tfrecord", numbers)
-    seven = pack(folder, "seven.tfrecord", numbers, shards=7)
-    more = [*range(100, 105), *numbers, *range(200, 207)]
     mixed = [number for pair in zip(numbers, range(100, 161), strict=True) for number in pair]
-    padded = pack(folder, "padded.tfrecord", more, shards=7)
-    crowded = pack(folder, "crowded.tfrecord", mixed, shards=7)
-    for path in (seven, padded, crowded):
+    found = {
+        "one": pack(folder, "one.tfrecord", numbers),
+        "seven": pack(folder, "seven.tfrecord", numbers, shards=7),
+        "padded": pack(
+            folder, "padded.tfrecord", [*range(100, 105), *numbers, *range(200, 207)], shards=7
+        ),
+        "crowded": pack(folder, "crowded.tfrecord", mixed, shards=7),
+    }
+    for path in found.values():
         fastpack.open(path)
-        assert manifest_path(path).exists()
+        assert manifest_path(path).exists() == (path is not found["one"])
+    return found
+
+
+def open_all(paths, **options):
+    """A Reader of each kind."""
     with pytest.MonkeyPatch.context() as patch:  # two open indexes, read with pread
         patch.setattr(shard_indexes, "_KEPT_BYTES", 0)
         patch.setattr(shard_indexes, "max_open", lambda share: 2)
-        pages, outer = fastpack.open(seven), fastpack.open(padded)
-    crowd = fastpack.open(crowded)
-    kept = fastpack.open(seven)
-    found = {
-        "one": fastpack.open(one),
+        pages = fastpack.open(paths["seven"], **options)
+        outer = fastpack.open(paths["padded"], **options)
+    kept, crowd = (fastpack.open(paths[name], **options) for name in ("seven", "crowded"))
+    inner = np.arange(5, 5 + NUM_SAMPLES)
+    return {
+        "one": fastpack.open(paths["one"], **options),
         "seven": kept,
         "pages": pages,
         "concat": fastpack.concat([kept.take(np.arange(20)), pages.take(np.arange(20, 61))]),
-        "filtered": crowd.filter(crowd.columns["label"] < 100),
-        "sliced": outer.take(np.arange(5, 5 + NUM_SAMPLES)),
-        "nested": fastpack.concat([outer, crowd]).take(np.arange(5, 5 + NUM_SAMPLES)),
+        "filtered": crowd.filter(lambda columns: columns["label"] < 100),
+        "sliced": outer.take(inner),
+        "nested": fastpack.concat([outer, crowd]).take(inner),
     }
-    return {name: reader.with_options(transform=TRANSFORM) for name, reader in found.items()}
 
 
 @pytest.fixture(scope="module")
-def labels(readers):
+def readers(paths):
+    return open_all(paths, transform=TRANSFORM)
+
+
+@pytest.fixture(scope="module")
+def labels(paths):
     """The same samples without their images: quick to read."""
-    return {name: reader.with_options(fields=["label"]) for name, reader in readers.items()}
+    return open_all(paths, fields=["label", "group"])
 
 
 def labels_of(batches):
@@ -95,7 +108,7 @@ def test_they_have_the_same_samples(readers, kind):
 
 
 shuffles = st.builds(Shuffle, st.integers(0, 5), window=st.sampled_from([None, 7]))
-orders = shuffles | st.builds(Balanced, st.integers(0, 5), by=st.just("group"))
+orders = shuffles | st.builds(Balanced, st.integers(0, 5), column=st.just("group"))
 
 
 @pytest.mark.parametrize("kind", READERS)
