@@ -53,9 +53,9 @@ class NamedSet:
         except OSError:
             return None
         if is_folder:
-            chosen = [name for name in listed if _is_packed(name)]
+            chosen = [name for name in listed if registry.is_packed_name(name)]
         elif any(letter in given.name for letter in "*?["):
-            chosen = fnmatch.filter((name for name in listed if _is_packed(name)), given.name)
+            chosen = fnmatch.filter((name for name in listed if registry.is_packed_name(name)), given.name)
         else:
             return cls._with(given, listed)
         first = min(chosen, default="")
@@ -81,10 +81,6 @@ class NamedSet:
     def digest(self) -> str:
         """A checksum of the names."""
         return f"{crc32c(os.fsencode(chr(0).join(self.names))):08x}"
-
-
-def _is_packed(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(registry.packed_suffixes())
 
 
 def find_manifest(

@@ -1,6 +1,7 @@
 """BlobReader: the stored bytes of samples, mostly encoded images, from any container."""
 
-from dataclasses import dataclass, replace
+import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,17 @@ class BlobReader:
         spans["record_length"] = 0
         return read_good_blobs(replace(encoded, spans=spans), options)[0]
 
+    def are_cached(self, entries: Index) -> bool:
+        """Return True if the first bytes of these blobs are in the OS's page cache."""
+        for field in entries.schema.blobs:
+            spans = flat_values(entries.spans[field.name])
+            spans = spans[spans["offset"] != NO_SPAN]
+            fds = self._files.descriptors(entries.shards, spans["shard"])
+            places = zip(fds[spans["shard"]].tolist(), spans["offset"].tolist(), strict=True)
+            if not all(_is_cached(descriptor, offset) for descriptor, offset in places):
+                return False
+        return True
+
     def advise_willneed(self, entries: Index) -> None:
         """Ask the OS to load the blobs of these samples."""
         for field in entries.schema.blobs:
@@ -187,6 +199,15 @@ class BlobReader:
 
         failures = read_each([(has_span, read_spans), (~has_span, read_others)], keep_going=True)
         return Ragged.of_bytes(blobs), failures
+
+
+def _is_cached(descriptor: int, offset: int) -> bool:
+    """Return True if a byte is read without the disk; False if the OS cannot tell."""
+    try:
+        os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except (OSError, AttributeError):  # not there, or no such file system or platform
+        return False
+    return True
 
 
 def _share_records(spans: npt.NDArray[Any], owner: Rows) -> bool:

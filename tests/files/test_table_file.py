@@ -353,7 +353,8 @@ def test_file_is_overwritten_while_open(tmp_path):
     path = tmp_path / "x.index"
     path.write_bytes(data)
     file, kept = TableFile.open(path), TableFile.open(path, keep=True)
-    same(kept.read("t"), small_tables()["t"])
+    for _ in range(2):  # pages are kept once a quarter as many were read
+        same(kept.read("t"), small_tables()["t"])
     os.truncate(path, 5000)
     with pytest.raises(FormatError, match=REMEDY) as caught:
         file.take("t", np.array([149]))
