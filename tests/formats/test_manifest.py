@@ -337,7 +337,7 @@ def test_truncated(dataset, share):
 def test_flips_are_noticed_or_harmless(dataset):
     path = manifest_path(dataset)
     whole, wanted = path.read_bytes(), facts_of(found(dataset))
-    for number in every(23, range(8 * len(whole))):
+    for number in every(9, range(0, 8 * len(whole), 11)):
         data = bytearray(whole)
         data[number // 8] ^= 1 << number % 8
         path.write_bytes(data)

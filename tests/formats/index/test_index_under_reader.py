@@ -6,6 +6,7 @@ change.
 
 import contextlib
 import os
+import pickle
 import shutil
 import threading
 from collections import Counter
@@ -279,6 +280,8 @@ def test_damage_at_any_time_gives_the_right_batches(datasets, others, monkeypatc
             path = dataset.indexes[random.integers(len(dataset.indexes))]
             if path.is_file():
                 damage(path, others, random)
+            if random.integers(4) == 0:
+                reader = pickle.loads(pickle.dumps(reader))
             for _ in range(2):
                 dataset.assert_read(reader, random)
         dataset.assert_read(dataset.open(), random)  # the next program
