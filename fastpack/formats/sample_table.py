@@ -121,7 +121,7 @@ class View:
     Args:
         schema: the fields of a sample.
         names: new name of a field -> its name in the files; None for all fields as they are.
-        relabels: class names of files -> the class names that their labels shall count.
+        relabels: class names of files -> the class names by which labels count.
     """
 
     schema: Schema

@@ -94,7 +94,7 @@ def find_manifest(
 ) -> Manifest | None:
     """Return the saved manifest of the files that a path stands for.
 
-    None if there is none, or if files came or went, if some of them changed, or if the options
+    None if it is missing, or if files came, went or changed. Also if the options
     need other indexes than the saved ones.
     """
     if options.untrusted or options.allow_external or options.restricted:
