@@ -2,11 +2,11 @@
 
 import contextlib
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from fastpack.core.cached import cached_property
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.progress import BytesDone
 from fastpack.errors import (

@@ -7,7 +7,6 @@ read first. A manifest is derived from the indexes: without one, opening reads t
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Schema
@@ -189,7 +189,7 @@ class Manifest:
 
         Raises FormatError if it is damaged, hostile or of another version.
         """
-        file = TableFile.open(path, keep=True)
+        file = TableFile.open(path, "manifest", keep=True)
         try:
             if file.layout.about != {"manifest": MANIFEST_VERSION}:
                 raise ValueError("it is of another version")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, FormatError
+from fastpack.errors import FastpackError
 from fastpack.files.companions import manifest_path
 from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, data_members

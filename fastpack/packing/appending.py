@@ -12,8 +12,8 @@ from fastpack.files.name_summary import NameSummary
 from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.index.index import Index
-from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
+from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.sample_table import Opening
 from fastpack.sources import Source
 

@@ -5,13 +5,14 @@ import re
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Schema
@@ -64,7 +65,7 @@ class IndexFile:
 
         - keep: rows that were read stay in memory.
         """
-        return cls(TableFile.open(path, keep=keep), shard)
+        return cls(TableFile.open(path, "index", keep=keep), shard)
 
     @classmethod
     def of(cls, index: Index) -> "IndexFile":

@@ -10,13 +10,13 @@ A saved index is a table file (docs/formats.md). Its tables are:
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.tables import expand_lists
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
