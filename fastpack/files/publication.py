@@ -18,9 +18,10 @@ from typing import Any
 
 from fastpack.errors import FormatError, Location, MixedSetError, with_location
 from fastpack.files.atomic import atomic_write, sync_path
-from fastpack.files.companions import index_path, report_path
+from fastpack.files.companions import former_index_path, index_path, manifest_path, report_path
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_ours, read_note
 from fastpack.files.naming import Member, members_of
+from fastpack.files.write_tables import is_table_file
 
 PENDING, DONE = "publish.json", "published.json"
 _SUFFIX = ".packing"
@@ -127,11 +128,12 @@ def _is_staging(folder: Path) -> bool:
 
 
 def companions(shard: Path) -> list[Path]:
-    """Return the companions of a shard: its index, report, and offsets for DALI."""
-    return [index_path(shard), report_path(shard), shard.with_name(f"{shard.name}.idx")]
+    """Return the companions of a shard: its indexes, report, and offsets for DALI."""
+    offsets = shard.with_name(f"{shard.name}.idx")
+    return [index_path(shard), former_index_path(shard), report_path(shard), offsets]
 
 
-_ENDINGS = tuple(path.name[1:] for path in companions(Path("x")))
+_ENDINGS = tuple(path.name[1:] for path in (*companions(Path("x")), manifest_path(Path("x"))))
 
 
 def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ...]:
@@ -142,12 +144,20 @@ def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ..
     outputs = list(outputs)
     shards = [member for output in outputs for member in members_of(output)]
     beside = [file for shard in dict.fromkeys([*outputs, *shards]) for file in companions(shard)]
+    beside += [path for path in map(manifest_path, outputs) if _is_manifest(path)]
     names = [path.name for path in shards]
     is_one_for_one = len(names) == 1 and _shard_names(new, beside) == names
     return (
         *([] if is_one_for_one else names),
         *(path.name for path in beside if path.is_file() or path.is_symlink()),
     )
+
+
+def _is_manifest(path: Path) -> bool:
+    """Return True if a file is a manifest of ours: other programs may use the name."""
+    with contextlib.suppress(OSError):
+        return is_table_file(path)
+    return False
 
 
 def _shard_names(names: Iterable[str], beside: Iterable[Path]) -> list[str]:

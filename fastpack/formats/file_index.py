@@ -24,7 +24,13 @@ from fastpack.files.companions import exists, former_index_path, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.index import Index
-from fastpack.formats.index.index_file import IndexFile
+from fastpack.formats.index.index_file import (
+    INDEX_BYTES_A_BYTE,
+    SMALL_INDEX_BYTES,
+    IndexFile,
+    load_index,
+    save_index,
+)
 from fastpack.formats.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 from fastpack.formats.index_options import RESTRICTED, IndexOptions
 from fastpack.formats.protocols import (
@@ -35,10 +41,6 @@ from fastpack.formats.protocols import (
 )
 from fastpack.formats.registry import named, of_file
 
-# At most so many bytes of a saved index are loaded, and so many more for each byte of its file.
-# An index has 60 to 100 bytes for a record; a record has at least 40.
-_SMALL_INDEX_BYTES = 2**26
-_INDEX_BYTES_A_BYTE = 64
 _BY_DEFAULT = IndexOptions()
 
 
@@ -214,7 +216,7 @@ class FileIndex:
 
     def save(self, index: Index) -> None:
         """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""
-        index.save(self.index_path)
+        save_index(index, self.index_path)
         self.is_saved = True
 
     def saved(self) -> Index | None:
@@ -269,15 +271,25 @@ class FileIndex:
 
     def _load(self) -> Index:
         """Load the saved index. Raises FormatError if it is damaged or too large."""
-        folder = self.path.parent
         if exists(self.index_path):
-            return IndexFile.open(self.index_path, self.path).load()
-        if self._former_path.stat().st_size <= _SMALL_INDEX_BYTES:
-            return Index.load(self._former_path, folder)
+            file = IndexFile.open(self.index_path, self.path)
+            file.refuse_oversized(self._num_bytes + self._bytes_of(file.shards[1:]))
+            return file.load()
+        folder = self.path.parent
+        if self._former_path.stat().st_size <= SMALL_INDEX_BYTES:
+            return load_index(self._former_path, folder)
+        max_bytes = SMALL_INDEX_BYTES + INDEX_BYTES_A_BYTE * self._num_bytes
+        return load_index(self._former_path, folder, max_bytes=max_bytes)
+
+    @property
+    def _num_bytes(self) -> int:
         is_file = self.path.is_file()
-        size = self.path.stat().st_size if is_file else self.container.shard(self.path).size
-        max_bytes = _SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * size
-        return Index.load(self._former_path, folder, max_bytes=max_bytes)
+        return self.path.stat().st_size if is_file else self.container.shard(self.path).size
+
+    def _bytes_of(self, others: tuple[Shard, ...]) -> int:
+        """Return the bytes of the files beside this one that an index names."""
+        beside = {other.path for other in others if other.path.parent == self.path.parent}
+        return sum(path.stat().st_size for path in beside if path.is_file())
 
     def _shards_now(self, shards: tuple[Shard, ...]) -> tuple[Shard, ...] | None:
         """Return the index's files as they are now; None if it is of another file.

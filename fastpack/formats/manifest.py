@@ -22,7 +22,8 @@ from fastpack.errors import FastpackError, FormatError, Location, with_location
 from fastpack.files.atomic import atomic_write
 from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile, save_tables
-from fastpack.formats.index.index_file import DATA_ERRORS, IndexFile
+from fastpack.formats.index.damaged import DATA_ERRORS
+from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.summary import Summary
 
 MANIFEST_VERSION = 1
@@ -44,7 +45,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """What a manifest knows of a shard.
+    """A shard, and facts of its index.
 
     Args:
         shard: the file as it was indexed.

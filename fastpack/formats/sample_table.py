@@ -1,6 +1,7 @@
 """SampleTable: all samples of a dataset. Indexes of shards are opened when they are needed."""
 
 import contextlib
+import errno
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, digest, flat_values
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, Location, changed_file_error
+from fastpack.errors import FastpackError, Location, UnreadableFileError, changed_file_error
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard, max_open
 from fastpack.formats import registry
@@ -129,7 +130,7 @@ class View:
     Args:
         schema: the fields of a sample.
         names: new name of a field -> its name in the files; None for all fields as they are.
-        relabels: class names of files -> the class names that their labels shall count.
+        relabels: class names of files -> the class names that their labels count in the dataset.
     """
 
     schema: Schema
@@ -142,7 +143,8 @@ class View:
             schema = replace(schema, fields=renamed_fields(schema, self.names))
         if "label" not in schema:
             return schema
-        return replace(schema, class_names=self.relabels.get(schema.class_names, schema.class_names))
+        names = self.relabels.get(schema.class_names, schema.class_names)
+        return replace(schema, class_names=names)
 
     def apply(self, index: Index) -> Index:
         """Return the samples of some files as the dataset shows them."""
@@ -167,7 +169,8 @@ class View:
     def reading(self, schema: Schema) -> tuple[Schema, bool]:
         """Return the fields to read of a file, and whether they need no change afterwards."""
         is_renamed = any(new != old for new, old in (self.names or {}).items())
-        pairs = [(field, schema[field.name]) for field in self.schema.fields if field.name in schema]
+        shown = [field for field in self.schema.fields if field.name in schema]
+        pairs = [(field, schema[field.name]) for field in shown]
         if is_renamed or self.relabels or len(pairs) < len(self.schema.fields):
             return self.stored(schema), False
         has_same_values = all(
@@ -371,24 +374,43 @@ class SampleTable(Table):
         """Return the index of a shard, which is opened when it is needed."""
         if number in self._held:
             return self._held[number]
-        file = self._open.pop(number, None) or self._opened(self.manifest.entries[number])
+        file = self._open.pop(number, None) or self._opened(number)
         self._open[number] = file  # as the one that was used last
         while len(self._open) > self._max_open:
             with contextlib.suppress(KeyError):  # another thread was faster
                 self._open.popitem(last=False)
         return file
 
-    def _opened(self, entry: Entry) -> IndexFile:
-        """Open the saved index of a shard, or build it: it may be lost, damaged or replaced.
+    def _opened(self, number: int) -> IndexFile:
+        """Open the index of a shard. If too many files are open, close the other indexes first."""
+        entry = self.manifest.entries[number]
+        try:
+            return self._saved(entry) or self._built(entry)
+        except UnreadableFileError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        self._open.clear()  # closes the indexes that are not being read
+        return self._saved(entry) or self._built(entry)
 
-        Raises ChangedFileError if the shard is not the one of the manifest.
-        """
+    def _saved(self, entry: Entry) -> IndexFile | None:
+        """Open the saved index of a shard; None if it is missing, damaged or of another file."""
         path = entry.shard.path
-        with contextlib.suppress(FastpackError):
+        try:
             saved = index_path(path, self._opening.index_dir)
             file = IndexFile.open(saved, path, keep=self._keeps)
             if _is_of(file, entry):
                 return file.identified((entry.shard, *file.shards[1:]))
+        except FastpackError as error:
+            if isinstance(error, UnreadableFileError) and error.errno == errno.EMFILE:
+                raise
+        return None
+
+    def _built(self, entry: Entry) -> IndexFile:
+        """Build the index of a shard.
+
+        Raises ChangedFileError if the shard is not the one of the manifest.
+        """
+        path = entry.shard.path
         built = FileIndex(path, self._opening.index_dir, self._opening.limits)
         kinds = kinds_of_schema(self.manifest.schemas[entry.schema])
         file = built.open(IndexOptions(kinds=kinds), save=self._opening.save)

@@ -13,7 +13,7 @@ from fastpack.files.companions import manifest_path
 from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import unfinished_files
-from fastpack.files.write_tables import MAGIC
+from fastpack.files.write_tables import is_table_file
 from fastpack.formats import registry
 from fastpack.formats.index.kinds import has_kinds
 from fastpack.formats.index_options import IndexOptions
@@ -46,16 +46,18 @@ class NamedSet:
         if not isinstance(path, str | os.PathLike):
             return None
         given = Path(os.fspath(path)).absolute() if isinstance(path, str | Path) else Path(path)
-        is_folder = given.is_dir()
-        folder = given if is_folder else given.parent
         try:
+            is_folder = given.is_dir()
+            folder = given if is_folder else given.parent
             listed = os.listdir(folder)
-        except OSError:
+        except (OSError, ValueError):  # `discovery` raises the error
             return None
         if is_folder:
             chosen = [name for name in listed if registry.is_packed_name(name)]
         elif any(letter in given.name for letter in "*?["):
-            chosen = fnmatch.filter((name for name in listed if registry.is_packed_name(name)), given.name)
+            chosen = fnmatch.filter(
+                (name for name in listed if registry.is_packed_name(name)), given.name
+            )
         else:
             return cls._with(given, listed)
         first = min(chosen, default="")
@@ -88,8 +90,8 @@ def find_manifest(
 ) -> Manifest | None:
     """Return the saved manifest of the files that a path stands for.
 
-    None if there is none, or if files came or went, if some of them changed, or if the options
-    need other indexes than the saved ones.
+    None without a manifest, or if files came, went or changed. Also if the options need other
+    indexes than the saved ones.
     """
     if options.untrusted or options.allow_external or options.restricted:
         return None
@@ -113,9 +115,7 @@ def _serves(manifest: Manifest, options: IndexOptions) -> bool:
         return False
     if options.fields is None:
         return True
-    containers = {
-        manifest.first_shard(number).container for number in range(len(manifest.schemas))
-    }
+    containers = {manifest.first_shard(number).container for number in range(len(manifest.schemas))}
     selects = any(
         isinstance(registry.named(container), SelectingContainer) for container in containers
     )
@@ -148,7 +148,7 @@ def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None
         return False
     saved = manifest_path(found.output, index_dir)
     with contextlib.suppress(FastpackError, OSError):
-        if saved.exists() and not saved.read_bytes()[: len(MAGIC)] == MAGIC:
+        if saved.exists() and not is_table_file(saved):
             return False  # it is of another program
         manifest.save(saved, found.digest)
         return True

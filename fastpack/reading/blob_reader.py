@@ -115,7 +115,9 @@ class BlobReader:
     def formats(self) -> list[int]:
         """The image formats in the dataset, by their numbers in IMAGE_INFO."""
         blobs = self._table.summary.blobs.values()
-        return [n for blob in blobs for n in range(blob.formats.bit_length()) if blob.formats >> n & 1]
+        return [
+            n for blob in blobs for n in range(blob.formats.bit_length()) if blob.formats >> n & 1
+        ]
 
     def import_modules(self) -> None:
         """Import what reading these blobs imports."""
@@ -202,7 +204,7 @@ class BlobReader:
 
 
 def _is_cached(descriptor: int, offset: int) -> bool:
-    """Return True if a byte is read without the disk; False if the OS cannot tell."""
+    """Return True if a byte is read without the disk; False if the OS does not support that."""
     try:
         os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
     except (OSError, AttributeError):  # not there, or no such file system or platform

@@ -69,7 +69,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Draws:
-    """What random transforms of some blobs draw by.
+    """The samples of some blobs, from which random transforms draw.
 
     Args:
         rows: the entry of each blob, (k,).
@@ -98,9 +98,7 @@ class ImagePipeline:
         if self._options.decode:
             import_codecs(self._blobs.formats, self.decoding)
 
-    def values(
-        self, field: Field, batch: Request, out: Pixels | None
-    ) -> tuple[Any, Failures]:
+    def values(self, field: Field, batch: Request, out: Pixels | None) -> tuple[Any, Failures]:
         """Return a field's values for a batch, and the failures by position, whose pixels are 0.
 
         With on_error="raise", raise the first failure instead.

@@ -158,9 +158,7 @@ class Samples:
         if not depth.is_mixed or len(self) == len(self.table):
             return depth
         parts = [depth_of(entries, field) for entries in self.blocks([field.name])]
-        return Depth(
-            sum(part.num_deep for part in parts), sum(part.num_shallow for part in parts)
-        )
+        return Depth(sum(part.num_deep for part in parts), sum(part.num_shallow for part in parts))
 
     @cached_property
     def columns(self) -> Columns:

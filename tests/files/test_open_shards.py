@@ -82,9 +82,9 @@ def test_unused_files_are_closed(shards, few_files):
     files._max_kept = NUM_SHARDS
     few_files(12)
     for number in range(NUM_SHARDS):
-        assert os.pread(files.descriptors(shards, np.array([number], np.uint32))[number], 9, 0) == bytes(
-            [number]
-        )
+        assert os.pread(
+            files.descriptors(shards, np.array([number], np.uint32))[number], 9, 0
+        ) == bytes([number])
 
 
 @pytest.mark.isolated

@@ -13,7 +13,7 @@ from fastpack.core.limits import Limits
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
 from fastpack.sources import ImageFiles
 from tests.support.failures import IMAGES, failure_of
 from tests.support.images import photo
@@ -344,5 +344,5 @@ def test_saved_tables_that_lie(tmp_path, change):
         index_path(tmp_path / "x.h5")
     )
     with pytest.raises(FormatError):
-        Index.load(index_path(tmp_path / "x.h5"))
+        load_index(index_path(tmp_path / "x.h5"))
     assert (fastpack.open(tmp_path / "x.h5").read([5, 0])["image"] == CHUNKED[[5, 0]]).all()

@@ -16,7 +16,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError, FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
 from tests.support.extent import num_examples
 from tests.support.indexed_files import make_gzip, make_hdf5, make_tfrecord
 
@@ -238,7 +238,7 @@ def test_an_index_with_a_hole_is_not_read(tmp_path, make):
     assert len(fastpack.open(path, save_index=False)) == 4
     assert not fastpack.verify(path).is_sound
     with pytest.raises(FormatError, match="more than 1000 bytes"):
-        Index.load(index_path(path), max_bytes=1000)
+        load_index(index_path(path), max_bytes=1000)
 
 
 # Arrays of any size

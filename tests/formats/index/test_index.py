@@ -25,7 +25,7 @@ from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats.dataset_indexes import indexes_of
 from fastpack.formats.file_index import FileIndex
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
 from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
 from tests.support.images import jpeg
 from tests.support.tars import samples, write_tar
@@ -259,7 +259,7 @@ def test_a_stale_or_damaged_index_is_built_again(tmp_path):
     index_path(third).write_bytes(b"no index")
     built = build_indexes([first, second, third])
     assert (built.num_fresh, built.num_samples) == (1, 1 + 5 + 3)
-    assert len(Index.load(index_path(third))) == 3
+    assert len(load_index(index_path(third))) == 3
 
 
 def test_rebuild(tmp_path):
