@@ -154,7 +154,7 @@ def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ..
 
 
 def _is_manifest(path: Path) -> bool:
-    """Return True if a file is a manifest of ours: other programs may use the name."""
+    """Return True if a file is one of fastpack: other programs may use the name."""
     with contextlib.suppress(OSError):
         return is_table_file(path)
     return False

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import (
     FastpackError,
@@ -43,27 +42,24 @@ Built = TypeVar("Built")
 
 def open_table(
     path: DatasetPaths,
-    *,
-    save: bool = True,
-    index_dir: str | os.PathLike[str] | None = None,
+    opening: Opening,
     options: IndexOptions | None = None,
+    *,
     names: Mapping[str, str] | None = None,
     class_names: tuple[str, ...] = (),
     seek_points: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
 ) -> SampleTable:
     """Open the samples of all files that a path stands for.
 
     With a manifest nothing else is read. Without one, the header of each index is; files without
     an index are indexed.
 
-    - save: save new indexes, and a manifest, where that is possible.
+    - opening: where indexes are. With `save`, new ones and a manifest are saved where possible.
     - names: fields to show, new name -> name here or in the file; None for all.
     - class_names: what labels count; () for the classes of the files.
     - seek_points: add missing seek points.
     """
     options = options or IndexOptions()
-    opening = Opening(folder_for_indexes(index_dir, make=save), save, limits)
     found = None if seek_points else find_manifest(path, opening.index_dir, options)
     if found is not None:
         manifest, held = found, dict[int, IndexFile]()
@@ -76,7 +72,7 @@ def open_table(
             refuse_replaced(manifest)
         is_saved = all(file.is_saved for file in files)
         held = {number: file for number, file in enumerate(files) if not file.is_saved}
-        if save and is_saved and options == IndexOptions():
+        if opening.save and is_saved and options == IndexOptions():
             save_manifest(path, manifest, opening.index_dir)
     view = view_of(manifest, names, class_names)
     table = SampleTable(manifest, view, opening, held)

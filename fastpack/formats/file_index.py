@@ -61,7 +61,7 @@ class FileIndex:
         self.path, self._limits = path, limits
         self.index_path = index_path(path, index_dir)
         self._former_path = former_index_path(path, index_dir)
-        self.is_saved = False  # a fresh index was found or saved
+        self.is_saved = False  # the index that was returned last is on the disk
         self._has_index_dir = index_dir is not None
 
     @cached_property
@@ -114,6 +114,7 @@ class FileIndex:
         An index with options is not saved. The index of an untrusted file is not loaded.
         """
         container = self.container
+        self.is_saved = False
         self._refuse_options(options)
         if isinstance(container, SelectingContainer):
             return self._selected(container, options, save)
@@ -147,6 +148,7 @@ class FileIndex:
             index = self._by_default(options.kinds, save)
             if index.schema.has_fields(options.fields or ()):
                 return index
+        self.is_saved = False
         return container.index_with(self.path, options, self._limits)
 
     def _by_default(self, kinds: Kinds, save: bool) -> Index:
@@ -156,6 +158,7 @@ class FileIndex:
             if save and self.saves_index and not exists(self.index_path):  # of an earlier version
                 with contextlib.suppress(FastpackError):
                     self.save(fresh)
+            self.is_saved = exists(self.index_path)
             return fresh
         if kinds:
             index = self.container.index(self.path, limits=self._limits, kinds=kinds)
@@ -264,8 +267,6 @@ class FileIndex:
             return None
         with contextlib.suppress(FastpackError):
             if _is_whole(saved) and (shards := self._shards_now(saved.shards)) == saved.shards:
-                # An .npz of an earlier version counts as saved once it has the present form.
-                self.is_saved = exists(self.index_path)
                 return replace(saved, shards=shards)
         return None
 

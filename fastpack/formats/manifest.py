@@ -5,7 +5,7 @@ read first. A manifest is derived from the indexes: without one, opening reads t
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile, save_tables
 from fastpack.formats.index.damaged import DATA_ERRORS
 from fastpack.formats.index.index_file import IndexFile
+from fastpack.formats.index.joined_schema import taken_classes
 from fastpack.formats.index.summary import Summary
 
 MANIFEST_VERSION = 1
@@ -110,6 +111,7 @@ class Manifest:
         ]
         counts = np.array([entry.num_samples for entry in entries], np.int64)
         notes = dict.fromkeys(note for file in files for note in file.notes)
+        notes |= dict.fromkeys(_notes_on_classes(files))
         summary = Summary.joined([file.summary for file in files])
         return cls(entries, counts, tuple(numbers), summary, tuple(notes))
 
@@ -263,6 +265,17 @@ class _SavedEntries:
         if "/" in name or "\0" in name or name in ("", ".", ".."):
             raise _damaged(self._file.path, f"it names {name!r}, which is not in its folder")
         return name
+
+
+def _notes_on_classes(files: Sequence[IndexFile]) -> Iterator[str]:
+    """Yield a note on each file that takes the class names of another."""
+    named = next((file for file in files if file.schema.class_names), None)
+    for file in files:
+        if named is None or file.schema.class_names or "label" not in file.summary.ranges:
+            continue
+        least, greatest = file.summary.ranges["label"]
+        if least < len(named.schema.class_names) and greatest >= 0:
+            yield taken_classes(file.shards[0].path, named.shards[0].path)
 
 
 def _damaged(path: Path | None, why: str) -> FormatError:

@@ -55,9 +55,7 @@ class NamedSet:
         if is_folder:
             chosen = [name for name in listed if registry.is_packed_name(name)]
         elif any(letter in given.name for letter in "*?["):
-            chosen = fnmatch.filter(
-                (name for name in listed if registry.is_packed_name(name)), given.name
-            )
+            chosen = fnmatch.filter(filter(registry.is_packed_name, listed), given.name)
         else:
             return cls._with(given, listed)
         first = min(chosen, default="")

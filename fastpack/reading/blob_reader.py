@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -115,9 +117,8 @@ class BlobReader:
     def formats(self) -> list[int]:
         """The image formats in the dataset, by their numbers in IMAGE_INFO."""
         blobs = self._table.summary.blobs.values()
-        return [
-            n for blob in blobs for n in range(blob.formats.bit_length()) if blob.formats >> n & 1
-        ]
+        formats = reduce(or_, (blob.formats for blob in blobs), 0)
+        return [number for number in range(formats.bit_length()) if formats >> number & 1]
 
     def import_modules(self) -> None:
         """Import what reading these blobs imports."""

@@ -44,10 +44,8 @@ def add_lines(monkeypatch, text):
     """Add the lines that a section adds to a table."""
     for name, path in re.findall(r"`(_[A-Z]+)` in `(fastpack/[\w/]+)\.py`", text):
         table = getattr(importlib.import_module(path.replace("/", ".")), name)
-        for key, module, value in re.findall(
-            r'^    "(\w+)": \("([\w.]+)", "(\w+)"\),$', text, flags=re.M
-        ):
-            monkeypatch.setitem(table, key, (module, value))
+        for key, values in re.findall(r'^    "(\w+)": \((".*")\),$', text, flags=re.M):
+            monkeypatch.setitem(table, key, tuple(re.findall('"([^"]+)"', values)))
 
 
 @pytest.mark.parametrize("heading", EXAMPLES)

@@ -29,7 +29,7 @@ from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.chunks import ChunkTable
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.folder_files import Files
-from fastpack.formats.index.joined_schema import common_schema
+from fastpack.formats.index.joined_schema import common_schema, taken_classes
 from fastpack.formats.index.npz_index import StoredArrays
 from fastpack.formats.index.per_sample import Joined, PerSample, Stored, as_metadata
 from fastpack.formats.index.stored_rows import StoredRows
@@ -315,5 +315,4 @@ def _notes_on_classes(indexes: Sequence[Index], schema: Schema) -> Iterator[str]
         if not isinstance(labels, np.ndarray):
             continue
         if ((labels >= 0) & (labels < len(schema.class_names))).any():
-            path, other = index.shards[0].path.name, named.shards[0].path.name
-            yield f"{path} has labels without class names; it takes the class names of {other}"
+            yield taken_classes(index.shards[0].path, named.shards[0].path)

@@ -285,6 +285,10 @@ def save_index(index: Index, path: Path, *, sync: bool = False) -> None:
 
     Raises:
         UnreadableFileError: the OS refuses the file.
+
+    Example:
+        >>> import fastpack
+        >>> save_index(fastpack.open(getfixture("digits")).index, getfixture("tmp_path") / "saved")
     """
     with atomic_write(path, sync=sync) as temporary:
         save_tables(temporary, index.to_tables(), about=_about(index), own=_own_text(index))
@@ -341,11 +345,18 @@ def load_index(path: Path, folder: Path | None = None, *, max_bytes: int | None 
 
     Raises:
         FormatError: the file is damaged, hostile or of another version.
+
+    Example:
+        >>> import fastpack
+        >>> path = getfixture("digits")
+        >>> _ = fastpack.build_indexes(path)
+        >>> len(load_index(path.with_name(f"{path.name}.fpindex")))
+        10
     """
     folder = path.parent if folder is None else folder
     if is_former(path):
         return _load_npz(path, folder, max_bytes)
-    return IndexFile(TableFile.open(path), folder / shard_name(path)).load()
+    return IndexFile.open(path, folder / shard_name(path)).load()
 
 
 def is_former(path: Path) -> bool:
