@@ -16,7 +16,7 @@ from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Schema
-from fastpack.errors import FastpackError, FormatError
+from fastpack.errors import FastpackError, FormatError, os_errors_at
 from fastpack.files.atomic import atomic_write
 from fastpack.files.companions import shard_name
 from fastpack.files.scratch import Scratch
@@ -361,7 +361,7 @@ def load_index(path: Path, folder: Path | None = None, *, max_bytes: int | None 
 
 def is_former(path: Path) -> bool:
     """Return True if a file is an .npz, the form of earlier versions."""
-    with open(path, "rb") as file:
+    with os_errors_at(path, "read"), open(path, "rb") as file:
         return file.read(2) == b"PK"
 
 

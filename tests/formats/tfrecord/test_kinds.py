@@ -11,6 +11,7 @@ from fastpack.errors import FormatError, OptionError, SchemaError
 from fastpack.formats.index.index_file import load_index
 from tests.support.command_line import run
 from tests.support.images import jpeg, photo, save
+from tests.support.saved_tables import SavedTables
 from tests.support.wire import bytes_list, entry, example, float_list, frame, int_list
 
 JPEGS = [jpeg(8, 8, seed=seed) for seed in range(4)]
@@ -165,9 +166,9 @@ def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
     path = tfrecord(tmp_path / "x.tfrecord", JPEGS[:2])
     fastpack.open(path)
     index = tmp_path / "x.tfrecord.fpindex"
-    schema, tables = tables_of(index)
-    tables["blob/x"]["length"][0] = 3
-    save_tables(index, tables, about=schema.about, own=schema.own)
+    saved = SavedTables(index)
+    saved.tables["blob/x"]["length"][0] = 3
+    saved.save(index)
     with pytest.raises(FormatError, match=r"list lies outside of blob/x.*fpindex"):
         load_index(index)
 
