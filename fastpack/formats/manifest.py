@@ -6,7 +6,7 @@ read first. A manifest is derived from the indexes: without one, opening reads t
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c
 from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
-from fastpack.core.ragged import Text, offsets_of
+from fastpack.core.ragged import Text, flat_values, offsets_of
 from fastpack.core.schema import Schema
 from fastpack.errors import FastpackError, FormatError, Location, with_location
 from fastpack.files.atomic import atomic_write
@@ -273,9 +273,20 @@ def _notes_on_classes(files: Sequence[IndexFile]) -> Iterator[str]:
     for file in files:
         if named is None or file.schema.class_names or "label" not in file.summary.ranges:
             continue
-        least, greatest = file.summary.ranges["label"]
-        if least < len(named.schema.class_names) and greatest >= 0:
+        if _has_labels_in(file, len(named.schema.class_names)):
             yield taken_classes(file.shards[0].path, named.shards[0].path)
+
+
+def _has_labels_in(file: IndexFile, num_classes: int) -> bool:
+    """Return True if some label is in [0, num_classes). Labels are read only if needed."""
+    bounds = file.summary.ranges["label"]
+    if bounds[0] >= num_classes or bounds[1] < 0:
+        return False
+    if any(0 <= bound < num_classes for bound in bounds):
+        return True
+    only_labels = replace(file.schema, fields=(file.schema["label"],))
+    labels = flat_values(file.take(np.arange(len(file)), only_labels).columns["label"])
+    return bool(((labels >= 0) & (labels < num_classes)).any())
 
 
 def _damaged(path: Path | None, why: str) -> FormatError:

@@ -87,5 +87,5 @@ def test_an_empty_file_beside_files_of_other_kinds(tmp_path):
 
 
 def test_endings_of_names_are_those_of_the_containers():
-    for name, suffixes in registry._SUFFIXES.items():
-        assert registry.named(name).suffixes == suffixes
+    for name in registry.NAMES:
+        assert registry.named(name).suffixes == registry._CONTAINERS[name][2:]
