@@ -285,10 +285,11 @@ class FileIndex:
         Other files must lie in the file's own folder: a foreign index must not make the reader
         read any file of the machine.
         """
-        path = self.path
-        first, folder = self.container.shard(path), path.parent.resolve()
+        # A file with the identity of its index still has the format that the index names.
+        first = named(shards[0].container).shard(self.path)
         if shards[:1] != (first,):
             return None
+        folder = self.path.parent.resolve() if shards[1:] else None
         if any(shard.path.resolve().parent != folder for shard in shards[1:]):
             return None
         with contextlib.suppress(FastpackError):

@@ -130,7 +130,9 @@ class Manifest:
 
     def sampled(self, count: int) -> list[int]:
         """Return the numbers of at most `count` shards from all over the dataset."""
-        return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)).tolist()
+        # Not np.unique, which would import numpy.ma first.
+        numbers = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return list(dict.fromkeys(numbers.tolist()))
 
     def save(self, path: Path, names_digest: str) -> None:
         """Write the manifest of shards that lie in its folder.

@@ -104,9 +104,8 @@ class ManifestBuilder:
 
 def _renumber(rows: npt.NDArray[Any], column: str, values: tuple[Value, ...]) -> tuple[Value, ...]:
     """Number the values of a column in the order of the rows. Returns them in that order."""
-    numbers, firsts = np.unique(rows[column], return_index=True)
-    order = numbers[np.argsort(firsts)]
+    order = list(dict.fromkeys(rows[column].tolist()))
     new = np.zeros(len(values), rows.dtype[column])
     new[order] = np.arange(len(order))
     rows[column] = new[rows[column]]
-    return tuple(values[number] for number in order.tolist())
+    return tuple(values[number] for number in order)

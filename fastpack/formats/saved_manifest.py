@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError
-from fastpack.files.companions import manifest_path
+from fastpack.files.companions import COMPANION_ENDINGS, manifest_path
 from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, data_members
-from fastpack.files.publication import unfinished_files
+from fastpack.files.publication import is_staging_name, unfinished_files
 from fastpack.files.write_tables import MAGIC
 from fastpack.formats import registry
 from fastpack.formats.index.kinds import has_kinds
@@ -32,10 +32,12 @@ class NamedSet:
     Args:
         output: the name of the set.
         names: of its files, sorted.
+        has_staging: the folder has a staging folder of some pack.
     """
 
     output: Path
     names: tuple[str, ...]
+    has_staging: bool
 
     @classmethod
     def of(cls, path: DatasetPaths) -> "NamedSet | None":
@@ -55,14 +57,15 @@ class NamedSet:
         if is_folder:
             chosen = [name for name in listed if registry.is_packed_name(name)]
         elif any(letter in given.name for letter in "*?["):
-            chosen = fnmatch.filter((name for name in listed if registry.is_packed_name(name)), given.name)
+            matching = fnmatch.filter(listed, given.name)
+            chosen = [name for name in matching if registry.is_packed_name(name)]
         else:
             return cls._with(given, listed)
         first = min(chosen, default="")
         member = Member.of(folder / first)
         found = None if member is None else cls._with(member.output, listed)
         is_all = found is not None and found.names == tuple(sorted(chosen))
-        if not is_all or (is_folder and has_image_files(folder)):
+        if not is_all or (is_folder and _may_have_images(listed) and has_image_files(folder)):
             return None
         return found
 
@@ -79,12 +82,22 @@ class NamedSet:
         first = Member.of(output.with_name(names[0])) if names else None
         if output.name in listed and (first is None or first.number > 0):
             names = sorted([*names, output.name])
-        return cls(output, tuple(names)) if len(names) > 1 else None
+        if len(names) < 2:
+            return None
+        return cls(output, tuple(names), any(map(is_staging_name, listed)))
 
     @property
     def digest(self) -> str:
         """A checksum of the names."""
         return f"{crc32c(os.fsencode(chr(0).join(self.names))):08x}"
+
+
+def _may_have_images(listed: Sequence[str]) -> bool:
+    """Return True if a folder has names other than those of packed files and their companions."""
+    return any(
+        not name.endswith(COMPANION_ENDINGS) and not registry.is_packed_name(name)
+        for name in listed
+    )
 
 
 def find_manifest(
@@ -98,7 +111,9 @@ def find_manifest(
     if options.untrusted or options.allow_external or options.restricted:
         return None
     found = NamedSet.of(path)
-    if found is None or unfinished_files(found.output.parent, found.output.name):
+    if found is None:
+        return None
+    if found.has_staging and unfinished_files(found.output.parent, found.output.name):
         return None
     saved = manifest_path(found.output, index_dir)
     with contextlib.suppress(FastpackError):
@@ -153,7 +168,7 @@ def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None
     saved = manifest_path(found.output, index_dir)
     # ValueError: a table of too many columns.
     with contextlib.suppress(FastpackError, OSError, ValueError):
-        if saved.exists() and not saved.read_bytes()[: len(MAGIC)] == MAGIC:
+        if saved.exists() and saved.read_bytes()[: len(MAGIC)] != MAGIC:
             return False  # it is of another program
         manifest.save(saved, found.digest)
         return True
