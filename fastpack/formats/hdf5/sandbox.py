@@ -75,7 +75,7 @@ def _index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
             raise _slow(path, limits) from error
         if ended.returncode != 0:
             raise _failure(ended, path, limits)
-        return Index.load(folder / "index.npz", path.parent)
+        return IndexFile.open(folder / "index", path).load()
 
 
 def _packages() -> dict[str, str]:
