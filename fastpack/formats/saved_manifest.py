@@ -32,11 +32,13 @@ class NamedSet:
     Args:
         output: the name of the set.
         names: of its files, sorted.
+        has_virtual_dataset: one of them is a virtual dataset of the others.
         has_staging: the folder has a staging folder of some pack.
     """
 
     output: Path
     names: tuple[str, ...]
+    has_virtual_dataset: bool
     has_staging: bool
 
     @classmethod
@@ -60,7 +62,8 @@ class NamedSet:
             matching = fnmatch.filter(listed, given.name)
             chosen = [name for name in matching if registry.is_packed_name(name)]
         else:
-            return cls._with(given, listed)
+            found = cls._with(given, listed)
+            return None if found is None or found.has_virtual_dataset else found
         first = min(chosen, default="")
         member = Member.of(folder / first)
         found = None if member is None else cls._with(member.output, listed)
@@ -80,11 +83,24 @@ class NamedSet:
         # Beside a number 0, the plain file is a virtual dataset of the others.
         names.sort()
         first = Member.of(output.with_name(names[0])) if names else None
-        if output.name in listed and (first is None or first.number > 0):
-            names = sorted([*names, output.name])
-        if len(names) < 2:
+        is_plain = output.name in listed
+        # Beside a number 0, the plain file is a virtual dataset of the others.
+        has_virtual_dataset = is_plain and first is not None and first.number == 0
+        names = sorted([*names, output.name]) if is_plain else names
+        if len(names) - has_virtual_dataset < 2:
             return None
-        return cls(output, tuple(names), any(map(is_staging_name, listed)))
+        has_staging = any(map(is_staging_name, listed))
+        return cls(output, tuple(names), has_virtual_dataset, has_staging)
+
+    @classmethod
+    def of_output(cls, output: Path) -> "NamedSet | None":
+        """Return the set of this name; None if it has fewer than two shards."""
+        return cls._with(output.absolute(), os.listdir(output.absolute().parent))
+
+    @property
+    def num_shards(self) -> int:
+        """Files with samples of their own."""
+        return len(self.names) - self.has_virtual_dataset
 
     @property
     def digest(self) -> str:
@@ -120,7 +136,7 @@ def find_manifest(
         if not saved.is_file():
             return None
         manifest, digest = Manifest.load(saved, found.output.parent)
-        is_same = digest == found.digest and len(manifest) == len(found.names)
+        is_same = digest == found.digest and len(manifest) == found.num_shards
         if is_same and _serves(manifest, options) and not _has_changed(manifest):
             return manifest
     return None
@@ -155,13 +171,15 @@ def changed_shards(manifest: Manifest, numbers: Iterable[int]) -> Iterator[int]:
         yield number
 
 
-def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None) -> bool:
+def save_manifest(
+    path: DatasetPaths | NamedSet, manifest: Manifest, index_dir: Path | None
+) -> bool:
     """Save the manifest if the path stands for all files of a set. Return True if it was saved.
 
     A manifest is derived, so nothing is lost if the OS refuses to write it.
     """
-    found = NamedSet.of(path)
-    if found is None or len(found.names) != len(manifest):
+    found = path if isinstance(path, NamedSet) else NamedSet.of(path)
+    if found is None or found.num_shards != len(manifest):
         return False
     if [shard.absolute() for shard in manifest.paths] != data_members(found.output):
         return False
