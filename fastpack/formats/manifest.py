@@ -130,9 +130,8 @@ class Manifest:
 
     def sampled(self, count: int) -> list[int]:
         """Return the numbers of at most `count` shards from all over the dataset."""
-        # Not np.unique, which would import numpy.ma first.
         numbers = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
-        return list(dict.fromkeys(numbers.tolist()))
+        return sorted(set(numbers.tolist()))  # np.unique would import numpy.ma
 
     def save(self, path: Path, names_digest: str) -> None:
         """Write the manifest of shards that lie in its folder.

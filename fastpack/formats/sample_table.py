@@ -143,7 +143,9 @@ class View:
             schema = replace(schema, fields=renamed_fields(schema, self.names))
         if "label" not in schema:
             return schema
-        return replace(schema, class_names=self.relabels.get(schema.class_names, schema.class_names))
+        return replace(
+            schema, class_names=self.relabels.get(schema.class_names, schema.class_names)
+        )
 
     def apply(self, index: Index) -> Index:
         """Return the samples of some files as the dataset shows them."""
@@ -168,7 +170,9 @@ class View:
     def reading(self, schema: Schema) -> tuple[Schema, bool]:
         """Return the fields to read of a file, and whether they need no change afterwards."""
         is_renamed = any(new != old for new, old in (self.names or {}).items())
-        pairs = [(field, schema[field.name]) for field in self.schema.fields if field.name in schema]
+        pairs = [
+            (field, schema[field.name]) for field in self.schema.fields if field.name in schema
+        ]
         if is_renamed or self.relabels or len(pairs) < len(self.schema.fields):
             return self.stored(schema), False
         has_same_values = all(

@@ -80,7 +80,6 @@ class NamedSet:
             for name in listed
             if name.startswith(start) and name.endswith(end) and "-of-" in name
         ]
-        # Beside a number 0, the plain file is a virtual dataset of the others.
         names.sort()
         first = Member.of(output.with_name(names[0])) if names else None
         is_plain = output.name in listed

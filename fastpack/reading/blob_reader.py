@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from fastpack._native.gather import advise_willneed
 from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN, Rows
-from fastpack.core.ragged import Ragged, flat_values, offsets_of, owners
+from fastpack.core.ragged import Ragged, flat_values, owners
 from fastpack.core.schema import Field
-from fastpack.errors import Location, OptionError, changed_file_error
+from fastpack.errors import Location, changed_file_error
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index
@@ -25,7 +25,7 @@ from fastpack.images.decode import (
     upright_sizes,
 )
 from fastpack.images.headers import probe_blobs
-from fastpack.reading.fetching import distinct, fetch, read_each
+from fastpack.reading.fetching import fetch, read_each
 
 
 class BlobReader:
@@ -114,8 +114,10 @@ class BlobReader:
     @property
     def formats(self) -> list[int]:
         """The image formats in the dataset, by their numbers in IMAGE_INFO."""
-        blobs = self._table.summary.blobs.values()
-        return [n for blob in blobs for n in range(blob.formats.bit_length()) if blob.formats >> n & 1]
+        found = 0
+        for blob in self._table.summary.blobs.values():
+            found |= blob.formats
+        return [number for number in range(found.bit_length()) if found >> number & 1]
 
     def import_modules(self) -> None:
         """Import what reading these blobs imports."""

@@ -28,6 +28,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index_options import IndexOptions
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")

@@ -51,7 +51,9 @@ class BlobSummary:
         )
 
     def __or__(self, other: "BlobSummary") -> "BlobSummary":
-        counts = [c for c in (self.num_with_seek_points, other.num_with_seek_points) if c is not None]
+        counts = [
+            c for c in (self.num_with_seek_points, other.num_with_seek_points) if c is not None
+        ]
         return BlobSummary(
             self.num_bytes + other.num_bytes,
             self.num_deep + other.num_deep,
