@@ -103,8 +103,13 @@ class NamedSet:
 
     @property
     def digest(self) -> str:
-        """A checksum of the names."""
-        return f"{crc32c(os.fsencode(chr(0).join(self.names))):08x}"
+        """A checksum of the names; also of the size and time of a virtual dataset."""
+        parts = list(self.names)
+        if self.has_virtual_dataset:
+            with contextlib.suppress(OSError):
+                status = os.stat(self.output)
+                parts += [str(status.st_size), str(status.st_mtime_ns)]
+        return f"{crc32c(os.fsencode(chr(0).join(parts))):08x}"
 
 
 def _may_have_images(listed: Sequence[str]) -> bool:

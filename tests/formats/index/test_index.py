@@ -322,7 +322,7 @@ def test_of_failures_at_once_the_first_is_raised(tmp_path, monkeypatch):
         both.wait(60)
         raise FormatError(file.path.name)
 
-    monkeypatch.setattr(FileIndex, "index", failing)
+    monkeypatch.setattr(FileIndex, "open", failing)
     monkeypatch.setattr("fastpack.formats.dataset_indexes.num_cores", lambda: 2)
     with pytest.raises(FormatError, match="^a$"):
         index_files([tmp_path / "a", tmp_path / "b"], Opening(), IndexOptions())
