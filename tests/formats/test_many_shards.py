@@ -192,6 +192,29 @@ def test_pickles_of_many_shards_are_small(tmp_path):
     assert copy.columns["label"][[7999, 0]].tolist() == [7999, 0]
 
 
+def test_pickles_of_unsaved_indexes_are_small(tmp_path):
+    output = write_set(tmp_path, 300)
+    table = open_table(output, save=False)
+    data = pickle.dumps(table)
+    assert len(data) < 100_000
+    copy = pickle.loads(data)
+    assert len(pickle.dumps(copy)) < 100_000
+    assert copy.take(np.array([599, 0])).columns["label"].tolist() == [599, 0]
+
+
+def test_hdf5_sets_with_and_without_a_virtual_dataset(tmp_path):
+    source = fastpack.open(write_set(tmp_path / "in", 4), decode=False)
+    for virtual, size in ((False, None), (True, 8)):
+        output = tmp_path / f"v{virtual}" / "t.h5"
+        output.parent.mkdir()
+        fastpack.pack(source, output, shards=3, virtual=virtual, size=size)
+        assert len(saved(output)) == 3
+        before = manifest_path(output).stat().st_ino
+        for path in (output.parent, output.parent / "t-*", output):
+            assert fastpack.open(path).columns["label"][:].tolist() == list(range(8))
+        assert manifest_path(output).stat().st_ino == before
+
+
 def test_a_pickle_whose_manifest_was_replaced(tmp_path):
     output = write_set(tmp_path, 3)
     fastpack.build_indexes(output)
