@@ -125,8 +125,8 @@ def find_manifest(
 ) -> Manifest | None:
     """Return the saved manifest of the files that a path stands for.
 
-    None if there is none, or if files came or went, if some of them changed, or if the options
-    need other indexes than the saved ones.
+    Returns None without a manifest, and if files of the set came, went or changed. Returns None
+    also if the options need other indexes than the saved ones.
     """
     if options.untrusted or options.allow_external or options.restricted:
         return None
