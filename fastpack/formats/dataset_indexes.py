@@ -36,8 +36,9 @@ from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.sample_table import Opening, SampleTable, View
+from fastpack.formats.sample_table import SampleTable, View
 from fastpack.formats.saved_manifest import changed_shards, find_manifest, save_manifest
+from fastpack.formats.shard_indexes import Opening
 
 _BLOCK_ROWS = 2**18
 
@@ -64,7 +65,7 @@ def open_table(
     - seek_points: add missing seek points.
     """
     options = options or IndexOptions()
-    opening = Opening(folder_for_indexes(index_dir, make=save), save, limits)
+    opening = Opening(folder_for_indexes(index_dir, make=save), save, limits, options)
     found = None if seek_points else find_manifest(path, opening.index_dir, options)
     if found is not None:
         indexed = Indexed(found, opening)

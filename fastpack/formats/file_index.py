@@ -80,7 +80,23 @@ class FileIndex:
         self._refuse_options(options)
         if not options.untrusted and (file := self.open_saved()) and self._serves(file, options):
             return file
+        return self._file_of(self.index(options, save=save))
+
+    def restore(self, options: IndexOptions, *, save: bool = True) -> IndexFile:
+        """Open the saved index if all of its rows can be read, else build it again.
+
+        - options: those of the lost index. Its kinds may be those of other files of the dataset,
+          so it is saved with them.
+        """
         index = self.index(options, save=save)
+        may_save = save and self.saves_index and replace(options, kinds={}) == _BY_DEFAULT
+        if may_save and not self.is_saved and index.lost is None:
+            with contextlib.suppress(FastpackError):
+                self.save(index)
+        return self._file_of(index)
+
+    def _file_of(self, index: Index) -> IndexFile:
+        """Open the saved form of an index; one that is not saved stays in memory."""
         if self.is_saved:
             with contextlib.suppress(FastpackError):
                 return IndexFile.open(self.index_path, self.path).identified(index.shards)

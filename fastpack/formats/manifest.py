@@ -71,6 +71,13 @@ class Manifest:
         return len(self.entries)
 
     @property
+    def file(self) -> TableFile | None:
+        """The saved manifest of a set; None for one in memory."""
+        entries = self.entries
+        is_saved = isinstance(entries, SavedEntries) and entries.folder is not None
+        return entries.file if is_saved else None
+
+    @property
     def num_samples(self) -> int:
         return int(self.firsts[-1])
 
@@ -160,24 +167,31 @@ class Manifest:
         return json.dumps(own, sort_keys=True)
 
     @classmethod
-    def load(cls, path: Path, folder: Path) -> "tuple[Manifest, str]":
+    def load(
+        cls, path: Path, folder: Path, num_shards: int | None = None
+    ) -> "tuple[Manifest, str]":
         """Return a saved manifest, and its checksum of names.
 
         Raises FormatError if it is damaged, hostile or of another version.
+
+        - num_shards: raise FormatError for another number of shards.
         """
         is_small = path.stat().st_size <= _KEPT_BYTES
-        return cls._of_file(TableFile.open(path, keep=is_small), folder)
+        return cls._of_file(TableFile.open(path, keep=is_small), folder, num_shards)
 
     @classmethod
-    def _of_file(cls, file: TableFile, folder: Path | None) -> "tuple[Manifest, str]":
+    def _of_file(
+        cls, file: TableFile, folder: Path | None, num_shards: int | None = None
+    ) -> "tuple[Manifest, str]":
         try:
             if file.layout.about != _ABOUT:
                 raise ValueError("it is of another version")
             own = json.loads(file.own)
             entries = SavedEntries(file, folder, tuple(map(str, own["containers"])))
-            counts = entries.checked_counts(len(own["schemas"]))
+            counts = entries.checked_counts(num_shards, len(own["schemas"]))
             schemas = tuple(map(Schema.from_json, own["schemas"]))
             summary = Summary.of_json(own["summary"])
+            summary.check_fit(schemas)
             notes = tuple(map(str, own["notes"]))
             return cls(entries, counts, schemas, summary, notes), str(own["names"])
         except FastpackError:

@@ -1,5 +1,6 @@
 """Entries of a manifest: a row for each shard, in memory or in a table file."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile
 
 SHARDS, _NAMES, _LETTERS, _RANGES = "shards", "names", "names/values", "columns/"
-_MAX_SAMPLES = 2**62
+_MAX_SAMPLES, _MAX_TOTAL = 2**48, 2**62  # of a shard, as table files allow; of all
 _MAX_NAME_BYTES = 4096
 _REMEDY = "delete it, or make it again with `fastpack index`"
 COLUMNS = {
@@ -65,6 +66,10 @@ class Entries(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, number: int) -> Entry: ...
+    def names(self) -> list[str]:
+        """Return the names of the shards."""
+        ...
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return a fact of all shards, (k,)."""
         ...
@@ -115,6 +120,9 @@ class HeldEntries(Entries):
         found = self._tables.get(name)
         return None if found is None else (found["min"], found["max"])
 
+    def names(self) -> list[str]:
+        return [path.name for path in self._paths]
+
     def paths(self) -> Sequence[Path]:
         """Return the paths of the shards."""
         return self._paths
@@ -163,22 +171,39 @@ class SavedEntries(Entries):
         found = self.file.read(table)
         return (found["min"], found["max"]) if {"min", "max"} <= found.keys() else None
 
-    def checked_counts(self, num_schemas: int) -> Rows:
+    def checked_counts(self, num_shards: int | None, num_schemas: int) -> Rows:
         """Return the samples of each shard. Raises ValueError for numbers that cannot be."""
-        if not len(self) or self.file.num_rows(_NAMES) != len(self):
-            raise ValueError("it has no shards, or not a name for each")
+        # Before a row is read: rows without bytes cost a forger nothing.
+        num_rows, num_names = len(self), self.file.num_rows(_NAMES)
+        if not num_rows or num_names != num_rows or num_shards not in (None, num_rows):
+            raise ValueError("it has more or fewer shards than there are files")
         if dict(self.file.layout.tables[SHARDS]) != COLUMNS:
             raise ValueError("it has other columns")
-        names = ("num_samples", "schema", "size", "container")
+        if self.file.num_rows(_LETTERS) > _MAX_NAME_BYTES * num_rows:
+            raise ValueError("its names are too long")
+        names = ("num_samples", "schema", "size", "container", "index_bytes")
         columns = self.file.read(SHARDS, columns=names)
         counts: Rows = columns["num_samples"]
-        if counts.min() < 0 or float(counts.sum(dtype=np.float64)) > _MAX_SAMPLES:
+        if counts.max() > _MAX_SAMPLES or float(counts.sum(dtype=np.float64)) > _MAX_TOTAL:
             raise ValueError("it claims more samples than there can be")
-        if columns["schema"].max() >= num_schemas or columns["size"].min() < 0:
+        if min(columns[name].min() for name in ("num_samples", "size", "index_bytes")) < 0:
+            raise ValueError("it has a negative size")
+        if columns["schema"].max() >= num_schemas:
             raise ValueError("it names a schema that it does not have")
         if columns["container"].max() >= len(self.containers):
             raise ValueError("it names a format that it does not have")
         return counts
+
+    def names(self) -> list[str]:
+        """Return the names of the shards. Raises FormatError if they lie outside of the file."""
+        places = self.file.read(_NAMES)
+        starts, lengths = (places[name].astype(np.int64) for name in ("start", "length"))
+        letters = self.file.read(_LETTERS)["value"].tobytes()
+        ends = starts + lengths
+        if starts.min() < 0 or lengths.min() < 0 or ends.min() < 0 or ends.max() > len(letters):
+            raise damaged(self.file.path, "a name lies outside of it")
+        pairs = zip(starts.tolist(), ends.tolist(), strict=True)
+        return [os.fsdecode(letters[start:end]) for start, end in pairs]
 
     def __getitem__(self, number: int) -> Entry:
         row = self.file.take(SHARDS, np.array([number]))

@@ -1,36 +1,27 @@
-"""SampleTable: all samples of a dataset. Indexes of shards are opened when they are needed."""
+"""SampleTable: all samples of a dataset."""
 
-import contextlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import Rows
-from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, digest, flat_values
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, Location, changed_file_error
-from fastpack.files.companions import index_path
+from fastpack.errors import (
+    FormatError,
+    UnreadableFileError,
+)
 from fastpack.files.shard import Shard, max_open
 from fastpack.formats import registry
-from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index, concatenate, renamed_fields
 from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
-from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index.summary import Summary
-from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
-from fastpack.formats.manifest_entries import Entry
-
-# The indexes of a dataset are kept in memory, page by page as they are read, if they are together
-# no larger. Larger ones are read from the OS's page cache, which all processes share.
-_KEPT_BYTES = 2**24
+from fastpack.formats.shard_indexes import Opening, ShardIndexes
 
 
 class Table(Protocol):
@@ -206,21 +197,6 @@ def _cast(column: Any, field: Field) -> Any:
     return Ragged(wider, column.offsets) if isinstance(column, Ragged) else wider
 
 
-@dataclass(frozen=True)
-class Opening:
-    """How a table opens the indexes of its shards.
-
-    Args:
-        index_dir: the folder of the indexes; None for those of the shards.
-        save: save an index that had to be built.
-        limits: for what files claim.
-    """
-
-    index_dir: Path | None = None
-    save: bool = True
-    limits: Limits = DEFAULT_LIMITS
-
-
 class SampleTable(Table):
     """All samples of a dataset. Thread-safe, and fork-safe.
 
@@ -238,18 +214,16 @@ class SampleTable(Table):
         opening: Opening,
         held: Mapping[int, IndexFile],
     ) -> None:
-        self.manifest, self._view, self._opening, self._held = manifest, view, opening, held
-        self._keeps = manifest.index_bytes <= _KEPT_BYTES
-        # Without locks, which a fork could leave locked: each step is one call.
-        self._open: OrderedDict[int, IndexFile] = OrderedDict()
-        self._max_open = max_open(8)
-        self._max_taken = max_open(3)  # whose rows are read together
+        self.manifest, self._view = manifest, view
+        self._indexes = ShardIndexes(manifest, opening, held)
+        self._max_taken = max_open(3)  # shards whose rows are read together
         self._views: dict[int, tuple[Schema, Schema, bool]] = {}
         for container in manifest.containers:  # a read must not import what builds a lost index
             registry.named(container)
 
     def __reduce__(self) -> Any:
-        return SampleTable, (self.manifest, self._view, self._opening, self._held)
+        indexes = self._indexes
+        return SampleTable, (self.manifest, self._view, indexes.opening, indexes.held)
 
     @property
     def view(self) -> View:
@@ -266,7 +240,7 @@ class SampleTable(Table):
     @cached_property
     def shards(self) -> Sequence[Shard]:
         if len(self.manifest) == 1:  # perhaps a virtual dataset
-            return self._file(0).shards
+            return self._indexes[0].shards
         return _Shards(self.manifest)
 
     @property
@@ -297,7 +271,32 @@ class SampleTable(Table):
         numbers, local = self._places(rows)
         if len(numbers) > self._max_taken:
             return self._take_in_parts(local, rows, names)
-        files = [self._file(number) for number in numbers]
+        files = [self._indexes[number] for number in numbers]
+        try:
+            return self._take(files, numbers, local, rows, view)
+        except (FormatError, UnreadableFileError):
+            # An index was damaged after it was opened. It is derived, so it is built again, once.
+            own_rows = self._rows(rows, numbers, local)
+            for place, number in enumerate(numbers):
+                if not self._can_take(files[place], own_rows[local == place], view):
+                    files[place] = self._indexes.restored(number, files[place])
+        return self._take(files, numbers, local, rows, view)
+
+    def _can_take(self, file: IndexFile, rows: Rows, view: View) -> bool:
+        try:
+            self._taken([file], np.zeros(len(rows), np.int64), rows, view)
+        except (FormatError, UnreadableFileError):
+            return False
+        return True
+
+    def _take(
+        self,
+        files: list[IndexFile],
+        numbers: list[int],
+        local: npt.NDArray[np.int64],
+        rows: Rows,
+        view: View,
+    ) -> Index:
         if len({id(file.tables.layout) for file in files}) == 1:
             return self._taken(files, local, self._rows(rows, numbers, local), view)
         return self._take_each(files, numbers, local, rows, view)
@@ -378,41 +377,12 @@ class SampleTable(Table):
         return concatenate(parts, view.schema).take(np.argsort(np.concatenate(places)))
 
     def advise(self, rows: Rows) -> None:
-        if self._keeps:
+        if self._indexes.are_kept:
             return
         numbers, local = self._places(rows)
-        files = [self._file(number) for number in numbers]
+        files = [self._indexes[number] for number in numbers]
         if len({id(file.tables.layout) for file in files}) == 1:
             advise_rows(files, local, self._rows(rows, numbers, local))
-
-    def _file(self, number: int) -> IndexFile:
-        """Return the index of a shard, which is opened when it is needed."""
-        if number in self._held:
-            return self._held[number]
-        file = self._open.pop(number, None) or self._opened(self.manifest.entries[number])
-        self._open[number] = file  # as the one that was used last
-        while len(self._open) > self._max_open:
-            with contextlib.suppress(KeyError):  # another thread was faster
-                self._open.popitem(last=False)
-        return file
-
-    def _opened(self, entry: Entry) -> IndexFile:
-        """Open the saved index of a shard, or build it: it may be lost, damaged or replaced.
-
-        Raises ChangedFileError if the shard is not the one of the manifest.
-        """
-        path = entry.shard.path
-        with contextlib.suppress(FastpackError):
-            saved = index_path(path, self._opening.index_dir)
-            file = IndexFile.open(saved, path, keep=self._keeps)
-            if _is_of(file, entry):
-                return file.identified((entry.shard, *file.shards[1:]))
-        built = FileIndex(path, self._opening.index_dir, self._opening.limits)
-        kinds = kinds_of_schema(self.manifest.schemas[entry.schema])
-        file = built.open(IndexOptions(kinds=kinds), save=self._opening.save)
-        if _is_of(file, entry):
-            return file.identified((entry.shard, *file.shards[1:]))
-        raise changed_file_error(Location(path))
 
     def load(self) -> Index:
         """Return all samples. It takes memory for each."""
@@ -422,18 +392,6 @@ class SampleTable(Table):
 
 def _are_consecutive(rows: Rows) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1 and (rows[1:] - rows[:-1] == 1).all())
-
-
-def _is_of(file: IndexFile, entry: Entry) -> bool:
-    """Return True if an index is that of a manifest's shard, with files of its folder only."""
-    folder = entry.shard.path.parent
-    return (
-        file.shards[0] == entry.shard
-        and len(file) == entry.num_samples
-        and len(file.shards) == entry.num_files
-        and file.is_whole
-        and all(shard.path.parent == folder for shard in file.shards)
-    )
 
 
 class _Shards(Sequence[Shard]):

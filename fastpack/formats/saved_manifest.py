@@ -13,7 +13,7 @@ from fastpack.files.companions import COMPANION_ENDINGS, manifest_path
 from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import is_staging_name, unfinished_files
-from fastpack.files.write_tables import MAGIC
+from fastpack.files.table_file import TableFile, is_table_file
 from fastpack.formats import registry
 from fastpack.formats.index.kinds import has_kinds
 from fastpack.formats.index_options import IndexOptions
@@ -97,6 +97,12 @@ class NamedSet:
         return cls._with(output.absolute(), os.listdir(output.absolute().parent))
 
     @property
+    def shard_names(self) -> list[str]:
+        """Names of the files with samples of their own, sorted."""
+        others = [self.output.name] if self.has_virtual_dataset else []
+        return [name for name in self.names if name not in others]
+
+    @property
     def num_shards(self) -> int:
         """Files with samples of their own."""
         return len(self.names) - self.has_virtual_dataset
@@ -139,9 +145,11 @@ def find_manifest(
     with contextlib.suppress(FastpackError):
         if not saved.is_file():
             return None
-        manifest, digest = Manifest.load(saved, found.output.parent)
-        is_same = digest == found.digest and len(manifest) == found.num_shards
-        if is_same and _serves(manifest, options) and not _has_changed(manifest):
+        manifest, digest = Manifest.load(saved, found.output.parent, found.num_shards)
+        # Its names are those of the folder, so it cannot lead anywhere else.
+        is_same = digest == found.digest and sorted(manifest.entries.names()) == found.shard_names
+        is_known = manifest.containers <= set(registry.NAMES)
+        if is_same and is_known and _serves(manifest, options) and not _has_changed(manifest):
             return manifest
     return None
 
@@ -185,13 +193,26 @@ def save_manifest(
     found = path if isinstance(path, NamedSet) else NamedSet.of(path)
     if found is None or found.num_shards != len(manifest):
         return False
+    if unfinished_files(found.output.parent, found.output.name):
+        return False
     if [shard.absolute() for shard in manifest.paths] != data_members(found.output):
         return False
     saved = manifest_path(found.output, index_dir)
     # ValueError: a table of too many columns.
     with contextlib.suppress(FastpackError, OSError, ValueError):
-        if saved.exists() and saved.read_bytes()[: len(MAGIC)] != MAGIC:
-            return False  # it is of another program
-        manifest.save(saved, found.digest)
-        return True
+        is_ours = not os.path.lexists(saved) or is_table_file(saved)
+        # A pack may have replaced the shards since they were indexed.
+        if is_ours and not _has_changed(manifest):
+            manifest.save(saved, found.digest)
+            return True
     return False
+
+
+def discard_manifest(manifest: Manifest) -> None:
+    """Remove a saved manifest, unless another one has its name by now."""
+    file = manifest.file
+    if file is None or file.path is None:
+        return
+    with contextlib.suppress(FastpackError, OSError):
+        if TableFile.open(file.path).checksum == file.checksum:
+            file.path.unlink()

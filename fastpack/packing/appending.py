@@ -14,7 +14,7 @@ from fastpack.formats.dataset_indexes import index_files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
 from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.sample_table import Opening
+from fastpack.formats.shard_indexes import Opening
 from fastpack.sources import Source
 
 _MAX_NAMED = 5

@@ -33,7 +33,14 @@ _REMEDY = "delete it, and it is built again"
 _WORDS = re.compile("seek_points/.*/values")
 _HELD_BYTES = 2**19  # of an index that is kept in memory; a larger one goes to a scratch file
 # Errors of JSON and arrays that are not those of an index.
-DATA_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+DATA_ERRORS = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 # Layouts whose tables are those of their schema: thousands of files may share one.
@@ -90,13 +97,16 @@ class IndexFile:
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> FormatError:
-        message = f"the index is damaged ({error}); {_REMEDY}"
+        if isinstance(error, FormatError) and error.location is not None:
+            return error
+        why = str(error) if isinstance(error, FormatError) else f"the index is damaged ({error})"
+        message = why if why.endswith("it is built again") else f"{why}; {_REMEDY}"
         return FormatError(with_location(message, Location(self.tables.path)))
 
-    def _fact(self, name: str, make: Any, default: Any = None) -> Any:
-        """Return a fact of the header, converted by `make`; `default` if it is missing."""
+    def _fact(self, name: str, make: Any) -> Any:
+        """Return a fact of the header, converted by `make`. Raises FormatError without it."""
         try:
-            return make(self._own[name]) if name in self._own else default
+            return make(self._own[name])
         except DATA_ERRORS as error:
             raise self._damaged(error) from error
 
@@ -122,25 +132,35 @@ class IndexFile:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._fact("notes", lambda notes: tuple(map(str, notes)), ()))
+        if "notes" not in self._own:
+            return ()
+        return tuple(self._fact("notes", lambda notes: tuple(map(str, notes))))
 
     @property
     def receipt(self) -> str:
-        return str(self._fact("receipt", str, ""))
+        return str(self._own.get("receipt", ""))
 
     @property
     def original_digest(self) -> RecordDigest | None:
-        return self._fact("first_seal", _digest_of)
+        return self._digest("first_seal")
 
     @property
     def record_digest(self) -> RecordDigest | None:
         """Digest of the file's records; None if there are no blobs, or several files."""
-        return self._fact("digest", _digest_of)
+        return self._digest("digest")
+
+    def _digest(self, name: str) -> RecordDigest | None:
+        return self._fact(name, _digest_of) if name in self._own else None
 
     @cached_property
     def summary(self) -> Summary:
         """Facts about all samples."""
-        return self._fact("summary", Summary.of_json)
+        return self._fact("summary", self._summary_of)
+
+    def _summary_of(self, saved: Any) -> Summary:
+        summary = Summary.of_json(saved)
+        summary.check_fit([self.schema])
+        return summary
 
     @property
     def seek_point_bytes(self) -> int:
@@ -224,7 +244,7 @@ def take_index(
     first_shards = offsets_of([len(file.shards) for file in files])
     tables = [file.tables for file in files]
     try:
-        is_plain = all([file.is_plain for file in files])
+        is_plain = all(file.is_plain for file in files)
         stored = StoredRows(tables, numbers, rows, schema, first_shards, is_plain=is_plain)
         facts = files[0].facts() if whole and len(files) == 1 else {}
         index = Index.from_rows(stored, shards, **facts)
