@@ -50,9 +50,9 @@ class NamedSet:
         if not isinstance(path, str | os.PathLike):
             return None
         given = Path(os.fspath(path)).absolute() if isinstance(path, str | Path) else Path(path)
-        is_folder = given.is_dir()
-        folder = given if is_folder else given.parent
         try:
+            is_folder = given.is_dir()
+            folder = given if is_folder else given.parent
             listed = os.listdir(folder)
         except OSError:
             return None
