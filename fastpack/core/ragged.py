@@ -48,6 +48,13 @@ class Ragged(Sequence[Any]):
         self.offsets = offsets
 
     @classmethod
+    def of_lengths(cls, values: Any, lengths: npt.NDArray[np.int64]) -> Self:
+        """Make a Ragged of rows with these lengths, at least 0, which together are all values."""
+        rows = cls.__new__(cls)
+        rows.values, rows.offsets = values, offsets_of(lengths)
+        return rows
+
+    @classmethod
     def of_bytes(cls, rows: Iterable[bytes]) -> Self:
         """Make a Ragged of uint8 with the bytes of each row."""
         rows = list(rows)

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import Literal, get_args
 
@@ -187,20 +188,27 @@ class Schema:
         known = {name for field in self.fields for name in (field.name, field.source_name)}
         return all(name in known or name.strip("/") in known for name in names)
 
-    @property
+    @cached_property
     def blobs(self) -> tuple[Field, ...]:
         """The fields whose values stay in their files."""
         return tuple(field for field in self.fields if field.is_blob)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Field, ...]:
         """The fields whose values are columns in memory."""
         return tuple(field for field in self.fields if not field.is_blob)
 
-    @property
+    @cached_property
     def image_field(self) -> Field | None:
         """The main image of a sample: the first field of images or pixels; None without one."""
         return next((field for field in self.fields if field.is_image), None)
+
+    @cached_property
+    def has_fixed_sizes(self) -> bool:
+        """True if all values of some field must have one size: pixels, or lists of one length."""
+        return any(
+            field.kind == "pixels" or field.list_length is not None for field in self.fields
+        )
 
     def class_name(self, label: int | float | str) -> str:
         """Return the name of a class, or the label as text if it has no name.

@@ -164,6 +164,18 @@ class View:
         fields = tuple(field for field in schema.fields if field.name in wanted)
         return replace(schema, fields=fields)
 
+    def reading(self, schema: Schema) -> tuple[Schema, bool]:
+        """Return the fields to read of a file, and whether they need no change afterwards."""
+        is_renamed = any(new != old for new, old in (self.names or {}).items())
+        pairs = [(field, schema[field.name]) for field in self.schema.fields if field.name in schema]
+        if is_renamed or self.relabels or len(pairs) < len(self.schema.fields):
+            return self.stored(schema), False
+        has_same_values = all(
+            (mine.kind, mine.is_list, mine.dtype) == (stored.kind, stored.is_list, stored.dtype)
+            for mine, stored in pairs
+        )
+        return (self.schema, True) if has_same_values else (self.stored(schema), False)
+
     def source(self, name: str) -> str:
         """Return the name that a field has in the files."""
         return name if self.names is None else self.names[name]
@@ -307,11 +319,10 @@ class SampleTable(Table):
     def _stored(self, schema: Schema, view: View) -> tuple[Schema, bool]:
         """Return the fields to read of a file, and whether the view shows them as they are."""
         if view is not self._view:
-            return view.stored(schema), False
+            return view.reading(schema)
         known = self._views.get(id(schema))
         if known is None:
-            stored = schema if view.names is None else view.stored(schema)
-            known = schema, stored, view.names is None and not view.relabels and stored == view.schema
+            known = schema, *view.reading(schema)
             self._views[id(schema)] = known
         return known[1:]
 

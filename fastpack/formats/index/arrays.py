@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ _PLAIN_LETTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxy
 _COLUMN_DTYPES = {"int": "i", "float": "f"}
 
 
+@lru_cache(maxsize=1024)
 def escaped(name: str) -> str:
     """Return a field's name without the "/" and NUL that array names cannot have."""
     letters = name.encode("utf-8", "surrogatepass")

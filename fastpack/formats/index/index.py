@@ -278,7 +278,10 @@ class Index:
         - facts: the fields of Index that are not tables.
         """
         tables = {name: table.from_rows(rows) for name, table in _TABLES.items()}
-        return cls(shards=shards, schema=rows.schema, **facts, **tables)
+        # Without __post_init__: no other object has these arrays, and batches may write to theirs.
+        index = cls.__new__(cls)
+        index.__dict__.update(_NO_FACTS, shards=shards, schema=rows.schema, **facts, **tables)
+        return index
 
     @classmethod
     def from_arrays(cls, stored: StoredArrays, shards: tuple[Shard, ...], **facts: Any) -> "Index":
@@ -295,6 +298,7 @@ class Index:
 
 
 # Field of Index -> how it is taken, joined, saved and checked. The order is that of saved arrays.
+_NO_FACTS: Mapping[str, Any] = {"original_digest": None, "notes": (), "receipt": ""}
 _TABLES: Mapping[str, PerSample[Any]] = {
     field.name: field.metadata["per_sample"]
     for field in fields(Index)

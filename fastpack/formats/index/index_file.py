@@ -157,6 +157,11 @@ class IndexFile:
             len(self) == 0 or self.tables.constant(SAMPLES, "shard_numbers") == 0
         )
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """True if the samples are the records 0, 1, 2 ... of the only file."""
+        return len(self.shards) == 1 and self.is_whole
+
     @property
     def is_saved(self) -> bool:
         return self._held is None
@@ -213,15 +218,16 @@ def take_index(
     The shards are those of these files. Raises FormatError for damage.
     """
     whole = schema is None
-    schema = schema or files[0].schema
+    schema = files[0].schema if schema is None else schema
     shards = tuple(shard for file in files for shard in file.shards)
     first_shards = offsets_of([len(file.shards) for file in files])
     tables = [file.tables for file in files]
     try:
-        stored = StoredRows(tables, numbers, rows, schema, first_shards)
+        is_plain = all([file.is_plain for file in files])
+        stored = StoredRows(tables, numbers, rows, schema, first_shards, is_plain=is_plain)
         facts = files[0].facts() if whole and len(files) == 1 else {}
         index = Index.from_rows(stored, shards, **facts)
-        if _has_fixed_sizes(schema):
+        if schema.has_fixed_sizes:
             index.check_fit(stored)
         index.check_spans()
         index.check_chunks()
@@ -238,13 +244,6 @@ def advise_rows(
     for name in tables[0].layout.tables:
         if name.startswith("blob/") and not name.endswith("/values"):
             advise(tables, numbers, name, rows)
-
-
-def _has_fixed_sizes(schema: Schema) -> bool:
-    """Return True if some values must have one size, which `fits` compares."""
-    return any(
-        field.kind == "pixels" or field.list_length is not None for field in schema.fields
-    )
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.dtypes import Rows
-from fastpack.core.ragged import Ragged, Text, offsets_of
+from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.table_file import TableFile, take_from
@@ -38,6 +38,7 @@ class StoredRows:
         schema: the fields to read, and class names.
         first_shards: number of each file's first shard among those of all, and at the end the
             number of all, (number of files + 1,).
+        is_plain: each file has one shard, and its rows are the records 0, 1, 2 ... of it.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class StoredRows:
         rows: Rows,
         schema: Schema,
         first_shards: npt.NDArray[np.int64],
+        *,
+        is_plain: bool = False,
     ) -> None:
         self.files, self.numbers, self.rows = files, numbers, rows
-        self.schema, self.first_shards = schema, first_shards
+        self.schema, self.first_shards, self._is_plain = schema, first_shards, is_plain
         self._read: dict[str, dict[str, npt.NDArray[Any]]] = {}
 
     @property
@@ -64,6 +67,19 @@ class StoredRows:
     def names(self) -> Mapping[str, Mapping[str, np.dtype[Any]]]:
         """The tables of the files, and the columns of each."""
         return self.files[0].layout.tables
+
+    @property
+    def record_numbers(self) -> Rows:
+        """Number of each row's record in its shard, (k,)."""
+        return self.rows if self._is_plain else self.table(SAMPLES)["record_numbers"]
+
+    @property
+    def shard_numbers(self) -> npt.NDArray[np.uint32]:
+        """Number of each row's shard among those of all files, (k,)."""
+        if self._is_plain:
+            return self.numbers.astype(np.uint32)
+        own = self.table(SAMPLES)["shard_numbers"]
+        return np.asarray(own + self.first_shards[self.numbers].astype(np.uint32))
 
     def table(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """Return the columns of a table for these rows. It is read once."""
@@ -90,31 +106,32 @@ class StoredRows:
     def _values(self, name: str, field: Field) -> Column:
         if not field.is_list and field.kind != "text":
             return self.table(name)["value"]
-        offsets, inner = self.lists(name)
+        lengths, inner = self.lists(name)
         name = f"{name}/values"
         if not field.is_list or field.kind != "text":
-            values = inner.table(name)["value"]
-            return Ragged(values, offsets) if field.is_list else Text(values, offsets)
-        text_offsets, letters = inner.lists(name)
-        text = Text(letters.table(f"{name}/values")["value"], text_offsets)
-        return Ragged(text, offsets)
+            kind = Ragged if field.is_list else Text
+            return kind.of_lengths(inner.table(name)["value"], lengths)
+        text_lengths, letters = inner.lists(name)
+        text = Text.of_lengths(letters.table(f"{name}/values")["value"], text_lengths)
+        return Ragged.of_lengths(text, lengths)
 
     def lists(self, name: str) -> tuple[Rows, "StoredRows"]:
-        """Return the offsets of the lists of a table (k + 1,), and the rows of their values."""
+        """Return the lengths of the lists of a table (k,), and the rows of their values."""
         table = self.table(name)
-        starts, lengths = table["start"].astype(np.int64), table["length"].astype(np.int64)
+        starts, lengths = table["start"], table["length"]
         self._refuse_overlong(name, starts, lengths)
-        offsets = offsets_of(lengths)
-        rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
-        numbers = np.repeat(self.numbers, lengths)
-        return offsets, StoredRows(self.files, numbers, rows, self.schema, self.first_shards)
+        ends = lengths.cumsum()
+        rows = np.arange(ends[-1] if len(ends) else 0) + (starts - ends + lengths).repeat(lengths)
+        numbers = self.numbers.repeat(lengths)
+        return lengths, StoredRows(self.files, numbers, rows, self.schema, self.first_shards)
 
     def _refuse_overlong(self, name: str, starts: Rows, lengths: Rows) -> None:
         """Raise FormatError for lists outside of their values, or of more values than there are."""
+        if not len(starts):
+            return
         counts = np.array([file.num_rows(f"{name}/values") for file in self.files], np.int64)
         limits = counts[self.numbers]
-        is_sound = (starts >= 0) & (lengths >= 0) & (lengths <= limits)
-        is_sound &= starts <= limits - lengths
+        is_sound = (starts | lengths >= 0) & (lengths <= limits) & (starts <= limits - lengths)
         if not is_sound.all() or self._is_overlong(lengths, counts):
             path = self.files[int(self.numbers[np.argmin(is_sound)])].path
             message = f"the index has a list outside of {name}; delete it, and it is built again"
@@ -136,9 +153,9 @@ class StoredRows:
         name = f"blob/{escaped(field.name)}"
         if not field.is_list:
             return cast(dict[str, Any], self.table(name))
-        offsets, inner = self.lists(name)
+        lengths, inner = self.lists(name)
         values = inner.table(f"{name}/values")
-        return {column: Ragged(array, offsets) for column, array in values.items()}
+        return {column: Ragged.of_lengths(array, lengths) for column, array in values.items()}
 
     @property
     def shard_shift(self) -> npt.NDArray[np.int64]:

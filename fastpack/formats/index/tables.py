@@ -58,7 +58,8 @@ class NumberTable(PerSample[Numbers]):
         return {SAMPLES: {self._name: table}}
 
     def from_rows(self, rows: StoredRows) -> Numbers:
-        return rows.table(SAMPLES)[self._name]
+        numbers: Numbers = getattr(rows, self._name)
+        return numbers
 
     def from_arrays(self, stored: StoredArrays) -> Numbers:
         return stored.arrays[self._name]
@@ -73,9 +74,6 @@ class ShardNumbers(NumberTable):
     def concatenate(self, tables: Sequence[Numbers], joined: Joined) -> Numbers:
         pairs = zip(tables, joined.first_shards, strict=True)
         return np.concatenate([table + np.uint32(first) for table, first in pairs])
-
-    def from_rows(self, rows: StoredRows) -> Numbers:
-        return super().from_rows(rows) + rows.shard_shift.astype(np.uint32)
 
     def fits(self, table: Numbers, stored: Stored) -> bool:
         is_sound = super().fits(table, stored)
@@ -247,9 +245,9 @@ class SeekPointTables(PerSample[Mapping[str, SeekPoints]]):
         found = {}
         for name, table in names.items():
             if table in rows.names:
-                offsets, words = rows.lists(table)
+                lengths, words = rows.lists(table)
                 values = words.table(f"{table}/values")["value"]
-                found[name] = SeekPoints(values, offsets[:-1], offsets[1:])
+                found[name] = SeekPoints.of_lengths(values, lengths)
         return found
 
     def from_arrays(self, stored: StoredArrays) -> Mapping[str, SeekPoints]:
@@ -359,7 +357,7 @@ class LostTable(PerSample[npt.NDArray[np.uint8] | None]):
         return {} if table is None else {SAMPLES: {"lost": table}}
 
     def from_rows(self, rows: StoredRows) -> npt.NDArray[np.uint8] | None:
-        return rows.table(SAMPLES).get("lost")
+        return rows.table(SAMPLES)["lost"] if "lost" in rows.names[SAMPLES] else None
 
     def from_arrays(self, stored: StoredArrays) -> None:
         return None
