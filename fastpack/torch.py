@@ -462,6 +462,7 @@ class _Reads:
         ordered = groups[order]
         places = np.arange(len(rows)) - np.searchsorted(ordered, ordered)
         times = np.empty(len(rows), np.int64)
-        times[order] = (self._counters.numbers[ordered].view(np.uint32) + places) // self._group
+        sizes = np.minimum(self._group, self._num_samples - ordered * self._group)
+        times[order] = (self._counters.numbers[ordered].view(np.uint32) + places) // sizes
         np.add.at(self._counters.numbers, groups, 1)
         return times

@@ -423,7 +423,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name] = values
                 failures |= failed
             else:
-                fields[field.name] = _shaped(field, entries.columns[field.name])
+                fields[field.name] = _shaped(field, _writable(entries.columns[field.name]))
         failures |= entries.failures()
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -482,6 +482,15 @@ def _sample_number(i: Any) -> int:
             f"{error}; for several samples, dataset.read([1, 2, 3]) gives a batch and "
             "dataset.take([1, 2, 3]) a Reader"
         ) from None
+
+
+def _writable(column: Column) -> Column:
+    """Return a batch's column; a read-only one is copied, since torch warns of such arrays."""
+    if not isinstance(column, Ragged):
+        return column if column.flags.writeable else column.copy()
+    if not isinstance(column.values, np.ndarray) or column.values.flags.writeable:
+        return column
+    return type(column)(column.values.copy(), column.offsets)
 
 
 def _shaped(field: Field, column: Column) -> Column:
