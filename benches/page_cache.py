@@ -26,6 +26,19 @@ def evict(paths: Iterable[Path]) -> bool:
     return not is_kept
 
 
+def load(paths: Iterable[Path]) -> None:
+    """Read files, files below folders, and indexes beside them, so that they are cached.
+
+    Some systems drop pages that were not used for a while, even with free memory.
+    """
+    for path in paths:
+        files = path.rglob("*") if path.is_dir() else path.parent.glob(f"{path.name}*")
+        for file in (file for file in files if file.is_file()):
+            with open(file, "rb", buffering=0) as opened:
+                while opened.read(2**22):
+                    pass
+
+
 def _evict_file(path: Path) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())  # dirty pages would stay

@@ -21,6 +21,7 @@ from rich.table import Table
 import fastpack
 from benches.provenance import command, revision
 from benches.ratio import machine
+from benches.page_cache import load
 from benches.scale_process import Process, call_all, processes
 from benches.scale_reading import ORDERS
 from benches.scale_sets import NAME, make_set
@@ -183,6 +184,7 @@ class Rival:
 
     def opened(self, num_samples: int) -> dict[str, float]:
         """Return seconds ("closed" is with closing) and memory in a new process."""
+        load([self.path])
         with Process(self.module, self.python) as process:
             process.call(self.command, str(self.tiny), _NUM_TINY)
             before = process.call("memory")

@@ -206,7 +206,7 @@ def read_small(path: Path) -> dict[str, float]:
         started = time.process_time()
         num_samples = _read_some(loader)
         seen[name] = 1e6 * (time.process_time() - started) / num_samples
-    index = path.with_name(f"{path.name}.index.npz").stat().st_size
+    index = path.with_name(f"{path.name}.fpindex").stat().st_size
     return seen | {"peak": peak(), "index": index / 1e6, "resident": resident()}
 
 

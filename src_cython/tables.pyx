@@ -271,3 +271,35 @@ def advise(tuple files not None, const int64_t[::1] numbers not None, Places pla
     if outside >= 0:
         limit = by_row.own_files[outside].own_tables[table].num_rows
         raise IndexError(f"row {rows[outside]} does not lie in [0, {limit})")
+
+
+def expand_lists(const int64_t[::1] starts not None, const int64_t[::1] lengths not None,
+                 const int64_t[::1] numbers not None, const int64_t[::1] limits not None,
+                 int64_t[::1] rows=None, int64_t[::1] owners=None):
+    cdef int64_t i, j, limit, total = 0, place = 0, num_lists = starts.shape[0]
+    if lengths.shape[0] != num_lists or numbers.shape[0] != num_lists:
+        raise ValueError("starts, lengths and numbers: one for each list")
+    for i in range(num_lists):
+        if not 0 <= numbers[i] < limits.shape[0]:
+            raise IndexError(f"numbers: there is no file {numbers[i]}")
+    if rows is None:
+        with nogil:
+            for i in range(num_lists):
+                limit = limits[numbers[i]]
+                if starts[i] < 0 or lengths[i] < 0 or lengths[i] > limit or \
+                        starts[i] > limit - lengths[i]:
+                    total = -1 - i
+                    break
+                total += lengths[i]
+        return total
+    for i in range(num_lists):
+        total += lengths[i]
+    if rows.shape[0] != total or owners.shape[0] != total:
+        raise ValueError("rows and owners: one for each value")
+    with nogil:
+        for i in range(num_lists):
+            for j in range(lengths[i]):
+                rows[place] = starts[i] + j
+                owners[place] = numbers[i]
+                place += 1
+    return total

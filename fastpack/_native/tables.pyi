@@ -57,3 +57,16 @@ def advise(
     table: int,
     rows: npt.NDArray[np.int64],
 ) -> None: ...
+
+# Lists of values: list i has lengths[i] rows from starts[i] on, of file numbers[i], which has
+# limits[numbers[i]] rows. Returns the number of all values; -1 - i if list i is outside of its
+# file. With rows and owners, (values,), fills in the row and the file of each value; the lists were
+# checked by an earlier call.
+def expand_lists(
+    starts: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
+    numbers: npt.NDArray[np.int64],
+    limits: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64] | None = None,
+    owners: npt.NDArray[np.int64] | None = None,
+) -> int: ...

@@ -206,9 +206,7 @@ class Schema:
     @cached_property
     def has_fixed_sizes(self) -> bool:
         """True if all values of some field must have one size: pixels, or lists of one length."""
-        return any(
-            field.kind == "pixels" or field.list_length is not None for field in self.fields
-        )
+        return any(field.kind == "pixels" or field.list_length is not None for field in self.fields)
 
     def class_name(self, label: int | float | str) -> str:
         """Return the name of a class, or the label as text if it has no name.

@@ -107,9 +107,7 @@ class OpenShards:
     def __reduce__(self) -> Any:
         return OpenShards, ()
 
-    def descriptors(
-        self, shards: Sequence[Shard], numbers: npt.NDArray[np.uint32]
-    ) -> Descriptors:
+    def descriptors(self, shards: Sequence[Shard], numbers: npt.NDArray[np.uint32]) -> Descriptors:
         """Return the descriptors of the shards with these numbers, (len(shards),) int32."""
         table = np.full(len(shards), -1, np.int32).view(Descriptors)
         table.files = []

@@ -23,7 +23,7 @@ from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, first_alias, in_order, members_below, missing, strangers
 from fastpack.files.publication import refuse_unfinished, unfinished_files
 from fastpack.formats.protocols import DatasetPaths, VirtualDatasetContainer
-from fastpack.formats.registry import of_suffix
+from fastpack.formats.registry import is_packed_name, of_suffix
 
 
 def find_shards(path: DatasetPaths, *, check: bool = True, untrusted: bool = False) -> list[Path]:
@@ -81,8 +81,8 @@ def _files_of(path: Path, numbered: list[Member], untrusted: bool) -> list[Path]
 
 
 def _files_below(folder: Path, untrusted: bool) -> list[Path]:
-    members = (member for member in folder.iterdir() if not member.name.startswith("."))
-    found = _without_virtual_datasets(filter(of_suffix, members), untrusted)
+    members = [folder / name for name in os.listdir(folder) if is_packed_name(name)]
+    found = _without_virtual_datasets(members, untrusted)
     has_images = has_image_files(folder)
     if found and has_images:
         count = f"only the {len(found):,} packed files are read"

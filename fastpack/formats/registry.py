@@ -1,6 +1,5 @@
 """The containers by name, by suffix and by first bytes."""
 
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import cast
@@ -27,6 +26,13 @@ _CONTAINERS = {
     "folder": ("fastpack.formats.folder", "FOLDER"),
 }
 NAMES = ("tfrecord", "hdf5", "tar")  # those with a writer
+# Name -> endings of its files, in lower case. Looking at names imports no container.
+_SUFFIXES = {
+    "tfrecord": (".tfrecord", ".tfrecords", ".tfrec", ".record"),
+    "tar": (".tar",),
+    "hdf5": (".h5", ".hdf5", ".hdf", ".he5"),
+}
+PACKED_SUFFIXES = tuple(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
 
 
 def named(name: str) -> Container:
@@ -39,20 +45,14 @@ def named(name: str) -> Container:
 
 def of_suffix(path: Path) -> Container | None:
     """Return the container of files with such a name."""
-    return next(
-        (
-            container
-            for container in map(named, _CONTAINERS)
-            if path.suffix.lower() in container.suffixes
-        ),
-        None,
-    )
+    suffix = path.suffix.lower()
+    found = next((name for name, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    return None if found is None else named(found)
 
 
-@cache
-def packed_suffixes() -> tuple[str, ...]:
-    """Return the endings of the names of packed files, in lower case."""
-    return tuple(suffix for name in _CONTAINERS for suffix in named(name).suffixes)
+def is_packed_name(name: str) -> bool:
+    """Return True for the name of a file that is not hidden and ends as packed files do."""
+    return not name.startswith(".") and name.lower().endswith(PACKED_SUFFIXES)
 
 
 def recognized(head: bytes) -> Container | None:

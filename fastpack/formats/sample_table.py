@@ -1,7 +1,6 @@
 """SampleTable: all samples of a dataset. Indexes of shards are opened when they are needed."""
 
 import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,13 +18,15 @@ from fastpack.core.schema import Field, Schema
 from fastpack.errors import FastpackError, Location, changed_file_error
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard, max_open
+from fastpack.formats import registry
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index, concatenate, renamed_fields
 from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
 from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.manifest import Entry, Manifest
+from fastpack.formats.manifest import Manifest
+from fastpack.formats.manifest_entries import Entry
 
 # The indexes of a dataset are kept in memory, page by page as they are read, if they are together
 # no larger. Larger ones are read from the OS's page cache, which all processes share.
@@ -142,7 +143,9 @@ class View:
             schema = replace(schema, fields=renamed_fields(schema, self.names))
         if "label" not in schema:
             return schema
-        return replace(schema, class_names=self.relabels.get(schema.class_names, schema.class_names))
+        return replace(
+            schema, class_names=self.relabels.get(schema.class_names, schema.class_names)
+        )
 
     def apply(self, index: Index) -> Index:
         """Return the samples of some files as the dataset shows them."""
@@ -167,7 +170,9 @@ class View:
     def reading(self, schema: Schema) -> tuple[Schema, bool]:
         """Return the fields to read of a file, and whether they need no change afterwards."""
         is_renamed = any(new != old for new, old in (self.names or {}).items())
-        pairs = [(field, schema[field.name]) for field in self.schema.fields if field.name in schema]
+        pairs = [
+            (field, schema[field.name]) for field in self.schema.fields if field.name in schema
+        ]
         if is_renamed or self.relabels or len(pairs) < len(self.schema.fields):
             return self.stored(schema), False
         has_same_values = all(
@@ -239,6 +244,8 @@ class SampleTable(Table):
         self._open: OrderedDict[int, IndexFile] = OrderedDict()
         self._max_open = max_open(8)
         self._views: dict[int, tuple[Schema, Schema, bool]] = {}
+        for container in manifest.containers:  # a read must not import what builds a lost index
+            registry.named(container)
 
     def __reduce__(self) -> Any:
         return SampleTable, (self.manifest, self._view, self._opening, self._held)
@@ -296,7 +303,14 @@ class SampleTable(Table):
         """Return the distinct shards of some rows, and the place of each row's shard among them."""
         if len(self.manifest) == 1 or not len(rows):
             return [0], np.zeros(len(rows), np.int64)
-        shards = np.searchsorted(self.manifest.firsts, rows, side="right") - 1
+        firsts = self.manifest.firsts
+        if len(rows) > 1 and _are_consecutive(rows):  # such as the blocks of a column
+            ends = np.searchsorted(firsts, rows[[0, -1]], side="right")
+            numbers = np.arange(ends[0] - 1, ends[1])
+            bounds = np.clip(firsts[ends[0] - 1 : ends[1] + 1], rows[0], rows[-1] + 1)
+            numbers, counts = numbers[np.diff(bounds) > 0], np.diff(bounds)
+            return numbers.tolist(), np.repeat(np.arange(len(numbers)), counts[counts > 0])
+        shards = np.searchsorted(firsts, rows, side="right") - 1
         in_order = np.sort(shards)
         is_first = np.ones(len(rows), np.bool_)
         is_first[1:] = in_order[1:] != in_order[:-1]
@@ -391,6 +405,10 @@ class SampleTable(Table):
         """Return all samples. It takes memory for each."""
         index = self.take(np.arange(len(self)))
         return replace(index, notes=self.notes)
+
+
+def _are_consecutive(rows: Rows) -> bool:
+    return bool(rows[-1] - rows[0] == len(rows) - 1 and (rows[1:] - rows[:-1] == 1).all())
 
 
 def _is_of(file: IndexFile, entry: Entry) -> bool:

@@ -3,12 +3,12 @@
 import contextlib
 import fnmatch
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, FormatError
+from fastpack.errors import FastpackError
 from fastpack.files.companions import manifest_path
 from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, data_members
@@ -53,9 +53,11 @@ class NamedSet:
         except OSError:
             return None
         if is_folder:
-            chosen = [name for name in listed if _is_packed(name)]
+            chosen = [name for name in listed if registry.is_packed_name(name)]
         elif any(letter in given.name for letter in "*?["):
-            chosen = fnmatch.filter((name for name in listed if _is_packed(name)), given.name)
+            chosen = fnmatch.filter(
+                (name for name in listed if registry.is_packed_name(name)), given.name
+            )
         else:
             return cls._with(given, listed)
         first = min(chosen, default="")
@@ -72,19 +74,19 @@ class NamedSet:
         names = [
             name
             for name in listed
-            if (name.startswith(start) and name.endswith(end) and "-of-" in name)
-            or name == output.name
+            if name.startswith(start) and name.endswith(end) and "-of-" in name
         ]
-        return cls(output, tuple(sorted(names))) if len(names) > 1 else None
+        # Beside a number 0, the plain file is a virtual dataset of the others.
+        names.sort()
+        first = Member.of(output.with_name(names[0])) if names else None
+        if output.name in listed and (first is None or first.number > 0):
+            names = sorted([*names, output.name])
+        return cls(output, tuple(names)) if len(names) > 1 else None
 
     @property
     def digest(self) -> str:
         """A checksum of the names."""
         return f"{crc32c(os.fsencode(chr(0).join(self.names))):08x}"
-
-
-def _is_packed(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(registry.packed_suffixes())
 
 
 def find_manifest(
@@ -106,7 +108,7 @@ def find_manifest(
             return None
         manifest, digest = Manifest.load(saved, found.output.parent)
         is_same = digest == found.digest and len(manifest) == len(found.names)
-        if is_same and _serves(manifest, options) and _is_unchanged(manifest):
+        if is_same and _serves(manifest, options) and not _has_changed(manifest):
             return manifest
     return None
 
@@ -117,26 +119,27 @@ def _serves(manifest: Manifest, options: IndexOptions) -> bool:
         return False
     if options.fields is None:
         return True
-    containers = {
-        manifest.first_shard(number).container for number in range(len(manifest.schemas))
-    }
+    containers = {manifest.first_shard(number).container for number in range(len(manifest.schemas))}
     selects = any(
         isinstance(registry.named(container), SelectingContainer) for container in containers
     )
     return not selects or all(schema.has_fields(options.fields) for schema in manifest.schemas)
 
 
-def _is_unchanged(manifest: Manifest) -> bool:
+def _has_changed(manifest: Manifest) -> bool:
     """Compare the sizes and times of some shards from all over the set."""
-    for number in manifest.sampled(_COMPARED_SHARDS):
+    return any(True for _ in changed_shards(manifest, manifest.sampled(_COMPARED_SHARDS)))
+
+
+def changed_shards(manifest: Manifest, numbers: Iterable[int]) -> Iterator[int]:
+    """Yield the numbers of shards that are missing, or have another size or time than before."""
+    for number in numbers:
         shard = manifest.entries[number].shard
-        try:
+        with contextlib.suppress(OSError):
             status = os.stat(shard.path)
-        except OSError:
-            return False
-        if (status.st_size, status.st_mtime_ns) != (shard.size, shard.mtime_ns):
-            return False
-    return True
+            if (status.st_size, status.st_mtime_ns) == (shard.size, shard.mtime_ns):
+                continue
+        yield number
 
 
 def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None) -> bool:
@@ -147,11 +150,11 @@ def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None
     found = NamedSet.of(path)
     if found is None or len(found.names) != len(manifest):
         return False
-    shards = [manifest.entries[number].shard.path for number in range(len(manifest))]
-    if shards != data_members(found.output):
+    if [shard.absolute() for shard in manifest.paths] != data_members(found.output):
         return False
     saved = manifest_path(found.output, index_dir)
-    with contextlib.suppress(FastpackError, OSError):
+    # ValueError: a table of too many columns.
+    with contextlib.suppress(FastpackError, OSError, ValueError):
         if saved.exists() and not saved.read_bytes()[: len(MAGIC)] == MAGIC:
             return False  # it is of another program
         manifest.save(saved, found.digest)

@@ -62,10 +62,19 @@ class Iteration(Iterator[Batch]):
         if loader.options.prefetch == 0:
             return loader.schedule.read(loader.dataset, self._epoch, loader.position)
         if self._prefetch is None or self._prefetch.is_forked:
-            start = loader.epoch, loader.position
-            depth, read_ahead = loader.options.prefetch, loader.options.read_ahead
-            self._prefetch = loader.schedule.prefetch(loader.dataset, start, depth, read_ahead)
+            return self._first()
         return self._prefetch.take()
+
+    def _first(self) -> Batch:
+        """Read a batch with all threads, so that it comes soon; then start to read ahead."""
+        loader, options = self._loader, self._loader.options
+        place = self._epoch, loader.position
+        batch = loader.schedule.read_first(loader.dataset, place, options.read_ahead)
+        start = self._epoch, loader.schedule.partition.end(loader.position)
+        depth, read_ahead = options.prefetch, options.read_ahead
+        self._prefetch = loader.schedule.prefetch(loader.dataset, start, depth, read_ahead)
+        self._prefetch.start()
+        return batch
 
     def close(self) -> None:
         """End the iteration, and wait until no thread reads for it."""

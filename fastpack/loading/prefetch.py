@@ -34,6 +34,11 @@ class Prefetch(Generic[Item]):
         """True in a child process: it has none of the threads, and a lock may stay held."""
         return self._process != os.getpid()
 
+    def start(self) -> None:
+        """Begin to make items, before the first is asked for."""
+        with self._changed:
+            self._start_lanes()
+
     def take(self) -> Item:
         """Wait for the next item.
 

@@ -15,6 +15,8 @@ from fastpack.reading.reader import Reader
 
 # Batches made at once: while some threads decode the last images of one, others start the next.
 _NUM_LANES = 2
+# Samples of the first batch whose place in the page cache shows whether the disk is read.
+_PROBED_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,11 @@ class Schedule:
         batch.mask[len(batch.mask) - self.partition.num_padding(position) :] = False
         return batch
 
+    def read_first(self, reader: Reader, start: tuple[int, int], read_ahead: bool | None) -> Batch:
+        """Read the batch at `start` (epoch, position); ask the OS to load it if it is not cached."""
+        stride = self.partition.num_steps(start[1])  # past the end: the lanes ask for the others
+        return _Lane(self, reader, start, stride, read_ahead)(0)
+
     def prefetch(
         self, reader: Reader, start: tuple[int, int], depth: int, read_ahead: bool | None
     ) -> Prefetch[Batch]:
@@ -112,7 +119,7 @@ class _Lane:
     """Reads whole batches with its share of the threads.
 
     It asks the OS to load the batch after the next while such requests or reads reach the disk.
-    With all files in the page cache, requests would only cost time.
+    With all files in the page cache, requests would only cost time: a few samples are probed first.
     """
 
     def __init__(
@@ -126,10 +133,12 @@ class _Lane:
         self._schedule, self._reader = schedule, reader
         self._epoch, self._first = start
         self._stride, self._read_ahead = stride, read_ahead
-        self._is_cold = read_ahead is not False
+        self._is_cold = read_ahead
 
     def __call__(self, number: int) -> Batch:
         before = _blocks_read()
+        if self._is_cold is None:
+            self._is_cold = not self._is_first_cached(number)
         if self._is_cold:
             if number < self._stride:  # the first batch of this lane
                 self._advise_willneed(number)
@@ -138,6 +147,11 @@ class _Lane:
         if self._read_ahead is None:
             self._is_cold = _blocks_read() > before
         return batch
+
+    def _is_first_cached(self, number: int) -> bool:
+        """Return True if a few samples of this lane's first batch are in the page cache."""
+        samples = self._schedule.samples_at(self._epoch, self._position(number)).samples
+        return self._reader.are_cached(samples[:: max(1, len(samples) // _PROBED_SAMPLES)])
 
     def _position(self, number: int) -> int:
         return self._first + number * self._schedule.partition.step_size

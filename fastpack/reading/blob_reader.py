@@ -1,6 +1,7 @@
 """BlobReader: the stored bytes of samples, mostly encoded images, from any container."""
 
-from dataclasses import dataclass, replace
+import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,9 @@ import numpy.typing as npt
 
 from fastpack._native.gather import advise_willneed
 from fastpack.core.dtypes import IMAGE_INFO, NO_SPAN, SPAN, Rows
-from fastpack.core.ragged import Ragged, flat_values, offsets_of, owners
+from fastpack.core.ragged import Ragged, flat_values, owners
 from fastpack.core.schema import Field
-from fastpack.errors import Location, OptionError, changed_file_error
+from fastpack.errors import Location, changed_file_error
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index
@@ -24,7 +25,7 @@ from fastpack.images.decode import (
     upright_sizes,
 )
 from fastpack.images.headers import probe_blobs
-from fastpack.reading.fetching import distinct, fetch, read_each
+from fastpack.reading.fetching import fetch, read_each
 
 
 class BlobReader:
@@ -113,8 +114,10 @@ class BlobReader:
     @property
     def formats(self) -> list[int]:
         """The image formats in the dataset, by their numbers in IMAGE_INFO."""
-        blobs = self._table.summary.blobs.values()
-        return [n for blob in blobs for n in range(blob.formats.bit_length()) if blob.formats >> n & 1]
+        found = 0
+        for blob in self._table.summary.blobs.values():
+            found |= blob.formats
+        return [number for number in range(found.bit_length()) if found >> number & 1]
 
     def import_modules(self) -> None:
         """Import what reading these blobs imports."""
@@ -156,6 +159,17 @@ class BlobReader:
         spans["record_length"] = 0
         return read_good_blobs(replace(encoded, spans=spans), options)[0]
 
+    def are_cached(self, entries: Index) -> bool:
+        """Return True if the first bytes of these blobs are in the OS's page cache."""
+        for field in entries.schema.blobs:
+            spans = flat_values(entries.spans[field.name])
+            spans = spans[spans["offset"] != NO_SPAN]
+            fds = self._files.descriptors(entries.shards, spans["shard"])
+            places = zip(fds[spans["shard"]].tolist(), spans["offset"].tolist(), strict=True)
+            if not all(_is_cached(descriptor, offset) for descriptor, offset in places):
+                return False
+        return True
+
     def advise_willneed(self, entries: Index) -> None:
         """Ask the OS to load the blobs of these samples."""
         for field in entries.schema.blobs:
@@ -187,6 +201,15 @@ class BlobReader:
 
         failures = read_each([(has_span, read_spans), (~has_span, read_others)], keep_going=True)
         return Ragged.of_bytes(blobs), failures
+
+
+def _is_cached(descriptor: int, offset: int) -> bool:
+    """Return True if a byte is read without the disk; False if the OS cannot tell."""
+    try:
+        os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
+    except (OSError, AttributeError):  # not there, or no such file system or platform
+        return False
+    return True
 
 
 def _share_records(spans: npt.NDArray[Any], owner: Rows) -> bool:

@@ -98,9 +98,7 @@ class ImagePipeline:
         if self._options.decode:
             import_codecs(self._blobs.formats, self.decoding)
 
-    def values(
-        self, field: Field, batch: Request, out: Pixels | None
-    ) -> tuple[Any, Failures]:
+    def values(self, field: Field, batch: Request, out: Pixels | None) -> tuple[Any, Failures]:
         """Return a field's values for a batch, and the failures by position, whose pixels are 0.
 
         With on_error="raise", raise the first failure instead.

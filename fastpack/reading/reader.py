@@ -467,6 +467,11 @@ class Reader(Sequence[dict[str, Any]]):
         entries = self._samples.entries(rows)
         return self._blobs.heads(field, entries, num_bytes, self._pipeline.decoding)
 
+    def are_cached(self, rows: Rows) -> bool:
+        """Return True if reading these samples needs no disk, by the first bytes of each blob."""
+        blobs = [field.name for field in self.schema.blobs]
+        return self._blobs.are_cached(self._samples.entries(rows, blobs))
+
     def advise_willneed(self, rows: Rows) -> None:
         """Ask the OS to load these samples, so that a slow disk gets all requests at once."""
         self._samples.table.advise(self._samples.numbers(rows))

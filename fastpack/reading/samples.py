@@ -75,6 +75,10 @@ class Samples:
         selection = everything(count)
         return cls(table, selection, OpenShards(), part_sizes or (count,), BufferPool())
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the columns, which are made again."""
+        return {name: value for name, value in self.__dict__.items() if name != "columns"}
+
     def __len__(self) -> int:
         return len(self.selection)
 
@@ -158,9 +162,7 @@ class Samples:
         if not depth.is_mixed or len(self) == len(self.table):
             return depth
         parts = [depth_of(entries, field) for entries in self.blocks([field.name])]
-        return Depth(
-            sum(part.num_deep for part in parts), sum(part.num_shallow for part in parts)
-        )
+        return Depth(sum(part.num_deep for part in parts), sum(part.num_shallow for part in parts))
 
     @cached_property
     def columns(self) -> Columns:

@@ -193,6 +193,14 @@ static int is_full(const fp_pages *pages, uint64_t number) {
            FULL;
 }
 
+/* True once a quarter as many pages were read as the file has. The first touch of a slot costs as
+   much as reading a page, and few reads do not return to a page. */
+static int keeps_page(const fp_pages *pages) {
+    if (!pages->own_states) return 0;
+    uint64_t *loads = (uint64_t *)&pages->num_loads;
+    return __atomic_fetch_add(loads, 1, __ATOMIC_RELAXED) * 4 >= num_pages(pages);
+}
+
 /* Returns a kept page, or reads it to `buffer`. NULL after a failure. */
 static const uint8_t *load_page(const fp_pages *pages, uint64_t number, uint8_t *buffer,
                                 int64_t row, fp_outcome *outcome) {
@@ -200,7 +208,7 @@ static const uint8_t *load_page(const fp_pages *pages, uint64_t number, uint8_t 
     if (fp_pread(pages->fd, buffer, FP_PAGE_BYTES, number * FP_PAGE_BYTES, row, outcome) ||
         check_page(pages, number, buffer, row, outcome))
         return NULL;
-    const uint8_t *kept = pages->own_states ? fill_slot(pages, number, buffer) : NULL;
+    const uint8_t *kept = keeps_page(pages) ? fill_slot(pages, number, buffer) : NULL;
     return kept ? kept : buffer;
 }
 

@@ -53,6 +53,7 @@ typedef struct {
     uint32_t num_words;
     uint8_t *own_slots;      /* the kept pages, or NULL */
     uint8_t *own_states;     /* one for each slot; NULL in memory, where all are full */
+    uint64_t num_loads;      /* pages read; atomic */
     fp_table *own_tables;
     fp_leaf *own_leaves;
 } fp_pages;

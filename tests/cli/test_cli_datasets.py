@@ -18,11 +18,11 @@ from tests.support.command_line import (
 
 def test_index_shows_what_a_sample_holds(photos):
     path = packed(photos, "all.tfrecord")
-    (photos.parent / "all.tfrecord.index.npz").unlink()
+    (photos.parent / "all.tfrecord.fpindex").unlink()
     facts = facts_of("index", path)
     assert (facts["num_samples"], facts["num_fresh"], facts["paths"]) == (5, 0, [str(path)])
     assert [field["name"] for field in facts["schema"]["fields"]] == ["image", "label", "key"]
-    assert facts["index_bytes"] == (photos.parent / "all.tfrecord.index.npz").stat().st_size
+    assert facts["index_bytes"] == (photos.parent / "all.tfrecord.fpindex").stat().st_size
     assert facts_of("index", path)["num_fresh"] == 1
     assert facts_of("index", path, "--rebuild", "-j", 3)["num_fresh"] == 0
     lines = run("index", path).stdout.splitlines()
@@ -39,7 +39,7 @@ def test_index_of_a_folder_into_another(photos):
     (photos.parent / "kept").mkdir()
     assert facts_of("index", photos, "--index-dir", photos.parent / "kept")["num_samples"] == 5
     assert len(list((photos.parent / "kept").iterdir())) == 1
-    assert not (photos.parent / "photos.index.npz").exists()
+    assert not (photos.parent / "photos.fpindex").exists()
 
 
 def test_index_writes_the_offsets_that_others_read(photos):

@@ -74,7 +74,7 @@ def test_names_that_look_alike(tmp_path):
         "x-00003-of-00004.h5",
         "xy-00009-of-00010.h5",
         "x-00007-of-00010.tfrecord",
-        "x-00009-of-00010.h5.index.npz",
+        "x-00009-of-00010.h5.fpindex",
     ):
         (tmp_path / name).touch()
     (tmp_path / "x-00011-of-00012.h5").mkdir()
@@ -187,7 +187,7 @@ def test_verify_counts_keys_that_come_again(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("shards", "suffix"), [(None, ".rejects.jsonl"), (2, "-00000-of-00002.index.npz")]
+    ("shards", "suffix"), [(None, ".rejects.jsonl"), (2, "-00000-of-00002.fpindex")]
 )
 def test_a_name_too_long_for_its_companions_is_refused_before_anything_is_written(
     tmp_path, source, shards, suffix

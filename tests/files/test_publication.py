@@ -46,7 +46,7 @@ def names(folder: Path) -> set[str]:
 
 
 def with_indexes(*shards: str) -> set[str]:
-    return {name for shard in shards for name in (shard, f"{shard}.index.npz")}
+    return {name for shard in shards for name in (shard, f"{shard}.fpindex")}
 
 
 def stop_at(monkeypatch, number: int) -> None:
@@ -345,7 +345,7 @@ class TestOthersFolders:
         pack(source(0, 2), out / "t.h5")
         assert names(out) == with_indexes("t.h5")
 
-    @pytest.mark.parametrize("place", ["t.h5", "t.h5.index.npz", "t.h5.rejects.jsonl"])
+    @pytest.mark.parametrize("place", ["t.h5", "t.h5.fpindex", "t.h5.rejects.jsonl"])
     def test_a_folder_under_a_final_name(self, source, out, place):
         (out / place).mkdir()
         with pytest.raises(errors.OutputExistsError, match="a folder has the output's name"):

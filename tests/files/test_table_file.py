@@ -111,7 +111,7 @@ def test_saved_columns_come_back(tmp_path_factory, saved, seed):
         same(plain_read(data, name), columns)
 
 
-# docs/formats.md quotes this function: the format in plain numpy.
+# The format in plain numpy. The reader of docs/formats.md is shorter: it has no arrays in rows.
 def plain_read(data, wanted):
     end, _, common, own = struct.unpack_from("<IQII", data, 12)
     about = json.loads(data[40 : 40 + common])
@@ -353,7 +353,8 @@ def test_file_is_overwritten_while_open(tmp_path):
     path = tmp_path / "x.index"
     path.write_bytes(data)
     file, kept = TableFile.open(path), TableFile.open(path, keep=True)
-    same(kept.read("t"), small_tables()["t"])
+    for _ in range(2):  # pages are kept once a quarter as many were read
+        same(kept.read("t"), small_tables()["t"])
     os.truncate(path, 5000)
     with pytest.raises(FormatError, match=REMEDY) as caught:
         file.take("t", np.array([149]))

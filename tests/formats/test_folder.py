@@ -113,7 +113,7 @@ def test_nothing_is_put_beside_a_folder_that_is_looked_at(root, tmp_path):
 
 def test_saved_beside_the_folder_on_request_and_used(root, monkeypatch):
     fastpack.build_indexes(root)
-    assert index_path(root) == root.parent / "images.index.npz"
+    assert index_path(root) == root.parent / "images.fpindex"
     monkeypatch.setattr("fastpack.formats.folder.ProbeFiles", None)
     assert fastpack.open(root, decode=False).read([1])["image"].bytes(0) == FILES["cat/deep/2.JPEG"]
 

@@ -84,3 +84,8 @@ def test_an_empty_file_beside_files_of_other_kinds(tmp_path):
         assert dataset.schema["x"].kind == "bytes"
         assert [dataset[row]["x"] for row in range(2)] == [b"\xff\xfe", b"text"]
     assert build_indexes(tmp_path, rebuild=True).num_samples == 2
+
+
+def test_endings_of_names_are_those_of_the_containers():
+    for name, suffixes in registry._SUFFIXES.items():
+        assert registry.named(name).suffixes == suffixes

@@ -81,7 +81,7 @@ def test_only_shards_of_the_name_are_counted(tmp_path):
         "x-00003-of-00004.h5",
         "xy-00009-of-00010.h5",
         "x-00007-of-00010.tfrecord",
-        "x-00009-of-00010.h5.index.npz",
+        "x-00009-of-00010.h5.fpindex",
     ):
         (tmp_path / name).touch()
     assert num_shards_of(tmp_path / "x.h5") == 4

@@ -100,11 +100,11 @@ def test_finished_shards_are_kept_and_noted(output, shards, tmp_path):
 def test_what_was_begun_and_not_finished_is_removed(output, shards):
     stop_after(output, shards, 1)
     folder = output[0].with_name(".set.tfrecord.packing")
-    for name in (NAMES[1], f"{NAMES[1]}.index.npz", f".{NAMES[1]}.index.npz.123.tmp"):
+    for name in (NAMES[1], f"{NAMES[1]}.fpindex", f".{NAMES[1]}.fpindex.123.tmp"):
         (folder / name).write_bytes(b"half")
     with staged(output, PLAN, resume=True):
         assert names(folder) == sorted(
-            ["journal.jsonl", LOCK_NAME, "plan.json", NAMES[0], f"{NAMES[0]}.index.npz"]
+            ["journal.jsonl", LOCK_NAME, "plan.json", NAMES[0], f"{NAMES[0]}.fpindex"]
         )
 
 

@@ -37,9 +37,9 @@ def index(tmp_path, monkeypatch):
     fastpack.pack(
         fastpack.sources.ImageFiles([tmp_path / "a.jpg"] * 2, [3, 4]), tmp_path / "a.tfrecord"
     )
-    kept = Index.load(tmp_path / "a.tfrecord.index.npz")
+    kept = Index.load(tmp_path / "a.tfrecord.fpindex")
     object.__setattr__(kept, "notes", (NOTE, "Löwe \udcff"))
-    kept.save(tmp_path / "a.tfrecord.index.npz")
+    kept.save(tmp_path / "a.tfrecord.fpindex")
     return kept
 
 

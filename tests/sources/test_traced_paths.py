@@ -123,10 +123,10 @@ def hostile(tmp_path):
 def assert_contained(trace, tmp_path, source):
     """No link or name led out; only the output and the index of an opened dataset were written."""
     assert not below(trace.opened(), tmp_path / "outside", "/etc/passwd", "/dev/zero")
-    index = str(source.with_name(f"{source.name}.index.npz"))
+    index = str(source.with_name(f"{source.name}.fpindex"))
     elsewhere = trace.written() - below(trace.written(), tmp_path / "out", "/dev", "/proc")
     assert {
-        re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.index.npz", path)
+        re.sub(r"/\.fastpack\.[0-9a-f]+\.tmp$", f"/{source.name}.fpindex", path)
         for path in elsewhere
     } <= {index}
     assert below(trace.written(), tmp_path / "out")

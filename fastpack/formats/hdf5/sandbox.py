@@ -28,6 +28,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index_options import IndexOptions
 
 _CHILD = Path(__file__).with_name("sandbox_child.py")
@@ -75,7 +76,7 @@ def _index_apart(path: Path, options: IndexOptions, limits: Limits) -> Index:
             raise _slow(path, limits) from error
         if ended.returncode != 0:
             raise _failure(ended, path, limits)
-        return Index.load(folder / "index.npz", path.parent)
+        return IndexFile.open(folder / "index", path).load()
 
 
 def _packages() -> dict[str, str]:

@@ -37,7 +37,7 @@ def main(folder: Path) -> int:
     limits, options = Limits(**orders["limits"]), IndexOptions(**orders["options"])
     restrain(limits.max_index_bytes, limits.max_index_seconds)
     try:
-        HDF5.index(Path(orders["path"]), limits=limits, options=options).save(folder / "index.npz")
+        HDF5.index(Path(orders["path"]), limits=limits, options=options).save(folder / "index")
     except FastpackError as error:
         arguments = [each for each in error.args if each is None or isinstance(each, (str, int))]
         sys.stdout.write(json.dumps({"error": type(error).__name__, "arguments": arguments}))

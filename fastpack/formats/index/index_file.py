@@ -49,9 +49,7 @@ class IndexFile:
         held: the bytes of an index that is not saved, or the scratch file with them.
     """
 
-    def __init__(
-        self, tables: TableFile, shard: Path, held: bytes | Scratch | None = None
-    ) -> None:
+    def __init__(self, tables: TableFile, shard: Path, held: bytes | Scratch | None = None) -> None:
         self.tables, self._shard, self._held = tables, shard, held
         self.schema = _schema_of(tables.layout)
         self._refuse_other_tables()
@@ -117,7 +115,10 @@ class IndexFile:
             raise ValueError("a file's identity is not of numbers")
         first, *others = saved
         folder = self._shard.parent
-        return [Shard(self._shard, *first[1:]), *(Shard(folder / name, *rest) for name, *rest in others)]
+        return [
+            Shard(self._shard, *first[1:]),
+            *(Shard(folder / name, *rest) for name, *rest in others),
+        ]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -236,9 +237,7 @@ def take_index(
     return index
 
 
-def advise_rows(
-    files: Sequence[IndexFile], numbers: npt.NDArray[np.int64], rows: Rows
-) -> None:
+def advise_rows(files: Sequence[IndexFile], numbers: npt.NDArray[np.int64], rows: Rows) -> None:
     """Ask the OS to load what `take_index` reads of blobs."""
     tables = [file.tables for file in files]
     for name in tables[0].layout.tables:

@@ -35,8 +35,12 @@ def read_chunks(file: TableFile, shard: int, field: str, records: Rows) -> Chunk
     fill = file.read(f"{name}/fill")["value"]
     filters = file.read(f"{name}/filters")["value"]
     whole = ChunkTable(shape, chunk_shape, filters, filters, fill)
-    if not whole.has_sound_shape() or (len(records) and not 0 <= records.min() <= records.max() < shape[0]):
-        message = f"the chunks of {field} have another shape; delete the index, and it is built again"
+    if not whole.has_sound_shape() or (
+        len(records) and not 0 <= records.min() <= records.max() < shape[0]
+    ):
+        message = (
+            f"the chunks of {field} have another shape; delete the index, and it is built again"
+        )
         raise FormatError(with_location(message, Location(file.path)))
     layers = np.unique(records // chunk_shape[0])
     num_layers, of_layer = whole.grid[0], int(np.prod(whole.grid[1:]))

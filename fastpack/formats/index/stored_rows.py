@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from fastpack._native.tables import expand_lists
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
@@ -119,28 +120,18 @@ class StoredRows:
         """Return the lengths of the lists of a table (k,), and the rows of their values."""
         table = self.table(name)
         starts, lengths = table["start"], table["length"]
-        self._refuse_overlong(name, starts, lengths)
-        ends = lengths.cumsum()
-        rows = np.arange(ends[-1] if len(ends) else 0) + (starts - ends + lengths).repeat(lengths)
-        numbers = self.numbers.repeat(lengths)
-        return lengths, StoredRows(self.files, numbers, rows, self.schema, self.first_shards)
-
-    def _refuse_overlong(self, name: str, starts: Rows, lengths: Rows) -> None:
-        """Raise FormatError for lists outside of their values, or of more values than there are."""
-        if not len(starts):
-            return
-        counts = np.array([file.num_rows(f"{name}/values") for file in self.files], np.int64)
-        limits = counts[self.numbers]
-        is_sound = (starts | lengths >= 0) & (lengths <= limits) & (starts <= limits - lengths)
-        if not is_sound.all() or self._is_overlong(lengths, counts):
-            path = self.files[int(self.numbers[np.argmin(is_sound)])].path
+        limits = np.array([file.num_rows(f"{name}/values") for file in self.files], np.int64)
+        count = expand_lists(starts, lengths, self.numbers, limits)
+        if count < 0 or (count > limits.min() and self._is_overlong(lengths, limits)):
+            path = self.files[int(self.numbers[max(0, -1 - count)])].path
             message = f"the index has a list outside of {name}; delete it, and it is built again"
             raise FormatError(with_location(message, Location(path)))
+        rows, numbers = np.empty((2, count), np.int64)
+        expand_lists(starts, lengths, self.numbers, limits, rows, numbers)
+        return lengths, StoredRows(self.files, numbers, rows, self.schema, self.first_shards)
 
     def _is_overlong(self, lengths: Rows, counts: Rows) -> bool:
         """Return True if the lists of distinct rows have more values than their file."""
-        if lengths.sum() <= counts.min():
-            return False
         order = np.lexsort((self.rows, self.numbers))
         rows, numbers = self.rows[order], self.numbers[order]
         is_first = np.ones(len(rows), np.bool_)

@@ -51,7 +51,9 @@ class BlobSummary:
         )
 
     def __or__(self, other: "BlobSummary") -> "BlobSummary":
-        counts = [c for c in (self.num_with_seek_points, other.num_with_seek_points) if c is not None]
+        counts = [
+            c for c in (self.num_with_seek_points, other.num_with_seek_points) if c is not None
+        ]
         return BlobSummary(
             self.num_bytes + other.num_bytes,
             self.num_deep + other.num_deep,
@@ -147,7 +149,11 @@ def _range(values: Any) -> tuple[Any, Any] | None:
         values = values[np.isfinite(values)]
     if not len(values):
         return None
-    return values.min().item(), values.max().item()
+    least, greatest = values.min().item(), values.max().item()
+    if isinstance(least, int | float):
+        return least, greatest
+    # A long double, which JSON cannot keep: the float of it that is not inside of the range.
+    return _outer(least, -np.inf), _outer(greatest, np.inf)
 
 
 def _is_empty(column: Any) -> bool:

@@ -123,9 +123,7 @@ class ValueTables(PerSample[Mapping[str, Any]]):
         return {**lists_table(name, values), f"{name}/values": {self._kind: values.values}}
 
     def from_rows(self, rows: StoredRows) -> Mapping[str, Any]:
-        return {
-            field.name: rows.blobs(field)[self._kind] for field in self.fields_of(rows.schema)
-        }
+        return {field.name: rows.blobs(field)[self._kind] for field in self.fields_of(rows.schema)}
 
     def from_arrays(self, stored: StoredArrays) -> Mapping[str, Any]:
         return {

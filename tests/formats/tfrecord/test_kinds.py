@@ -151,7 +151,7 @@ def test_names_of_features_that_no_file_name_has(tmp_path):
     (tmp_path / "x.tfrecord").write_bytes(frame(record))
     built = fastpack.open(tmp_path / "x.tfrecord")
     loaded = fastpack.open(tmp_path / "x.tfrecord")
-    assert (tmp_path / "x.tfrecord.index.npz").exists()
+    assert (tmp_path / "x.tfrecord.fpindex").exists()
     texts = [
         {name: list(column[0]) for name, column in each.index.columns.items()}
         for each in (built, loaded)
@@ -165,7 +165,7 @@ def test_a_list_that_lies_about_its_length_is_refused(tmp_path):
     fastpack.open(path)
     from fastpack.files.npz import load_npz, save_npz
 
-    index = tmp_path / "x.tfrecord.index.npz"
+    index = tmp_path / "x.tfrecord.fpindex"
     arrays = load_npz(index)
     save_npz(
         index,
@@ -202,7 +202,7 @@ def test_a_rebuilt_index_keeps_the_kinds(tmp_path):
         built = fastpack.build_indexes(path, rebuild=True)
         assert built.notes == ()
         assert kind(path) == given
-        path.with_name("x.tfrecord.index.npz").unlink()
+        path.with_name("x.tfrecord.fpindex").unlink()
 
 
 def test_the_kinds_of_our_pack_outlive_a_rebuild(tmp_path):

@@ -1,0 +1,112 @@
+"""ManifestBuilder: makes a manifest from the headers of indexes, one after the other."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastpack.core.schema import Schema
+from fastpack.formats.column_ranges import ColumnRanges
+from fastpack.formats.index.index_file import IndexFile
+from fastpack.formats.index.kinds import Guess
+from fastpack.formats.index.summary import Summary
+from fastpack.formats.manifest import Manifest
+from fastpack.formats.manifest_entries import ROW, HeldEntries
+
+Value = TypeVar("Value")
+
+
+class ManifestBuilder:
+    """Collects the facts of each shard. No index must stay open. Thread-safe.
+
+    Args:
+        paths: of the shards.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._rows = np.zeros(len(paths), ROW)
+        self._inodes = np.zeros(len(paths), np.uint64)
+        self._is_known = np.zeros(len(paths), np.bool_)
+        self._schemas: dict[Schema, int] = {}
+        self._containers: dict[str, int] = {}
+        self._guesses: dict[Guess, int] = {}
+        self._notes: dict[str, int] = {}
+        self._ranges: dict[str, ColumnRanges] = {}
+        self._summary: Summary | None = None
+        self._lock = threading.Lock()
+
+    def add(self, number: int, file: IndexFile) -> None:
+        """Add the index of a shard."""
+        shard, schema, summary, notes = file.shards[0], file.schema, file.summary, file.notes
+        with self._lock:
+            self._rows[number] = (
+                len(file),
+                self._containers.setdefault(shard.container, len(self._containers)),
+                shard.size,
+                shard.mtime_ns,
+                shard.fingerprint,
+                self._schemas.setdefault(schema, len(self._schemas)),
+                len(file.shards),
+                file.tables.num_bytes,
+                file.tables.checksum,
+            )
+            self._inodes[number], self._is_known[number] = shard.inode, True
+            self._guesses.setdefault((schema, summary.empty_texts), number)
+            for note in notes:
+                self._notes[note] = min(number, self._notes.get(note, number))
+            for name, (least, greatest) in summary.ranges.items():
+                self._ranges_of(name).set(number, least, greatest)
+            parts = [summary] if self._summary is None else [self._summary, summary]
+            self._summary = Summary.joined(parts)
+
+    def _ranges_of(self, name: str) -> ColumnRanges:
+        if name not in self._ranges:
+            self._ranges[name] = ColumnRanges(len(self._paths))
+        return self._ranges[name]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the shards that were added."""
+        return np.flatnonzero(self._is_known).tolist()
+
+    @property
+    def guesses(self) -> list[Guess]:
+        """The distinct schemas of the shards, with their columns of empty texts."""
+        return list(self._guesses)
+
+    def schema_of(self, number: int) -> Schema:
+        """Return the schema of a shard that was added."""
+        return list(self._schemas)[self._rows["schema"][number]]
+
+    def manifest(self) -> Manifest:
+        """Return the manifest of the shards that were added, in their order."""
+        assert self._summary is not None
+        numbers = self.numbers
+        rows = self._rows[numbers]
+        # Threads add shards in any order; numbers in the manifest follow the shards.
+        schemas = _renumber(rows, "schema", tuple(self._schemas))
+        containers = _renumber(rows, "container", tuple(self._containers))
+        tables = {name: ranges.columns(numbers) for name, ranges in sorted(self._ranges.items())}
+        entries = HeldEntries(
+            rows,
+            [self._paths[number] for number in numbers],
+            self._inodes[numbers],
+            containers,
+            {name: table for name, table in tables.items() if table is not None},
+        )
+        notes = sorted(self._notes, key=self._notes.__getitem__)
+        return Manifest(entries, rows["num_samples"], schemas, self._summary, tuple(notes))
+
+
+def _renumber(rows: npt.NDArray[Any], column: str, values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """Number the values of a column in the order of the rows. Returns them in that order."""
+    numbers, firsts = np.unique(rows[column], return_index=True)
+    order = numbers[np.argsort(firsts)]
+    new = np.zeros(len(values), rows.dtype[column])
+    new[order] = np.arange(len(order))
+    rows[column] = new[rows[column]]
+    return tuple(values[number] for number in order.tolist())
