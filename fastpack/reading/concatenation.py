@@ -68,6 +68,9 @@ class Concatenation(Table):
     def __len__(self) -> int:
         return int(self._firsts[-1])
 
+    def shard_counts(self) -> list[tuple[Shard, int]]:
+        return [each for part in self._parts for each in part.shard_counts()]
+
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         parts = np.searchsorted(self._firsts, rows, side="right") - 1
         found, places = [], []

@@ -18,7 +18,7 @@ from fastpack.files.shard import OpenShards, Shard
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.seek_point_cache import SeekPointCache
-from fastpack.formats.sample_table import IndexTable, Table
+from fastpack.formats.sample_table import FieldsOf, IndexTable, Table
 from fastpack.reading.columns import Columns
 from fastpack.reading.selection import Selection, compose, everything
 
@@ -83,6 +83,11 @@ class Samples:
         return len(self.selection)
 
     @property
+    def is_whole(self) -> bool:
+        """True if these are all samples of the table, in its order."""
+        return self.selection == everything(len(self.table))
+
+    @property
     def schema(self) -> Schema:
         return self.table.schema
 
@@ -120,8 +125,11 @@ class Samples:
 
     def shard_counts(self) -> list[tuple[Shard, int]]:
         """Return each file with its number of these samples."""
+        known = self.table.shard_counts() if self.is_whole else None
         counts: dict[Shard, int] = dict.fromkeys(self.table.shards, 0)
-        for entries in self.blocks(()):
+        for shard, count in known or ():
+            counts[shard] += count
+        for entries in self.blocks(()) if known is None else ():
             found = np.bincount(entries.shard_numbers, minlength=len(entries.shards))
             for shard, count in zip(entries.shards, found.tolist(), strict=True):
                 counts[shard] = counts.get(shard, 0) + count
@@ -131,6 +139,10 @@ class Samples:
         """Return the index of all samples. It takes memory for each."""
         index = self.entries(np.arange(len(self)))
         return replace(index, notes=self.table.notes)
+
+    def with_fields(self, names: Sequence[str]) -> Self:
+        """Take only some fields."""
+        return replace(self, table=FieldsOf(self.table, names), memory=BufferPool())
 
     def select(self, selection: Selection) -> Self:
         """Take some samples; files and seek points are shared, memory is not."""
@@ -192,6 +204,19 @@ class Samples:
         if image_field is None:
             return self._bytes_of(self.schema.blobs)
         return self._bytes_of([image_field])
+
+    @property
+    def stored_bytes(self) -> int:
+        """The sum of `sizes`, without an array of them."""
+        image_field = self.schema.image_field
+        blobs = self.schema.blobs if image_field is None else [image_field]
+        if self.is_whole:
+            return sum(self.table.summary.blobs[blob.name].num_bytes for blob in blobs)
+        return sum(
+            int(flat_values(spans)["length"].sum(dtype=np.uint64))
+            for entries in self.blocks([blob.name for blob in blobs])
+            for spans in entries.spans.values()
+        )
 
     @property
     def sizes_beside(self) -> Rows:
