@@ -62,6 +62,11 @@ class Table(Protocol):
         """Checksums of the files, and of which samples of them are here."""
         ...
 
+    @property
+    def saved_path(self) -> Path | None:
+        """The saved manifest or index that the table is read from, if there is one for all."""
+        return None
+
     def __len__(self) -> int: ...
 
     def shard_counts(self) -> list[tuple[Shard, int]] | None:
@@ -345,6 +350,14 @@ class SampleTable(Table):
 
     def __len__(self) -> int:
         return self.manifest.num_samples
+
+    @property
+    def saved_path(self) -> Path | None:
+        if self._opening.save is False or self._held:
+            return None
+        if self.manifest.saved_path is None and len(self.manifest) == 1:
+            return index_path(self.manifest.entries[0].shard.path, self._opening.index_dir)
+        return self.manifest.saved_path
 
     def shard_counts(self) -> list[tuple[Shard, int]] | None:
         if len(self.manifest) == 1 and len(self.shards) > 1:

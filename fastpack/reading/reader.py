@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Unpack, overload
 
 import numpy as np
@@ -107,9 +108,13 @@ class Reader(Sequence[dict[str, Any]]):
         """
         return self._samples.entries(self._samples.rows(rows))
 
-    def entry_blocks(self) -> Iterator[Index]:
-        """Yield the indexes of all samples, 65,536 at a time."""
-        return self._samples.blocks()
+    def entry_blocks(self, names: Sequence[str] | None = None) -> Iterator[Index]:
+        """Yield the indexes of all samples, 65,536 at a time.
+
+        Args:
+            names: fields to read; None reads all.
+        """
+        return self._samples.blocks(names)
 
     @property
     def shards(self) -> Sequence[Shard]:
@@ -174,6 +179,10 @@ class Reader(Sequence[dict[str, Any]]):
         image's headers are included: width, height, orientation and so on.
         """
         return self._samples.columns
+
+    def class_cache(self, column: str) -> tuple[Path | None, str]:
+        """Internal: the file beside the index that keeps the samples by class, and its key."""
+        return self._samples.class_cache(column)
 
     @property
     def sizes(self) -> Rows:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self, SupportsIndex
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastpack.core.dtypes import IMAGE_FACTS, Rows
 from fastpack.core.ragged import flat_values, owners
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import OptionError, OutOfRangeError
+from fastpack.files.companions import classes_path
 from fastpack.files.shard import OpenShards, Shard
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
@@ -25,6 +27,7 @@ from fastpack.reading.selection import Selection, compose, everything
 # Sample numbers, as users give them.
 Indices = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 _BLOCK_ROWS = 2**16
+_CACHED_CLASSES = 2**20  # samples of a dataset whose classes are sorted once, on disk
 
 
 @dataclass(frozen=True)
@@ -235,6 +238,17 @@ class Samples:
                 np.add.at(of_block, owners(spans), flat_values(spans)["length"].astype(np.int64))
             first += len(entries)
         return total
+
+    def class_cache(self, column: str) -> tuple[Path | None, str]:
+        """Return the file that keeps the samples sorted by a column, and its key.
+
+        The file lies beside the saved manifest or index. A part of a dataset has none, nor has a
+        small dataset, which is sorted in 0.1 s.
+        """
+        is_large = len(self) >= _CACHED_CLASSES
+        saved = self.table.saved_path if is_large and self.is_whole else None
+        key = ":".join([*self.fingerprints().values(), column])
+        return None if saved is None else classes_path(saved, column), key
 
     def fingerprints(self) -> dict[str, str]:
         """Return checksums by name. They differ for other samples or files, not for other paths."""
