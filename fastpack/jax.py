@@ -8,8 +8,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, Unpack
 
-import numpy as np
-
 from fastpack.errors import MissingPackageError, OptionError, ShapeError
 from fastpack.images.batch import Batch
 from fastpack.loading.adapter import AdaptedLoader, fields_of, in_arrays, is_random

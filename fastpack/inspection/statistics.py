@@ -102,9 +102,7 @@ def _bins(counts: npt.NDArray[np.int64]) -> tuple[Bin, ...]:
     used = np.flatnonzero(counts).tolist()
     if not used:
         return ()
-    return tuple(
-        Bin(2 ** (i - 1), 2**i, int(counts[i])) for i in range(used[0], used[-1] + 1)
-    )
+    return tuple(Bin(2 ** (i - 1), 2**i, int(counts[i])) for i in range(used[0], used[-1] + 1))
 
 
 def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 # Iterating sample by sample reads this many at once: enough to keep all threads busy.
 _ITERATED_SAMPLES = 32
+_BLOCK_ROWS = 2**16
 _SHOWN_SAMPLES = 8  # thumbnails in a notebook
 
 
@@ -481,8 +482,8 @@ class Reader(Sequence[dict[str, Any]]):
         cache = self._samples.seek_point_cache
         if cache is None:
             raise OptionError('there are no seek points; open the dataset with seek_points="lazy"')
-        numbers = self._samples.numbers(np.arange(len(self)))
-        return save_seek_points(self.index, cache, numbers, index_dir, self._options.limits)
+        table, blocks = self._samples.table, self._samples.selection.blocks(_BLOCK_ROWS)
+        return save_seek_points(table, blocks, cache, index_dir, self._options.limits)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """Return up to `num_bytes` first bytes of stored images; empty for unreadable ones."""
