@@ -56,7 +56,7 @@ def _companion(file: Path, index_dir: Path | None, suffix: str) -> Path:
 
 def is_beside(path: Path) -> bool:
     """Return True for a companion: an index, a manifest, sorted classes, or a pack's report."""
-    return path.name.endswith(_ENDINGS)
+    return path.name.endswith(COMPANION_ENDINGS)
 
 
 def report_path(output: Path) -> Path:
@@ -64,7 +64,7 @@ def report_path(output: Path) -> Path:
     return output.with_name(output.name + _REPORT_SUFFIX)
 
 
-_ENDINGS = (
+COMPANION_ENDINGS = (
     _INDEX_SUFFIX,
     _FORMER_INDEX_SUFFIX,
     _MANIFEST_SUFFIX,

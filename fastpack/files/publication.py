@@ -95,12 +95,15 @@ def staging_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}{_SUFFIX}")
 
 
+def is_staging_name(name: str) -> bool:
+    """Return True for the name of a staging folder."""
+    return name.startswith(".") and name.endswith(_SUFFIX)
+
+
 def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[Path]:
     """Return staging folders of packs that may write these files, or any (None)."""
     try:
-        listed = sorted(
-            name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX)
-        )
+        listed = sorted(filter(is_staging_name, os.listdir(parent)))
     except OSError:  # not readable by this user
         return []
     folders = [parent / name for name in listed]

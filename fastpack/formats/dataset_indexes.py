@@ -26,6 +26,7 @@ from fastpack.files.file_names import path_of
 from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
+from fastpack.formats.held_indexes import HeldIndexes
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile
@@ -125,7 +126,7 @@ def index_files(
         for place, number in enumerate(numbers)
         if number in indexing.held
     }
-    return Indexed(indexing.builder.manifest(), opening, held)
+    return Indexed(indexing.builder.manifest(), opening, HeldIndexes(held))
 
 
 class _Indexing:

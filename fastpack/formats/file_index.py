@@ -100,7 +100,7 @@ class FileIndex:
         """Return True if building the index with these options would give the saved one."""
         if not has_kinds(file.schema, options.kinds):
             return False
-        if not isinstance(self.container, SelectingContainer):
+        if not isinstance(named(file.shards[0].container), SelectingContainer):
             return True
         if options.allow_external or options.restricted:
             return False
@@ -132,6 +132,8 @@ class FileIndex:
             raise
 
     def _refuse_options(self, options: IndexOptions) -> None:
+        if not options.restricted:
+            return  # without recognizing the file
         for name in sorted(options.restricted - self.container.index_options):
             message = f"{RESTRICTED[name]}; leave this option out"
             raise OptionError(with_location(message, Location(self.path)))
@@ -285,10 +287,11 @@ class FileIndex:
         Other files must lie in the file's own folder: a foreign index must not make the reader
         read any file of the machine.
         """
-        path = self.path
-        first, folder = self.container.shard(path), path.parent.resolve()
+        # A file with the identity of its index still has the format that the index names.
+        first = named(shards[0].container).shard(self.path)
         if shards[:1] != (first,):
             return None
+        folder = self.path.parent.resolve() if shards[1:] else None
         if any(shard.path.resolve().parent != folder for shard in shards[1:]):
             return None
         with contextlib.suppress(FastpackError):

@@ -193,8 +193,10 @@ class _Job:
             index, earlier = saved.load(), None
         else:
             earlier = file.earlier()
-            index = None if self.rebuild else file.fresh(earlier)
-            if index is None or not has_kinds(index.schema, self.kinds):
+            fresh = None if self.rebuild else file.fresh(earlier)
+            if fresh is not None and has_kinds(fresh.schema, self.kinds):
+                index = fresh
+            else:
                 index = file.build(earlier, progress=progress, kinds=self.kinds)
         refuse_kinds(index.schema, file.path, self.kinds)
         index = add_seek_points(index) if self.seek_points else index

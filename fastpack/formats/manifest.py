@@ -204,8 +204,10 @@ def _reopened(path: Path, folder: Path, checksum: int) -> Manifest:
 
 def _of_held(held: bytes | Scratch) -> Manifest:
     """Load a manifest without a file of its own."""
-    is_large = isinstance(held, Scratch)
-    file = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
+    if isinstance(held, Scratch):
+        file = TableFile.open(held.path)
+    else:
+        file = TableFile.of_bytes(held)
     manifest, _ = Manifest._of_file(file, None)
     manifest._held = held
     return manifest

@@ -31,7 +31,7 @@ class ManifestBuilder:
         self._rows = np.zeros(len(paths), ROW)
         self._inodes = np.zeros(len(paths), np.uint64)
         self._is_known = np.zeros(len(paths), np.bool_)
-        self._schemas: dict[Schema, int] = {}
+        self._schemas: dict[Schema, int] = {}  # schema -> its number
         self._containers: dict[str, int] = {}
         self._guesses: dict[Guess, int] = {}
         self._notes: dict[str, int] = {}
@@ -80,7 +80,7 @@ class ManifestBuilder:
 
     def schema_of(self, number: int) -> Schema:
         """Return the schema of a shard that was added."""
-        return list(self._schemas)[self._rows["schema"][number]]
+        return list(self._schemas)[int(self._rows["schema"][number])]
 
     def manifest(self) -> Manifest:
         """Return the manifest of the shards that were added, in their order."""
@@ -104,9 +104,8 @@ class ManifestBuilder:
 
 def _renumber(rows: npt.NDArray[Any], column: str, values: tuple[Value, ...]) -> tuple[Value, ...]:
     """Number the values of a column in the order of the rows. Returns them in that order."""
-    numbers, firsts = np.unique(rows[column], return_index=True)
-    order = numbers[np.argsort(firsts)]
+    order = list(dict.fromkeys(rows[column].tolist()))
     new = np.zeros(len(values), rows.dtype[column])
     new[order] = np.arange(len(order))
     rows[column] = new[rows[column]]
-    return tuple(values[number] for number in order.tolist())
+    return tuple(values[number] for number in order)

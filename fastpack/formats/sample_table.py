@@ -303,6 +303,7 @@ class SampleTable(Table):
         # Without locks, which a fork could leave locked: each step is one call.
         self._open: OrderedDict[int, IndexFile] = OrderedDict()
         self._max_open = max_open(8)
+        self._max_taken = max_open(3)  # whose rows are read together
         self._views: dict[int, tuple[Schema, Schema, bool]] = {}
         for container in manifest.containers:  # a read must not import what builds a lost index
             registry.named(container)
@@ -367,10 +368,22 @@ class SampleTable(Table):
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         view = self._view if names is None else self._view.of_fields(names)
         numbers, local = self._places(rows)
+        if len(numbers) > self._max_taken:
+            return self._take_in_parts(local, rows, names)
         files = [self._file(number) for number in numbers]
         if len({id(file.tables.layout) for file in files}) == 1:
             return self._taken(files, local, self._rows(rows, numbers, local), view)
         return self._take_each(files, numbers, local, rows, view)
+
+    def _take_in_parts(
+        self, local: npt.NDArray[np.int64], rows: Rows, names: Sequence[str] | None
+    ) -> Index:
+        """Take rows of so many shards that their indexes cannot all be open."""
+        part = local // self._max_taken
+        chosen = [np.flatnonzero(part == number) for number in range(int(part.max()) + 1)]
+        parts = [self.take(rows[each], names) for each in chosen]
+        joined = concatenate(parts, parts[0].schema)
+        return joined.take(np.argsort(np.concatenate(chosen)))
 
     def _places(self, rows: Rows) -> tuple[list[int], npt.NDArray[np.int64]]:
         """Return the distinct shards of some rows, and the place of each row's shard among them."""

@@ -39,7 +39,7 @@ class Spread:
 
     @classmethod
     def of_counts(cls, counts: ValueCounts) -> "Spread | None":
-        """Return the spread of counted values; None if there are none."""
+        """Return the spread of counted values; None without values."""
         values, _ = counts.found()
         return cls(int(values[0]), counts.median(), int(values[-1])) if len(values) else None
 

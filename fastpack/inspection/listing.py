@@ -193,7 +193,7 @@ def _sample(entries: Index, row: int, number: int, columns: Sequence[str]) -> Li
 
 
 def _num_bytes(entries: Index, row: int) -> int:
-    """Return the bytes of a sample's main image; of all blobs if there is none."""
+    """Return the bytes of a sample's main image; without one, of all blobs."""
     image_field = entries.schema.image_field
     blobs = entries.schema.blobs if image_field is None else [image_field]
     return sum(int(entries.spans[blob.name][row]["length"].sum()) for blob in blobs)

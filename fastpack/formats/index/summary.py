@@ -156,6 +156,13 @@ def _range(values: Any) -> tuple[Any, Any] | None:
     return _outer(least, -np.inf), _outer(greatest, np.inf)
 
 
+def _outer(value: Any, bound: float) -> float:
+    """Return the float that is nearest to a long double, on the side of `bound`."""
+    nearest = np.float64(value)
+    is_inside = nearest > value if bound < 0 else nearest < value
+    return float(np.nextafter(nearest, bound) if is_inside else nearest)
+
+
 def _is_empty(column: Any) -> bool:
     if not isinstance(column, Ragged):
         return False
