@@ -67,6 +67,12 @@ class Manifest:
             self._held = data if len(data) <= _PICKLED_BYTES else Scratch.write(data)
         return _of_held, (self._held,)
 
+    @property
+    def saved_path(self) -> Path | None:
+        """The file of the manifest; None if it is only in memory."""
+        is_saved = isinstance(self.entries, SavedEntries) and self._held is None
+        return self.entries.file.path if is_saved else None  # type: ignore[attr-defined]
+
     def __len__(self) -> int:
         return len(self.entries)
 

@@ -53,7 +53,16 @@ class Table(Protocol):
         """Checksums of the files, and of which samples of them are here."""
         ...
 
+    @property
+    def saved_path(self) -> Path | None:
+        """The saved manifest or index that the table is read from, if there is one for all."""
+        return None
+
     def __len__(self) -> int: ...
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        """Return each file with its number of samples; None if that needs all samples."""
+        return None
 
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         """Return the given samples, in that order.
@@ -112,6 +121,57 @@ class IndexTable(Table):
 
     def advise(self, rows: Rows) -> None:
         """Do nothing: it is in memory."""
+
+
+class FieldsOf(Table):
+    """The samples of a table with only some of their fields."""
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self._table, self._names = table, tuple(names)
+
+    def _kept(self, names: Sequence[str] | None) -> Sequence[str]:
+        return self._names if names is None else [name for name in names if name in self._names]
+
+    @property
+    def schema(self) -> Schema:
+        schema = self._table.schema
+        return replace(schema, fields=tuple(schema[name] for name in self._names))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._table.notes
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        return self._table.shards
+
+    @property
+    def containers(self) -> set[str]:
+        return self._table.containers
+
+    @property
+    def num_bytes(self) -> int:
+        return self._table.num_bytes
+
+    @cached_property
+    def summary(self) -> Summary:
+        return self._table.summary.renamed({name: name for name in self._names})
+
+    @property
+    def digest(self) -> tuple[str, str]:
+        return self._table.digest
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        return self._table.shard_counts()
+
+    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
+        return self._table.take(rows, self._kept(names))
+
+    def advise(self, rows: Rows) -> None:
+        self._table.advise(rows)
 
 
 @dataclass(frozen=True)
@@ -265,6 +325,19 @@ class SampleTable(Table):
 
     def __len__(self) -> int:
         return self.manifest.num_samples
+
+    @property
+    def saved_path(self) -> Path | None:
+        if self._opening.save is False or self._held:
+            return None
+        if self.manifest.saved_path is None and len(self.manifest) == 1:
+            return index_path(self.manifest.entries[0].shard.path, self._opening.index_dir)
+        return self.manifest.saved_path
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        if len(self.manifest) == 1 and len(self.shards) > 1:
+            return None
+        return list(zip(self.shards, np.diff(self.manifest.firsts).tolist(), strict=True))
 
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         view = self._view if names is None else self._view.of_fields(names)

@@ -167,11 +167,11 @@ def _range(values: Any) -> tuple[Any, Any] | None:
     return _outer(least, -np.inf), _outer(greatest, np.inf)
 
 
-def _outer(bound: Any, towards: float) -> float:
-    """Return a long double as a float, or the next one `towards` if that is nearer to zero."""
-    nearest = float(bound)
-    is_inside = nearest > bound if towards < 0 else nearest < bound
-    return float(np.nextafter(nearest, towards)) if is_inside else nearest
+def _outer(value: Any, bound: float) -> float:
+    """Return the float that is nearest to a long double, on the side of `bound`."""
+    nearest = np.float64(value)
+    is_inside = nearest > value if bound < 0 else nearest < value
+    return float(np.nextafter(nearest, bound) if is_inside else nearest)
 
 
 def _is_empty(column: Any) -> bool:
