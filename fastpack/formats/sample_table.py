@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastpack.errors import (
     FormatError,
     UnreadableFileError,
 )
+from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard, max_open
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index, concatenate, renamed_fields
@@ -328,10 +330,10 @@ class SampleTable(Table):
 
     @property
     def saved_path(self) -> Path | None:
-        if self._opening.save is False or self._held:
+        if self._indexes.opening.save is False or self._indexes.held:
             return None
         if self.manifest.saved_path is None and len(self.manifest) == 1:
-            return index_path(self.manifest.entries[0].shard.path, self._opening.index_dir)
+            return index_path(self.manifest.entries[0].shard.path, self._indexes.opening.index_dir)
         return self.manifest.saved_path
 
     def shard_counts(self) -> list[tuple[Shard, int]] | None:
