@@ -138,12 +138,18 @@ class ShardIndexes:
         )
 
     def _refuse_changed(self, entry: Entry) -> None:
-        """Raise ChangedFileError if a shard has another size or time than in the manifest."""
+        """Raise ChangedFileError if a shard has another size or time than in the manifest.
+
+        One that is missing is noticed when its bytes are read: columns do not need it.
+        """
         shard = entry.shard
         if shard.container == "folder":  # its files are compared one by one
             return
         with os_errors_at(shard.path, "read"):
-            facts = os.stat(shard.path)
+            try:
+                facts = os.stat(shard.path)
+            except FileNotFoundError:
+                return
         if (facts.st_size, facts.st_mtime_ns) != (shard.size, shard.mtime_ns):
             self._discard_manifest()
             raise changed_file_error(Location(shard.path))
