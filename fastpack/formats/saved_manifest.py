@@ -43,12 +43,12 @@ class NamedSet:
 
     @classmethod
     def of(cls, path: DatasetPaths) -> "NamedSet | None":
-        """Return the set that a path stands for: its name, a folder or a glob.
+        """Return the set that a path stands for: its name, a folder, a glob or all of its files.
 
-        None if it stands for something else: one file, a list, or only some files of a set.
+        None if it stands for something else, such as one file, or only some files of a set.
         """
         if not isinstance(path, str | os.PathLike):
-            return None
+            return cls._of_list(path)
         given = Path(os.fspath(path)).absolute() if isinstance(path, str | Path) else Path(path)
         try:
             is_folder = given.is_dir()
@@ -71,6 +71,21 @@ class NamedSet:
         if not is_all or (is_folder and _may_have_images(listed) and has_image_files(folder)):
             return None
         return found
+
+    @classmethod
+    def _of_list(cls, paths: Sequence[str | os.PathLike[str]]) -> "NamedSet | None":
+        """Return the set of its name alone, or of all its files in order: shells expand globs."""
+        if len(paths) == 1:
+            return cls.of(paths[0])
+        files = [Path(path).absolute() for path in paths if isinstance(path, str | os.PathLike)]
+        member = Member.of(files[0]) if files else None
+        if member is None or len(files) < len(paths):
+            return None
+        found = cls.of_output(member.output)
+        if found is None or found.has_virtual_dataset:
+            return None
+        folder = member.output.parent.absolute()
+        return found if files == [folder / name for name in found.names] else None
 
     @classmethod
     def _with(cls, output: Path, listed: Sequence[str]) -> "NamedSet | None":
