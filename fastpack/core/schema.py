@@ -5,13 +5,13 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
 
 from fastpack.core import checks
+from fastpack.core.cached import cached_property
 from fastpack.errors import SchemaError
 
 Kind = Literal["image", "mask", "pixels", "bytes", "int", "float", "text"]

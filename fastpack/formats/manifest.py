@@ -6,7 +6,6 @@ read first. A manifest is derived from the indexes: without one, opening reads t
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import offsets_of
 from fastpack.core.schema import Schema
@@ -183,7 +183,7 @@ class Manifest:
         - num_shards: raise FormatError for another number of shards.
         """
         is_small = path.stat().st_size <= _KEPT_BYTES
-        return cls._of_file(TableFile.open(path, keep=is_small), folder, num_shards)
+        return cls._of_file(TableFile.open(path, "manifest", keep=is_small), folder, num_shards)
 
     @classmethod
     def _of_file(
@@ -218,10 +218,8 @@ def _reopened(path: Path, folder: Path, checksum: int) -> Manifest:
 
 def _of_held(held: bytes | Scratch) -> Manifest:
     """Load a manifest without a file of its own."""
-    if isinstance(held, Scratch):
-        file = TableFile.open(held.path)
-    else:
-        file = TableFile.of_bytes(held)
+    is_large = isinstance(held, Scratch)
+    file = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
     manifest, _ = Manifest._of_file(file, None)
     manifest._held = held
     return manifest

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fastpack.core.schema import Schema
 from fastpack.formats.column_ranges import ColumnRanges
 from fastpack.formats.index.index_file import IndexFile
+from fastpack.formats.index.joined_schema import taken_classes
 from fastpack.formats.index.kinds import Guess
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.manifest import Manifest
@@ -36,6 +37,7 @@ class ManifestBuilder:
         self._guesses: dict[Guess, int] = {}
         self._notes: dict[str, int] = {}
         self._ranges: dict[str, ColumnRanges] = {}
+        self._unnamed: dict[int, tuple[int, int]] = {}  # shard -> range of labels without names
         self._summary: Summary | None = None
         self._lock = threading.Lock()
 
@@ -58,6 +60,8 @@ class ManifestBuilder:
             self._guesses.setdefault((schema, summary.empty_texts), number)
             for note in notes:
                 self._notes[note] = min(number, self._notes.get(note, number))
+            if not schema.class_names and "label" in summary.ranges:
+                self._unnamed[number] = summary.ranges["label"]
             for name, (least, greatest) in summary.ranges.items():
                 self._ranges_of(name).set(number, least, greatest)
             parts = [summary] if self._summary is None else [self._summary, summary]
@@ -98,8 +102,23 @@ class ManifestBuilder:
             containers,
             {name: table for name, table in tables.items() if table is not None},
         )
-        notes = sorted(self._notes, key=self._notes.__getitem__)
+        notes = sorted(self._notes, key=self._notes.__getitem__) + self._notes_on_classes()
         return Manifest(entries, rows["num_samples"], schemas, self._summary, tuple(notes))
+
+    def _notes_on_classes(self) -> list[str]:
+        """Return a note on each shard that takes the class names of another."""
+        schemas = list(self._schemas)
+        named = next(
+            (n for n in self.numbers if schemas[self._rows["schema"][n]].class_names), None
+        )
+        if named is None:
+            return []
+        count, path = len(self.schema_of(named).class_names), self._paths[named]
+        return [
+            taken_classes(self._paths[number], path)
+            for number, (least, greatest) in sorted(self._unnamed.items())
+            if least < count and greatest >= 0
+        ]
 
 
 def _renumber(rows: npt.NDArray[Any], column: str, values: tuple[Value, ...]) -> tuple[Value, ...]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, digest, flat_values
 from fastpack.core.schema import Field, Schema
@@ -183,7 +183,7 @@ class View:
     Args:
         schema: the fields of a sample.
         names: new name of a field -> its name in the files; None for all fields as they are.
-        relabels: class names of files -> the class names that their labels shall count.
+        relabels: class names of files -> the class names that their labels count in the dataset.
     """
 
     schema: Schema
@@ -196,9 +196,8 @@ class View:
             schema = replace(schema, fields=renamed_fields(schema, self.names))
         if "label" not in schema:
             return schema
-        return replace(
-            schema, class_names=self.relabels.get(schema.class_names, schema.class_names)
-        )
+        names = self.relabels.get(schema.class_names, schema.class_names)
+        return replace(schema, class_names=names)
 
     def apply(self, index: Index) -> Index:
         """Return the samples of some files as the dataset shows them."""
@@ -223,9 +222,8 @@ class View:
     def reading(self, schema: Schema) -> tuple[Schema, bool]:
         """Return the fields to read of a file, and whether they need no change afterwards."""
         is_renamed = any(new != old for new, old in (self.names or {}).items())
-        pairs = [
-            (field, schema[field.name]) for field in self.schema.fields if field.name in schema
-        ]
+        shown = [field for field in self.schema.fields if field.name in schema]
+        pairs = [(field, schema[field.name]) for field in shown]
         if is_renamed or self.relabels or len(pairs) < len(self.schema.fields):
             return self.stored(schema), False
         has_same_values = all(

@@ -54,7 +54,7 @@ class NamedSet:
             is_folder = given.is_dir()
             folder = given if is_folder else given.parent
             listed = os.listdir(folder)
-        except OSError:
+        except (OSError, ValueError):  # `discovery` raises the error
             return None
         if is_folder:
             chosen = [name for name in listed if registry.is_packed_name(name)]

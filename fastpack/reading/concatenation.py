@@ -1,12 +1,13 @@
 """Concatenation: the samples of several datasets, one after another."""
 
 from collections.abc import Sequence
-from functools import cached_property, reduce
+from functools import reduce
 from itertools import chain
 from operator import or_
 
 import numpy as np
 
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import offsets_of
 from fastpack.core.schema import Schema

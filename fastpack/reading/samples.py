@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, SupportsIndex
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import IMAGE_FACTS, Rows
 from fastpack.core.ragged import flat_values, owners
 from fastpack.core.schema import Field, Schema

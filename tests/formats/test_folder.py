@@ -12,7 +12,7 @@ from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats import registry
 from fastpack.formats.file_index import FileIndex
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
 from fastpack.sources import from_folder as folder_source
 from tests.support.command_line import run
 from tests.support.images import jpeg, photo, read_pillow, save
@@ -194,7 +194,7 @@ def test_an_index_whose_names_are_gone(root):
         ),
     )
     with pytest.raises(FormatError):
-        Index.load(index_path(root))
+        load_index(index_path(root))
     assert list(fastpack.open(root).columns["key"]) == sorted(FILES)
 
 

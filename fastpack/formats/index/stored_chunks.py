@@ -1,15 +1,16 @@
 """The chunks that some samples need, from the tables of a saved index."""
 
+import math
 import re
 from collections.abc import Iterator
 
 import numpy as np
 
 from fastpack.core.dtypes import Rows
-from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.table_file import TableFile
 from fastpack.formats.index.arrays import escaped
 from fastpack.formats.index.chunks import ChunkTable
+from fastpack.formats.index.damaged import damaged_index
 
 _NAME = re.compile(r"chunk/(\d+)/(.*)/shape")
 
@@ -35,13 +36,9 @@ def read_chunks(file: TableFile, shard: int, field: str, records: Rows) -> Chunk
     fill = file.read(f"{name}/fill")["value"]
     filters = file.read(f"{name}/filters")["value"]
     whole = ChunkTable(shape, chunk_shape, filters, filters, fill)
-    if not whole.has_sound_shape() or (
-        len(records) and not 0 <= records.min() <= records.max() < shape[0]
-    ):
-        message = (
-            f"the chunks of {field} have another shape; delete the index, and it is built again"
-        )
-        raise FormatError(with_location(message, Location(file.path)))
+    is_sound = whole.has_sound_shape() and file.num_rows(name) == math.prod(whole.grid)
+    if not is_sound or (len(records) and not 0 <= records.min() <= records.max() < shape[0]):
+        raise damaged_index(f"the chunks of {field} have another shape", file.path)
     layers = np.unique(records // chunk_shape[0])
     num_layers, of_layer = whole.grid[0], int(np.prod(whole.grid[1:]))
     rows = (layers[:, None] * of_layer + np.arange(of_layer)).reshape(-1)

@@ -2,27 +2,27 @@
 
 A saved index is a table file (docs/formats.md). Its tables are:
 
-    samples           shard_numbers, record_numbers; also file_times and lost
-    blob/NAME         span and, for images, info; a list of blobs has them in blob/NAME/values
-    column/NAME       value; texts and lists have start and length, and column/NAME/values
-    seek_points/NAME  start and length of the words in seek_points/NAME/values
-    chunk/N/NAME      the chunks of an array in file N; also chunk/N/NAME/filters and /fill
+- samples: shard_numbers, record_numbers; also file_times and lost.
+- blob/NAME: span and, for images, info. A list of blobs has them in blob/NAME/values.
+- column/NAME: value. Texts and lists have start and length, and column/NAME/values.
+- seek_points/NAME: start and length of the words in seek_points/NAME/values.
+- chunk/N/NAME: the chunks of an array in file N; also chunk/N/NAME/filters and /fill.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.tables import expand_lists
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.table_file import TableFile, take_from
 from fastpack.formats.index.arrays import Column, escaped
+from fastpack.formats.index.damaged import damaged_index
 
 Tables = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 SAMPLES = "samples"
@@ -124,8 +124,7 @@ class StoredRows:
         count = expand_lists(starts, lengths, self.numbers, limits)
         if count < 0 or (count > limits.min() and self._is_overlong(lengths, limits)):
             path = self.files[int(self.numbers[max(0, -1 - count)])].path
-            message = f"the index has a list outside of {name}; delete it, and it is built again"
-            raise FormatError(with_location(message, Location(path)))
+            raise damaged_index(f"a list lies outside of {name}", path)
         rows, numbers = np.empty((2, count), np.int64)
         expand_lists(starts, lengths, self.numbers, limits, rows, numbers)
         return lengths, StoredRows(self.files, numbers, rows, self.schema, self.first_shards)

@@ -53,9 +53,8 @@ class BlobSummary:
         )
 
     def __or__(self, other: "BlobSummary") -> "BlobSummary":
-        counts = [
-            c for c in (self.num_with_seek_points, other.num_with_seek_points) if c is not None
-        ]
+        found = (self.num_with_seek_points, other.num_with_seek_points)
+        counts = [count for count in found if count is not None]
         return BlobSummary(
             self.num_bytes + other.num_bytes,
             self.num_deep + other.num_deep,
@@ -167,11 +166,11 @@ def _range(values: Any) -> tuple[Any, Any] | None:
     return _outer(least, -np.inf), _outer(greatest, np.inf)
 
 
-def _outer(value: Any, bound: float) -> float:
-    """Return the float that is nearest to a long double, on the side of `bound`."""
-    nearest = np.float64(value)
-    is_inside = nearest > value if bound < 0 else nearest < value
-    return float(np.nextafter(nearest, bound) if is_inside else nearest)
+def _outer(bound: Any, towards: float) -> float:
+    """Return a long double as a float, or the next one `towards` if that is nearer to zero."""
+    nearest = float(bound)
+    is_inside = nearest > bound if towards < 0 else nearest < bound
+    return float(np.nextafter(nearest, towards)) if is_inside else nearest
 
 
 def _is_empty(column: Any) -> bool:

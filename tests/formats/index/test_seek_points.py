@@ -13,7 +13,7 @@ from fastpack.cli import main
 from fastpack.errors import CorruptRecordError
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index, save_index
 from fastpack.formats.indexing import build_indexes
 from fastpack.images.crops import CenterCrop, RandomResizedCrop
 from fastpack.images.seek_points import SeekPoints
@@ -171,8 +171,8 @@ def test_some_of_several_files_may_have_them(packed):
 
 def test_a_part_is_saved_without_the_words_of_others(packed, tmp_path):
     part = fastpack.open(packed, seek_points=True)[2:4]
-    part.index.save(tmp_path / "part.npz")
-    loaded = Index.load(tmp_path / "part.npz")
+    save_index(part.index, tmp_path / "part.npz")
+    loaded = load_index(tmp_path / "part.npz")
     assert np.array_equal(loaded.seek_points["image"].table(1), marks_of(part).table(1))
     assert len(loaded.seek_points["image"].words) * 8 == marks_of(part).num_bytes
 

@@ -1,4 +1,4 @@
-"""Saved indexes that lie: the index is rebuilt, or an error names the file.
+"""Indexes of earlier versions that lie: the index is rebuilt, or an error names the file.
 
 A batch never has bytes of something else.
 """
@@ -7,23 +7,22 @@ import io
 import json
 import zipfile
 
-import h5py
 import numpy as np
 import pytest
 
 import fastpack
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.errors import FastpackError
-from fastpack.files.companions import index_path
+from fastpack.files.companions import former_index_path
 from fastpack.files.npz import NPZ_ERRORS, _read_header
 from tests.support.images import photo, read_pillow
-from tests.support.indexed_files import IMAGES, PIXELS, make_gzip, make_hdf5, make_tfrecord
+from tests.support.indexed_files import FORMER, IMAGES, PIXELS
 
 SECRET = photo(10, 12, seed=99)
 
 
 def load(path):
-    with np.load(index_path(path)) as arrays:
+    with np.load(former_index_path(path)) as arrays:
         return {name: array.copy() for name, array in arrays.items()}
 
 
@@ -37,7 +36,7 @@ def with_about(arrays, about):
 
 
 def save(path, arrays):
-    np.savez(index_path(path), **arrays)
+    np.savez(former_index_path(path), **arrays)
 
 
 def read_some(path):
@@ -189,9 +188,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(
-    "make", [make_tfrecord, make_hdf5, make_gzip], ids=["tfrecord", "hdf5", "gzip"]
-)
+@pytest.mark.parametrize("make", FORMER.values(), ids=FORMER)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_index_that_lies(tmp_path, make, change):
     path = make(tmp_path)
@@ -210,9 +207,7 @@ MISREADINGS = {
 }
 
 
-@pytest.mark.parametrize(
-    "make", [make_tfrecord, make_hdf5, make_gzip], ids=["tfrecord", "hdf5", "gzip"]
-)
+@pytest.mark.parametrize("make", FORMER.values(), ids=FORMER)
 @pytest.mark.parametrize("change", MISREADINGS.values(), ids=MISREADINGS)
 def test_index_that_misreads_its_file(tmp_path, make, change):
     path = make(tmp_path)
@@ -244,52 +239,25 @@ def bomb():
 
 @pytest.mark.parametrize("damage", FILES.values(), ids=FILES)
 def test_index_that_is_damaged(tmp_path, damage):
-    path = make_tfrecord(tmp_path)
-    index_path(path).write_bytes(damage(index_path(path).read_bytes()))
+    path = FORMER["tfrecord"](tmp_path)
+    former_index_path(path).write_bytes(damage(former_index_path(path).read_bytes()))
     assert_sound(path)
 
 
 def test_index_that_is_a_folder(tmp_path):
-    path = make_tfrecord(tmp_path)
-    index_path(path).unlink()
-    index_path(path).mkdir()
+    path = FORMER["tfrecord"](tmp_path)
+    former_index_path(path).unlink()
+    former_index_path(path).mkdir()
     assert_sound(path)
 
 
 @pytest.mark.parametrize("position", range(0, 3000, 61))
 def test_index_with_a_changed_byte(tmp_path, position):
-    path = make_tfrecord(tmp_path)
-    data = bytearray(index_path(path).read_bytes())
+    path = FORMER["tfrecord"](tmp_path)
+    data = bytearray(former_index_path(path).read_bytes())
     data[position % len(data)] ^= 0x41
-    index_path(path).write_bytes(data)
+    former_index_path(path).write_bytes(data)
     assert_sound(path)
-
-
-@pytest.mark.parametrize("kind", ["external link", "external storage", "virtual dataset"])
-def test_index_that_names_a_dataset_elsewhere(tmp_path, kind):
-    """A sound file has an external link that indexing skips; the index places the images there."""
-    (tmp_path / "private").mkdir()
-    with h5py.File(tmp_path / "private" / "secret.h5", "w") as f:
-        f["secret"] = SECRET[None].repeat(4, axis=0)
-    (tmp_path / "private" / "secret.bin").write_bytes(SECRET.tobytes() * 4)
-    with h5py.File(tmp_path / "x.h5", "w") as f:
-        f.create_dataset("images", data=PIXELS, compression="gzip")
-        f["labels"] = np.arange(4)
-        f.create_group("deep")
-        if kind == "external link":
-            f["deep/secret"] = h5py.ExternalLink(str(tmp_path / "private" / "secret.h5"), "secret")
-        elif kind == "external storage":
-            external = [(str(tmp_path / "private" / "secret.bin"), 0, PIXELS.nbytes)]
-            f["deep"].create_dataset("secret", PIXELS.shape, np.uint8, external=external)
-        else:
-            layout = h5py.VirtualLayout(PIXELS.shape, np.uint8)
-            layout[:] = h5py.VirtualSource(
-                str(tmp_path / "private" / "secret.h5"), "secret", PIXELS.shape
-            )
-            f["deep"].create_virtual_dataset("secret", layout)
-    fastpack.open(tmp_path / "x.h5")
-    save(tmp_path / "x.h5", change_field(stored_as="deep/secret")(load(tmp_path / "x.h5")))
-    assert_sound(tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize("kind", ["=,", "i4(", "V-1", "(9999999999,)i8"])
