@@ -21,7 +21,7 @@ from fastpack.files.atomic import atomic_write, sync_path
 from fastpack.files.companions import former_index_path, index_path, manifest_path, report_path
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_ours, read_note
 from fastpack.files.naming import Member, members_of
-from fastpack.files.write_tables import is_table_file
+from fastpack.files.table_file import is_table_file
 
 PENDING, DONE = "publish.json", "published.json"
 _SUFFIX = ".packing"
@@ -96,12 +96,15 @@ def staging_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}{_SUFFIX}")
 
 
+def is_staging_name(name: str) -> bool:
+    """Return True for the name of a staging folder."""
+    return name.startswith(".") and name.endswith(_SUFFIX)
+
+
 def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[Path]:
     """Return staging folders of packs that may write these files, or any (None)."""
     try:
-        listed = sorted(
-            name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX)
-        )
+        listed = sorted(filter(is_staging_name, os.listdir(parent)))
     except OSError:  # not readable by this user
         return []
     folders = [parent / name for name in listed]
@@ -136,33 +139,27 @@ def companions(shard: Path) -> list[Path]:
 _ENDINGS = tuple(path.name[1:] for path in (*companions(Path("x")), manifest_path(Path("x"))))
 
 
+def replaced_manifests(outputs: Iterable[Path]) -> tuple[str, ...]:
+    """Return the names of the manifests of sets whose shards change; not other programs' files."""
+    return tuple(path.name for path in map(manifest_path, outputs) if is_table_file(path))
+
+
 def replaced_names(outputs: Iterable[Path], new: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of all present files of the sets, the shards first.
+    """Return the names of all present files of the sets: manifests, shards, then companions.
 
     If one file replaces one file of the same name, it is not removed: the rename replaces it.
     """
     outputs = list(outputs)
     shards = [member for output in outputs for member in members_of(output)]
     beside = [file for shard in dict.fromkeys([*outputs, *shards]) for file in companions(shard)]
-    beside += [path for path in map(manifest_path, outputs) if _is_manifest(path)]
     names = [path.name for path in shards]
-    is_one_for_one = len(names) == 1 and _shard_names(new, beside) == names
+    others = {path.name for path in (*beside, *map(manifest_path, outputs))}
+    is_one_for_one = names == [name for name in new if name not in others] and len(names) == 1
     return (
+        *replaced_manifests(outputs),  # first: a manifest must not describe other shards
         *([] if is_one_for_one else names),
         *(path.name for path in beside if path.is_file() or path.is_symlink()),
     )
-
-
-def _is_manifest(path: Path) -> bool:
-    """Return True if a file is one of fastpack: other programs may use the name."""
-    with contextlib.suppress(OSError):
-        return is_table_file(path)
-    return False
-
-
-def _shard_names(names: Iterable[str], beside: Iterable[Path]) -> list[str]:
-    companion_names = {path.name for path in beside}
-    return [name for name in names if name not in companion_names]
 
 
 def complete_pending(output: Path, outputs: Iterable[Path], *, sync: bool = True) -> None:

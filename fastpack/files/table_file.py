@@ -22,13 +22,23 @@ from fastpack.errors import (
     Outcome,
     Status,
     from_os_error,
+    os_errors_at,
     outcome_error,
     with_location,
 )
 from fastpack.files.table_layout import Layout, layout_of
-from fastpack.files.write_tables import Columns, save_tables, table_bytes
+from fastpack.files.write_tables import MAGIC, Columns, save_tables, table_bytes
 
-__all__ = ["Columns", "Layout", "TableFile", "advise", "save_tables", "table_bytes", "take_from"]
+__all__ = [
+    "Columns",
+    "Layout",
+    "TableFile",
+    "advise",
+    "is_table_file",
+    "save_tables",
+    "table_bytes",
+    "take_from",
+]
 
 _REMEDY = "delete it, and it is built again"
 _SYSTEM = (Status.IO_ERROR, Status.NO_MEMORY)
@@ -206,6 +216,14 @@ def advise(files: Sequence[TableFile], numbers: npt.NDArray[Any], table: str, ro
     rows = np.ascontiguousarray(rows, np.int64)
     layout = files[0].layout
     native.advise(tuple(files), numbers, layout.places, layout.numbers[table], rows)
+
+
+def is_table_file(path: Path) -> bool:
+    """Return True for a table file. Other kinds of files are not opened: a pipe would wait."""
+    if not path.is_file():
+        return False
+    with os_errors_at(path, "read"), open(path, "rb") as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def _outputs(

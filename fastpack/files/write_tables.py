@@ -50,12 +50,6 @@ def table_bytes(tables: Mapping[str, Columns], *, about: Any, own: str) -> bytes
     return file.getvalue()
 
 
-def is_table_file(path: Path) -> bool:
-    """Return True if a file begins like a table file. Raises OSError if it cannot be read."""
-    with open(path, "rb") as file:
-        return file.read(len(MAGIC)) == MAGIC
-
-
 class _Packing(NamedTuple):
     """How a leaf is packed: the words of the header."""
 

@@ -3,10 +3,9 @@
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -21,10 +20,12 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.classes import ClassMap
+from fastpack.files.companions import index_path
 from fastpack.files.file_names import path_of
 from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
+from fastpack.formats.held_indexes import HeldIndexes
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile
@@ -32,12 +33,13 @@ from fastpack.formats.index.joined_schema import common_schema
 from fastpack.formats.index.kinds import Kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
+from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.sample_table import Opening, SampleTable, View
-from fastpack.formats.saved_manifest import find_manifest, save_manifest
+from fastpack.formats.sample_table import SampleTable, View
+from fastpack.formats.saved_manifest import changed_shards, find_manifest, save_manifest
+from fastpack.formats.shard_indexes import Opening
 
 _BLOCK_ROWS = 2**18
-Built = TypeVar("Built")
 
 
 def open_table(
@@ -60,79 +62,141 @@ def open_table(
     - seek_points: add missing seek points.
     """
     options = options or IndexOptions()
+    opening = replace(opening, options=options)
     found = None if seek_points else find_manifest(path, opening.index_dir, options)
     if found is not None:
-        manifest, held = found, dict[int, IndexFile]()
+        indexed = Indexed(found, opening)
     else:
         # Absolute, so that a later os.chdir changes nothing; links stay links.
         shards = [shard.absolute() for shard in find_shards(path, untrusted=options.untrusted)]
-        files = indexes_of(shards, opening, options, seek_points=seek_points)
-        manifest = Manifest.of(files)
-        if len(files) > 1:
-            refuse_replaced(manifest)
-        is_saved = all(file.is_saved for file in files)
-        held = {number: file for number, file in enumerate(files) if not file.is_saved}
-        if opening.save and is_saved and options == IndexOptions():
-            save_manifest(path, manifest, opening.index_dir)
-    view = view_of(manifest, names, class_names)
-    table = SampleTable(manifest, view, opening, held)
+        indexed = index_files(shards, opening, options, seek_points=seek_points)
+        if len(indexed.manifest) > 1:
+            refuse_replaced(indexed.manifest)
+        if opening.save and not indexed.held and options == IndexOptions():
+            save_manifest(path, indexed.manifest, opening.index_dir)
+    view = view_of(indexed.manifest, names, class_names)
+    table = SampleTable(indexed.manifest, view, opening, indexed.held)
     refuse_unknown_classes(table)
     return table
 
 
-def indexes_of(
+@dataclass(frozen=True)
+class Indexed:
+    """The indexes of some files. Saved ones are closed.
+
+    Args:
+        manifest: the files.
+        opening: how indexes are opened.
+        held: indexes that are not saved, by number in the manifest.
+    """
+
+    manifest: Manifest
+    opening: Opening
+    held: Mapping[int, IndexFile] = field(default_factory=dict)
+
+    def files(self) -> Iterator[IndexFile]:
+        """Open one index after the other."""
+        for number in range(len(self.manifest)):
+            path = self.manifest.entries[number].shard.path
+            yield self.held.get(number) or IndexFile.open(
+                index_path(path, self.opening.index_dir), path
+            )
+
+
+def index_files(
     shards: Sequence[Path], opening: Opening, options: IndexOptions, *, seek_points: bool = False
-) -> list[IndexFile]:
-    """Return the index of each file: the saved one while it is fresh, else a new one.
+) -> Indexed:
+    """Find the index of each file: the saved one while it is fresh, else a new one.
 
     - seek_points: add missing seek points.
     """
-    files = [FileIndex(shard, opening.index_dir, opening.limits) for shard in shards]
-    indexing = _Indexing(opening.save, options, seek_points)
-    found = build_all(indexing.index, files)
-    given, indexes = options.kinds, list(found.values())
-    refuse_kinds(indexes[0].schema, next(iter(found)).path, given)
-    if common := {**common_kinds(indexes), **given}:
-        wider = build_all(lambda file: indexing.widened(file, found[file], common), list(found))
-        indexes = list(wider.values())
-    return indexes
+    indexing = _Indexing(shards, opening, options, seek_points)
+    indexing.collect(range(len(shards)), indexing.index)
+    numbers, given = indexing.builder.numbers, options.kinds
+    refuse_kinds(indexing.builder.schema_of(numbers[0]), shards[numbers[0]], given)
+    common = {**common_kinds(indexing.builder.guesses), **given}
+    if not all(has_kinds(schema, common) for schema, _ in indexing.builder.guesses):
+        wider = _Indexing(shards, opening, options, seek_points, {**indexing.held})
+        wider.collect(numbers, lambda number: wider.widened(number, common))
+        indexing = wider
+    held = {
+        place: indexing.held[number]
+        for place, number in enumerate(numbers)
+        if number in indexing.held
+    }
+    return Indexed(indexing.builder.manifest(), opening, HeldIndexes(held))
 
 
-@dataclass(frozen=True)
 class _Indexing:
-    """How the files of one dataset are indexed."""
+    """How the files of one dataset are indexed.
 
-    save: bool
-    options: IndexOptions
-    seek_points: bool
+    Args:
+        shards: the files.
+        opening: how indexes are opened.
+        options: how files are indexed.
+        seek_points: add missing seek points.
+        held: indexes that are not saved, by number of the file.
+    """
 
-    def index(self, file: FileIndex) -> IndexFile:
+    def __init__(
+        self,
+        shards: Sequence[Path],
+        opening: Opening,
+        options: IndexOptions,
+        seek_points: bool,
+        held: dict[int, IndexFile] | None = None,
+    ) -> None:
+        self._shards, self._opening, self._options = shards, opening, options
+        self._seek_points = seek_points
+        self.held = {} if held is None else held
+        self.builder = ManifestBuilder(shards)
+
+    def collect(self, numbers: Sequence[int], index: Callable[[int], IndexFile]) -> None:
+        """Add the indexes of these files to the builder, and keep those that are not saved."""
+
+        def build(place: int) -> None:
+            number = numbers[place]
+            file = index(number)
+            self.builder.add(number, file)
+            if file.is_saved:
+                self.held.pop(number, None)
+            else:
+                self.held[number] = file
+
+        build_all(build, len(numbers))
+
+    def _file(self, number: int) -> FileIndex:
+        return FileIndex(self._shards[number], self._opening.index_dir, self._opening.limits)
+
+    def index(self, number: int) -> IndexFile:
+        file = self._file(number)
         try:
-            found = file.open(self.options, save=self.save)
+            found = file.open(self._options, save=self._opening.save)
         except NoRecordsError:
-            if not self.options.untrusted:
+            if not self._options.untrusted:
                 file.refuse_emptied()
             raise
-        if not self.seek_points or not lacks_seek_points(found):
+        if not self._seek_points or not lacks_seek_points(found):
             return found
         index = found.load()
-        completed = add_seek_points(index, keep_damaged=self.options.keep_damaged)
+        completed = add_seek_points(index, keep_damaged=self._options.keep_damaged)
         if completed is index:
             return found
         # Without a saved index, the file is damaged or its folder read-only.
         return self._kept(completed, file) if file.is_saved else IndexFile.of(completed)
 
-    def widened(self, file: FileIndex, index: IndexFile, kinds: Kinds) -> IndexFile:
+    def widened(self, number: int, kinds: Kinds) -> IndexFile:
         """Return and keep an index with kinds that all files of the dataset can have."""
+        index = self.held.get(number) or self.index(number)
         if has_kinds(index.schema, kinds):
             return index
-        wider = file.index(replace(self.options, kinds=kinds), save=False)
-        return self._kept(wider, file)
+        file = self._file(number)
+        return self._kept(file.index(replace(self._options, kinds=kinds), save=False), file)
 
     def _kept(self, index: Index, file: FileIndex) -> IndexFile:
         """Save an index where that is possible, and open it."""
-        is_default = replace(self.options, keep_damaged=False) == IndexOptions()
-        if self.save and file.saves_index and is_default and index.lost is None:
+        is_default = replace(self._options, keep_damaged=False) == IndexOptions()
+        if self._opening.save and file.saves_index and is_default and index.lost is None:
             with contextlib.suppress(FastpackError):
                 file.save(index)
                 return IndexFile.open(file.index_path, file.path)
@@ -150,14 +214,11 @@ def refuse_replaced(manifest: Manifest) -> None:
 
     The other files may belong to its replacement then.
     """
-    shards = (manifest.entries[number].shard for number in range(len(manifest)))
-    for shard in (shard for shard in shards if shard.container != "folder"):
-        with contextlib.suppress(OSError):
-            facts = os.stat(shard.path)
-            if (facts.st_size, facts.st_mtime_ns) == (shard.size, shard.mtime_ns):
-                continue
-        message = "the file was replaced while the dataset was opened; open it again"
-        raise MixedSetError(with_location(message, Location(shard.path)))
+    for number in changed_shards(manifest, range(len(manifest))):
+        shard = manifest.entries[number].shard
+        if shard.container != "folder":
+            message = "the file was replaced while the dataset was opened; open it again"
+            raise MixedSetError(with_location(message, Location(shard.path)))
 
 
 def folder_for_indexes(
@@ -173,34 +234,28 @@ def folder_for_indexes(
     return folder
 
 
-def build_all(
-    build: Callable[[FileIndex], Built],
-    files: Sequence[FileIndex],
-    num_workers: int | None = None,
-) -> dict[FileIndex, Built]:
-    """Return build(file) of each file, in order, by several threads.
+def build_all(build: Callable[[int], None], count: int, num_workers: int | None = None) -> None:
+    """Call build(number) of each of `count` files by several threads.
 
     The failure of the first file is raised. A TFRecord without a record is left out if other files
     have some, as TensorFlow reads it.
     """
     numbers = itertools.count()
-    found: dict[int, Built] = {}
     failures: dict[int, FastpackError] = {}
     empty: dict[int, FastpackError] = {}
 
     def work() -> None:
-        while not failures and (number := next(numbers)) < len(files):
+        while not failures and (number := next(numbers)) < count:
             try:
-                found[number] = build(files[number])
+                build(number)
             except NoRecordsError as error:
                 empty[number] = error
             except FastpackError as error:
                 failures[number] = error
 
-    run_in_threads(work, min(num_workers or num_cores(), len(files)))
-    if failures or not found:
+    run_in_threads(work, min(num_workers or num_cores(), count))
+    if failures or len(empty) == count:
         raise min((failures or empty).items())[1]
-    return {files[number]: found[number] for number in sorted(found)}
 
 
 def view_of(

@@ -82,7 +82,23 @@ class FileIndex:
         self._refuse_options(options)
         if not options.untrusted and (file := self.open_saved()) and self._serves(file, options):
             return file
+        return self._file_of(self.index(options, save=save))
+
+    def restore(self, options: IndexOptions, *, save: bool = True) -> IndexFile:
+        """Open the saved index if all of its rows can be read, else build it again.
+
+        - options: those of the lost index. Its kinds may be those of other files of the dataset,
+          so it is saved with them.
+        """
         index = self.index(options, save=save)
+        may_save = save and self.saves_index and replace(options, kinds={}) == _BY_DEFAULT
+        if may_save and not self.is_saved and index.lost is None:
+            with contextlib.suppress(FastpackError):
+                self.save(index)
+        return self._file_of(index)
+
+    def _file_of(self, index: Index) -> IndexFile:
+        """Open the saved form of an index; one that is not saved stays in memory."""
         if self.is_saved:
             with contextlib.suppress(FastpackError):
                 return IndexFile.open(self.index_path, self.path).identified(index.shards)
@@ -102,7 +118,7 @@ class FileIndex:
         """Return True if building the index with these options would give the saved one."""
         if not has_kinds(file.schema, options.kinds):
             return False
-        if not isinstance(self.container, SelectingContainer):
+        if not isinstance(named(file.shards[0].container), SelectingContainer):
             return True
         if options.allow_external or options.restricted:
             return False
@@ -135,6 +151,8 @@ class FileIndex:
             raise
 
     def _refuse_options(self, options: IndexOptions) -> None:
+        if not options.restricted:
+            return  # without recognizing the file
         for name in sorted(options.restricted - self.container.index_options):
             message = f"{RESTRICTED[name]}; leave this option out"
             raise OptionError(with_location(message, Location(self.path)))
@@ -298,10 +316,11 @@ class FileIndex:
         Other files must lie in the file's own folder: a foreign index must not make the reader
         read any file of the machine.
         """
-        path = self.path
-        first, folder = self.container.shard(path), path.parent.resolve()
+        # A file with the identity of its index still has the format that the index names.
+        first = named(shards[0].container).shard(self.path)
         if shards[:1] != (first,):
             return None
+        folder = self.path.parent.resolve() if shards[1:] else None
         if any(shard.path.resolve().parent != folder for shard in shards[1:]):
             return None
         with contextlib.suppress(FastpackError):

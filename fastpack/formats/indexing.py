@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,11 +14,11 @@ import numpy.typing as npt
 
 from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
-from fastpack.core.progress import Progress
+from fastpack.core.progress import BytesDone, Progress
 from fastpack.core.schema import Schema
 from fastpack.errors import warn
 from fastpack.files.arguments import check_arguments
-from fastpack.files.companions import refuse_long_names
+from fastpack.files.companions import index_path, refuse_long_names
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats.dataset_indexes import (
     build_all,
@@ -29,14 +29,16 @@ from fastpack.formats.dataset_indexes import (
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
-from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
-from fastpack.formats.manifest import Manifest
+from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
+from fastpack.formats.sample_table import Table
 from fastpack.formats.saved_manifest import save_manifest
 from fastpack.images.seek_points import SeekPoints
+
+_NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -66,27 +68,6 @@ class IndexResult:
     num_with_seek_points: int = 0
     seek_point_bytes: int = 0
     notes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, indexes: Mapping[FileIndex, IndexFile], num_fresh: int, seconds: float
-    ) -> "IndexResult":
-        """Count the facts of files that were indexed in so many seconds."""
-        manifest = Manifest.of(list(indexes.values()))
-        view = view_of(manifest, None, ())
-        blobs = manifest.summary.blobs.values()
-        return cls(
-            tuple(file.path for file in indexes),
-            num_fresh,
-            manifest.num_samples,
-            view.schema,
-            num_bytes=sum(shard.size for index in indexes.values() for shard in index.shards),
-            index_bytes=manifest.index_bytes,
-            seconds=seconds,
-            num_with_seek_points=sum(blob.num_with_seek_points or 0 for blob in blobs),
-            seek_point_bytes=sum(index.seek_point_bytes for index in indexes.values()),
-            notes=manifest.notes,
-        )
 
 
 def build_indexes(
@@ -140,8 +121,10 @@ def build_indexes(
         progress=progress,
     )
     shards, folder = find_shards(path), folder_for_indexes(index_dir)
-    job = _Job(path, folder, rebuild, seek_points, checked_kinds(kinds), num_workers, progress)
-    return job.run([FileIndex(shard, folder, limits) for shard in shards])
+    job = _Job(
+        path, folder, rebuild, seek_points, checked_kinds(kinds), num_workers, limits, progress
+    )
+    return job.run(shards)
 
 
 @dataclass(frozen=True)
@@ -154,33 +137,54 @@ class _Job:
     seek_points: bool
     kinds: Kinds
     num_workers: int | None
+    limits: Limits
     progress: Progress | None
 
-    def run(self, files: list[FileIndex]) -> IndexResult:
+    def run(self, shards: list[Path]) -> IndexResult:
         started = time.perf_counter()
-        _prepare_folders(files)
-        tally = _Tally(self.progress, files)
-        built = set[FileIndex]()
+        _prepare_folders([index_path(shard, self.index_dir) for shard in shards])
+        tally, counts = _Tally(self.progress, shards), _Counts(len(shards))
+        builder = ManifestBuilder(shards)
 
-        def build(file: FileIndex) -> IndexFile:
-            index, is_built = self._index(file, tally)
-            if is_built:
-                built.add(file)
-            tally.complete(file)
-            return index
+        def build(number: int) -> None:
+            index, is_built = self._index(self._file(shards[number]), tally.of(number))
+            builder.add(number, index)
+            counts.set(number, index, is_built)
+            tally.complete(number)
 
-        indexes = build_all(build, files, self.num_workers)
-        if common := common_kinds(list(indexes.values())):
-            indexes = build_all(
-                lambda file: _widened(file, indexes[file], common), list(indexes), self.num_workers
-            )
-        seconds = time.perf_counter() - started
-        result = IndexResult.of(indexes, len(files) - len(built), seconds)
-        save_manifest(self.path, Manifest.of(list(indexes.values())), self.index_dir)
-        warn(result.notes)
-        return result
+        build_all(build, len(shards), self.num_workers)
+        common, numbers = common_kinds(builder.guesses), builder.numbers
+        if common:
+            builder = ManifestBuilder(shards)
 
-    def _index(self, file: FileIndex, tally: "_Tally") -> tuple[IndexFile, bool]:
+            def widen(place: int) -> None:
+                number = numbers[place]
+                index = self._widened(self._file(shards[number]), common)
+                builder.add(number, index)
+                counts.set(number, index, counts.is_built[number])
+
+            build_all(widen, len(numbers), self.num_workers)
+        manifest, seconds = builder.manifest(), time.perf_counter() - started
+        save_manifest(self.path, manifest, self.index_dir)
+        warn(manifest.notes)
+        blobs = manifest.summary.blobs.values()
+        return IndexResult(
+            tuple(manifest.paths),
+            len(shards) - int(counts.is_built.sum()),
+            manifest.num_samples,
+            view_of(manifest, None, ()).schema,
+            num_bytes=int(counts.num_bytes.sum()),
+            index_bytes=manifest.index_bytes,
+            seconds=seconds,
+            num_with_seek_points=sum(blob.num_with_seek_points or 0 for blob in blobs),
+            seek_point_bytes=int(counts.seek_point_bytes.sum()),
+            notes=manifest.notes,
+        )
+
+    def _file(self, shard: Path) -> FileIndex:
+        return FileIndex(shard, self.index_dir, self.limits)
+
+    def _index(self, file: FileIndex, progress: BytesDone) -> tuple[IndexFile, bool]:
         """Return the index of a file, and whether it had to be built or changed."""
         saved = None if self.rebuild else file.open_saved()
         if saved is not None and has_kinds(saved.schema, self.kinds):
@@ -189,54 +193,74 @@ class _Job:
             index, earlier = saved.load(), None
         else:
             earlier = file.earlier()
-            index = None if self.rebuild else file.fresh(earlier)
-            if index is None or not has_kinds(index.schema, self.kinds):
-                index = file.build(earlier, progress=partial(tally.set, file), kinds=self.kinds)
+            fresh = None if self.rebuild else file.fresh(earlier)
+            if fresh is not None and has_kinds(fresh.schema, self.kinds):
+                index = fresh
+            else:
+                index = file.build(earlier, progress=progress, kinds=self.kinds)
         refuse_kinds(index.schema, file.path, self.kinds)
         index = add_seek_points(index) if self.seek_points else index
         file.save(index if self.rebuild else index.remembering(earlier))
         return IndexFile.open(file.index_path, file.path), True
 
+    def _widened(self, file: FileIndex, kinds: Kinds) -> IndexFile:
+        """Return the saved index of a file, with these kinds."""
+        index = IndexFile.open(file.index_path, file.path)
+        if has_kinds(index.schema, kinds):
+            return index
+        file.save(file.build(None, kinds=kinds))
+        return IndexFile.open(file.index_path, file.path)
 
-def _prepare_folders(files: list[FileIndex]) -> None:
+
+def _prepare_folders(paths: list[Path]) -> None:
     """Remove what interrupted writes left where the indexes go."""
-    paths = [file.index_path for file in files]
     refuse_long_names(paths)
     for folder in dict.fromkeys(path.parent for path in paths):
         remove_leftovers(folder)
 
 
-def _widened(file: FileIndex, index: IndexFile, kinds: Kinds) -> IndexFile:
-    if has_kinds(index.schema, kinds):
-        return index
-    file.save(file.build(None, kinds=kinds))
-    return IndexFile.open(file.index_path, file.path)
+class _Counts:
+    """Facts of each file that its manifest does not have."""
+
+    def __init__(self, num_files: int) -> None:
+        self.is_built = np.zeros(num_files, np.bool_)
+        self.num_bytes = np.zeros(num_files, np.int64)
+        self.seek_point_bytes = np.zeros(num_files, np.int64)
+
+    def set(self, number: int, index: IndexFile, is_built: bool) -> None:
+        self.is_built[number] = is_built
+        self.num_bytes[number] = sum(shard.size for shard in index.shards)
+        self.seek_point_bytes[number] = index.seek_point_bytes
 
 
 class _Tally:
     """Bytes done of each file, by several threads."""
 
-    def __init__(self, progress: Progress | None, files: list[FileIndex]) -> None:
-        self._sizes = {file: file.path.stat().st_size for file in files}
-        self._done = dict.fromkeys(files, 0)
-        self._total, self._progress = sum(self._sizes.values()), progress
+    def __init__(self, progress: Progress | None, paths: list[Path]) -> None:
+        self._sizes = np.array([path.stat().st_size for path in paths], np.int64)
+        self._done = np.zeros(len(paths), np.int64)
+        self._total, self._sum, self._progress = int(self._sizes.sum()), 0, progress
         self._lock = threading.Lock()
 
-    def set(self, file: FileIndex, num_bytes: int) -> None:
-        with self._lock:  # so that the reported numbers rise
-            self._done[file] = max(self._done[file], num_bytes)
-            if self._progress:
-                done = sum(self._done.values())
-                self._progress(done, self._total, done)
+    def of(self, number: int) -> BytesDone:
+        """Return the progress function of a file."""
+        return partial(self._set, number)
 
-    def complete(self, file: FileIndex) -> None:
-        self.set(file, self._sizes[file])
+    def complete(self, number: int) -> None:
+        self._set(number, int(self._sizes[number]))
+
+    def _set(self, number: int, num_bytes: int) -> None:
+        with self._lock:  # so that the reported numbers rise
+            self._sum += max(0, num_bytes - int(self._done[number]))
+            self._done[number] = max(int(self._done[number]), num_bytes)
+            if self._progress:
+                self._progress(self._sum, self._total, self._sum)
 
 
 def save_seek_points(
-    index: Index,
+    table: Table,
+    blocks: Iterable[Rows],
     cache: SeekPointCache,
-    samples: Rows,
     index_dir: str | os.PathLike[str] | None,
     limits: Limits,
 ) -> int:
@@ -244,21 +268,16 @@ def save_seek_points(
 
     Returns how many images of all files have seek points then. Raises what `build_indexes` raises.
 
-    - samples: numbers (n,) in the cache of the samples of `index`.
+    - blocks: numbers of samples in the table and in the cache, a block at a time.
     """
     num_with_seek_points, folder = 0, folder_for_indexes(index_dir)
-    sources = {index.schema[name].source_name: name for name in cache.names}
-    for number, shard in enumerate(index.shards):
-        file = FileIndex(shard.path, folder, limits)
-        whole, rows = file.index(), np.flatnonzero(index.shard_numbers == number)
+    sources = {table.schema[name].source_name: name for name in cache.names}
+    decoded = _decoded_of(table, blocks, cache)
+    for path in dict.fromkeys(shard.path for shard in table.shards):
+        file = FileIndex(path, folder, limits)
+        whole, (records, samples) = file.index(), decoded.get(path, (_NO_ROWS, _NO_ROWS))
         known = {
-            field.name: _known(
-                len(whole),
-                index.record_numbers[rows],
-                samples[rows],
-                cache,
-                sources[field.source_name],
-            )
+            field.name: _known(len(whole), records, samples, cache, sources[field.source_name])
             for field in whole.schema.fields
             if field.source_name in sources
         }
@@ -269,6 +288,32 @@ def save_seek_points(
             tables.num_with_seek_points for tables in completed.seek_points.values()
         )
     return num_with_seek_points
+
+
+def _decoded_of(
+    table: Table, blocks: Iterable[Rows], cache: SeekPointCache
+) -> dict[Path, tuple[Rows, Rows]]:
+    """Return the records of each file that the cache knows, and their numbers in the cache.
+
+    Memory grows with these, as that of the cache does, not with the dataset.
+    """
+    found: dict[Path, list[tuple[Rows, Rows]]] = {}
+    for block in blocks:
+        masks = [cache.is_known(name, block) for name in cache.names]
+        rows = block[np.logical_or.reduce(masks)] if masks else block[:0]
+        if not len(rows):
+            continue
+        entries = table.take(rows, ())
+        for number, shard in enumerate(entries.shards):
+            chosen = entries.shard_numbers == number
+            pair = entries.record_numbers[chosen], rows[chosen]
+            found.setdefault(shard.path, []).append(pair)
+    return {path: _joined(pairs) for path, pairs in found.items()}
+
+
+def _joined(pairs: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    records, samples = zip(*pairs, strict=True)
+    return np.concatenate(records), np.concatenate(samples)
 
 
 def _known(

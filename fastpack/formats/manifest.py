@@ -1,14 +1,13 @@
-"""Manifest: the root of a dataset. A row for each shard says what opening needs to know of it.
+"""Manifest: the root of a dataset, with what opening needs of each shard.
 
 Opening a dataset reads its manifest alone. A shard and its index are opened when a sample of it is
 read first. A manifest is derived from the indexes: without one, opening reads the header of each.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,64 +15,28 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c
 from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
-from fastpack.core.ragged import Text, flat_values, offsets_of
+from fastpack.core.ragged import offsets_of
 from fastpack.core.schema import Schema
-from fastpack.errors import FastpackError, FormatError, Location, with_location
+from fastpack.errors import ChangedFileError, FastpackError, Location, with_location
 from fastpack.files.atomic import atomic_write
+from fastpack.files.scratch import Scratch
 from fastpack.files.shard import Shard
-from fastpack.files.table_file import TableFile, save_tables
-from fastpack.formats.index.damaged import DATA_ERRORS
-from fastpack.formats.index.index_file import IndexFile
-from fastpack.formats.index.joined_schema import taken_classes
+from fastpack.files.table_file import TableFile, save_tables, table_bytes
+from fastpack.formats.index.index_file import DATA_ERRORS
 from fastpack.formats.index.summary import Summary
+from fastpack.formats.manifest_entries import Entries, HeldEntries, Ranges, SavedEntries, damaged
 
 MANIFEST_VERSION = 1
-_SHARDS, _NAMES, _LETTERS = "shards", "names", "names/values"
-_MAX_SAMPLES = 2**62
-_REMEDY = "delete it, or make it again with `fastpack index`"
-_COLUMNS = {
-    "num_samples": np.int64,
-    "container": np.uint8,
-    "size": np.int64,
-    "mtime_ns": np.int64,
-    "fingerprint": np.uint32,
-    "schema": np.uint16,
-    "num_files": np.uint32,
-    "index_bytes": np.int64,
-    "index_checksum": np.uint32,
-}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A shard, and facts of its index.
-
-    Args:
-        shard: the file as it was indexed.
-        num_samples: its samples.
-        schema: number of its schema among those of the manifest.
-        num_files: files that its index names: one, or more for a virtual dataset.
-        index_bytes: size of its saved index; 0 if it has none.
-        index_checksum: of the index's header.
-    """
-
-    shard: Shard
-    num_samples: int
-    schema: int = 0
-    num_files: int = 1
-    index_bytes: int = 0
-    index_checksum: int = 0
-
-
-class Entries(Protocol):
-    """The entries of a manifest by number; they may be read when they are needed."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, number: int) -> Entry: ...
+_ABOUT = {"manifest": MANIFEST_VERSION}
+_KEPT_BYTES = 2**20  # of a file whose pages stay in memory
+_PICKLED_BYTES = 2**18  # of a manifest without a file, about 3,000 shards; else a scratch file
 
 
 class Manifest:
     """The shards of a dataset.
+
+    A pickle has the path of the manifest's file, and the checksum of the file. A manifest in memory
+    pickles as its table, or as a scratch file with it.
 
     Args:
         entries: of the shards, in order.
@@ -93,30 +56,32 @@ class Manifest:
     ) -> None:
         self.entries, self.schemas, self.summary, self.notes = entries, schemas, summary, notes
         self.firsts = offsets_of(counts)
+        self._held: bytes | Scratch | None = None  # the table of a pickle
 
-    @classmethod
-    def of(cls, files: Sequence[IndexFile]) -> "Manifest":
-        """Make the manifest of some files from their indexes."""
-        numbers: dict[Schema, int] = {}
-        entries = [
-            Entry(
-                file.shards[0],
-                len(file),
-                numbers.setdefault(file.schema, len(numbers)),
-                len(file.shards),
-                file.tables.num_bytes,
-                file.tables.checksum,
-            )
-            for file in files
-        ]
-        counts = np.array([entry.num_samples for entry in entries], np.int64)
-        notes = dict.fromkeys(note for file in files for note in file.notes)
-        notes |= dict.fromkeys(_notes_on_classes(files))
-        summary = Summary.joined([file.summary for file in files])
-        return cls(entries, counts, tuple(numbers), summary, tuple(notes))
+    def __reduce__(self) -> Any:
+        if isinstance(self.entries, SavedEntries) and self._held is None:
+            file = self.entries.file
+            return _reopened, (file.path, self.entries.folder, file.checksum)
+        if self._held is None:
+            data = self._table_bytes()
+            self._held = data if len(data) <= _PICKLED_BYTES else Scratch.write(data)
+        return _of_held, (self._held,)
+
+    @property
+    def saved_path(self) -> Path | None:
+        """The file of the manifest; None if it is only in memory."""
+        is_saved = isinstance(self.entries, SavedEntries) and self._held is None
+        return self.entries.file.path if is_saved else None  # type: ignore[attr-defined]
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def file(self) -> TableFile | None:
+        """The saved manifest of a set; None for one in memory."""
+        entries = self.entries
+        is_saved = isinstance(entries, SavedEntries) and entries.folder is not None
+        return entries.file if is_saved else None
 
     @property
     def num_samples(self) -> int:
@@ -132,11 +97,24 @@ class Manifest:
         """Bytes of all indexes."""
         return int(self.column("index_bytes").sum())
 
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Paths of the shards."""
+        if isinstance(self.entries, HeldEntries):
+            return self.entries.paths()
+        return [self.entries[number].shard.path for number in range(len(self))]
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return a fact of all shards, (k,)."""
-        if isinstance(self.entries, _SavedEntries):
-            return self.entries.column(name)
-        return _columns_of(self.entries, ())[name]  # type: ignore[arg-type]
+        return self.entries.column(name)
+
+    def column_range(self, name: str) -> Ranges | None:
+        """Return the least and the greatest value of a column in each shard, both (k,).
+
+        They are int64 or float64. A shard without a value has 0 and -1, or NaN. Returns None if
+        some shard's range is not known.
+        """
+        return self.entries.ranges(name)
 
     @cached_property
     def digest(self) -> str:
@@ -150,170 +128,98 @@ class Manifest:
     @cached_property
     def containers(self) -> set[str]:
         """Names of the containers of the shards."""
-        if isinstance(self.entries, _SavedEntries):
-            return set(self.entries.containers)
-        return {self.entries[number].shard.container for number in range(len(self))}
+        return set(self.entries.containers)
+
+    @cached_property
+    def _first_shards(self) -> list[Shard]:
+        """The first shard of each schema."""
+        schemas = self.column("schema")
+        firsts = (int(np.argmax(schemas == number)) for number in range(len(self.schemas)))
+        return [self.entries[first].shard for first in firsts]
 
     def first_shard(self, schema: int) -> Shard:
         """Return the first shard with a schema."""
-        return self.entries[int(np.argmax(self.column("schema") == schema))].shard
+        return self._first_shards[schema]
 
     def sampled(self, count: int) -> list[int]:
         """Return the numbers of at most `count` shards from all over the dataset."""
-        return np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)).tolist()
+        numbers = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return sorted(set(numbers.tolist()))  # np.unique would import numpy.ma
 
     def save(self, path: Path, names_digest: str) -> None:
         """Write the manifest of shards that lie in its folder.
 
-        - names_digest: checksum of the names that the set's folder has (see `discovery`).
+        - names_digest: checksum of the names that the set's folder has (see `saved_manifest`).
         """
-        entries = [self.entries[number] for number in range(len(self))]
-        names = Text.of(entry.shard.path.name for entry in entries)
-        containers = tuple(dict.fromkeys(entry.shard.container for entry in entries))
-        tables = {
-            _SHARDS: _columns_of(entries, containers),
-            _NAMES: {"start": names.offsets[:-1], "length": names.lengths},
-            _LETTERS: {"value": names.values},
-        }
+        tables, own = self._tables(lambda shard: shard.name), self._own(names_digest)
+        with atomic_write(path, sync=False) as temporary:
+            save_tables(temporary, tables, about=_ABOUT, own=own)
+
+    def _tables(self, name_of: Callable[[Path], str]) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        assert isinstance(self.entries, HeldEntries)
+        return self.entries.tables(map(name_of, self.entries.paths()))
+
+    def _table_bytes(self) -> bytes:
+        return table_bytes(self._tables(str), about=_ABOUT, own=self._own(""))
+
+    def _own(self, names_digest: str) -> str:
         own = {
             "schemas": [schema.to_json() for schema in self.schemas],
-            "containers": containers,
+            "containers": self.entries.containers,
             "summary": self.summary.to_json(),
             "notes": self.notes,
             "names": names_digest,
         }
-        about = {"manifest": MANIFEST_VERSION}
-        with atomic_write(path, sync=False) as temporary:
-            save_tables(temporary, tables, about=about, own=json.dumps(own))
+        return json.dumps(own, sort_keys=True)
 
     @classmethod
-    def load(cls, path: Path, folder: Path) -> "tuple[Manifest, str]":
+    def load(
+        cls, path: Path, folder: Path, num_shards: int | None = None
+    ) -> "tuple[Manifest, str]":
         """Return a saved manifest, and its checksum of names.
 
         Raises FormatError if it is damaged, hostile or of another version.
+
+        - num_shards: raise FormatError for another number of shards.
         """
-        file = TableFile.open(path, "manifest", keep=True)
+        is_small = path.stat().st_size <= _KEPT_BYTES
+        return cls._of_file(TableFile.open(path, "manifest", keep=is_small), folder, num_shards)
+
+    @classmethod
+    def _of_file(
+        cls, file: TableFile, folder: Path | None, num_shards: int | None = None
+    ) -> "tuple[Manifest, str]":
         try:
-            if file.layout.about != {"manifest": MANIFEST_VERSION}:
+            if file.layout.about != _ABOUT:
                 raise ValueError("it is of another version")
             own = json.loads(file.own)
-            entries = _SavedEntries(file, folder, tuple(map(str, own["containers"])))
-            counts = entries.checked_counts(len(own["schemas"]))
+            entries = SavedEntries(file, folder, tuple(map(str, own["containers"])))
+            counts = entries.checked_counts(num_shards, len(own["schemas"]))
             schemas = tuple(map(Schema.from_json, own["schemas"]))
             summary = Summary.of_json(own["summary"])
-            return cls(entries, counts, schemas, summary, tuple(map(str, own["notes"]))), str(
-                own["names"]
-            )
+            summary.check_fit(schemas)
+            notes = tuple(map(str, own["notes"]))
+            return cls(entries, counts, schemas, summary, notes), str(own["names"])
         except FastpackError:
             raise
         except DATA_ERRORS as error:
-            raise _damaged(path, str(error)) from error
+            raise damaged(file.path, str(error)) from error
 
 
-class _SavedEntries:
-    """The entries of a saved manifest, read when they are needed."""
-
-    def __init__(self, file: TableFile, folder: Path, containers: tuple[str, ...]) -> None:
-        self._file, self._folder, self.containers = file, folder, containers
-
-    def __len__(self) -> int:
-        return self._file.num_rows(_SHARDS)
-
-    def column(self, name: str) -> npt.NDArray[Any]:
-        return self._file.read(_SHARDS)[name]
-
-    def checked_counts(self, num_schemas: int) -> Rows:
-        """Return the samples of each shard. Raises ValueError for numbers that cannot be."""
-        if not len(self) or self._file.num_rows(_NAMES) != len(self):
-            raise ValueError("it has no shards, or not a name for each")
-        columns = self._file.read(_SHARDS)
-        if {name: columns[name].dtype for name in columns} != _COLUMNS:
-            raise ValueError("it has other columns")
-        counts: Rows = columns["num_samples"]
-        if counts.min() < 0 or float(counts.sum(dtype=np.float64)) > _MAX_SAMPLES:
-            raise ValueError("it claims more samples than there can be")
-        if columns["schema"].max() >= num_schemas or columns["size"].min() < 0:
-            raise ValueError("it names a schema that it does not have")
-        if columns["container"].max() >= len(self.containers):
-            raise ValueError("it names a format that it does not have")
-        return counts
-
-    def __getitem__(self, number: int) -> Entry:
-        facts = {
-            name: values[0].item()
-            for name, values in self._file.take(_SHARDS, np.array([number])).items()
-        }
-        container = self.containers[facts["container"]]
-        identity = facts["size"], facts["mtime_ns"], facts["fingerprint"]
-        return Entry(
-            Shard(self._folder / self._name(number), container, *identity),
-            facts["num_samples"],
-            facts["schema"],
-            facts["num_files"],
-            facts["index_bytes"],
-            facts["index_checksum"],
-        )
-
-    def _name(self, number: int) -> str:
-        """Return a shard's name. Raises FormatError for one that leads out of the folder."""
-        place = self._file.take(_NAMES, np.array([number]))
-        start, length = int(place["start"][0]), int(place["length"][0])
-        if not 0 <= start <= start + length <= self._file.num_rows(_LETTERS) or length > 4096:
-            raise _damaged(self._file.path, f"the name of shard {number} lies outside of it")
-        letters = self._file.read(_LETTERS, start, start + length)["value"].tobytes()
-        name = letters.decode("utf-8", "surrogateescape")
-        if "/" in name or "\0" in name or name in ("", ".", ".."):
-            raise _damaged(self._file.path, f"it names {name!r}, which is not in its folder")
-        return name
+def _reopened(path: Path, folder: Path, checksum: int) -> Manifest:
+    """Load a manifest in another process. Raises ChangedFileError if it was replaced."""
+    manifest, _ = Manifest.load(path, folder)
+    assert isinstance(manifest.entries, SavedEntries)
+    if manifest.entries.file.checksum != checksum:
+        message = "the manifest was replaced since the dataset was opened; open it again"
+        raise ChangedFileError(with_location(message, Location(path)))
+    return manifest
 
 
-def _notes_on_classes(files: Sequence[IndexFile]) -> Iterator[str]:
-    """Yield a note on each file that takes the class names of another."""
-    named = next((file for file in files if file.schema.class_names), None)
-    for file in files:
-        if named is None or file.schema.class_names or "label" not in file.summary.ranges:
-            continue
-        if _has_labels_in(file, len(named.schema.class_names)):
-            yield taken_classes(file.shards[0].path, named.shards[0].path)
-
-
-def _has_labels_in(file: IndexFile, num_classes: int) -> bool:
-    """Return True if some label is in [0, num_classes). Labels are read only if needed."""
-    bounds = file.summary.ranges["label"]
-    if bounds[0] >= num_classes or bounds[1] < 0:
-        return False
-    if any(0 <= bound < num_classes for bound in bounds):
-        return True
-    only_labels = replace(file.schema, fields=(file.schema["label"],))
-    labels = flat_values(file.take(np.arange(len(file)), only_labels).columns["label"])
-    return bool(((labels >= 0) & (labels < num_classes)).any())
-
-
-def _damaged(path: Path | None, why: str) -> FormatError:
-    message = f"the manifest is damaged ({why}); {_REMEDY}"
-    return FormatError(with_location(message, Location(path)))
-
-
-def _columns_of(
-    entries: Iterable[Entry], containers: tuple[str, ...]
-) -> dict[str, npt.NDArray[Any]]:
-    """Return the columns of the table of shards."""
-    numbers = {name: number for number, name in enumerate(containers)}
-    rows = [
-        (
-            entry.num_samples,
-            numbers.get(entry.shard.container, 0),
-            entry.shard.size,
-            entry.shard.mtime_ns,
-            entry.shard.fingerprint,
-            entry.schema,
-            entry.num_files,
-            entry.index_bytes,
-            entry.index_checksum,
-        )
-        for entry in entries
-    ]
-    return {
-        name: np.array(values, dtype)
-        for (name, dtype), values in zip(_COLUMNS.items(), zip(*rows, strict=True), strict=True)
-    }
+def _of_held(held: bytes | Scratch) -> Manifest:
+    """Load a manifest without a file of its own."""
+    is_large = isinstance(held, Scratch)
+    file = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
+    manifest, _ = Manifest._of_file(file, None)
+    manifest._held = held
+    return manifest

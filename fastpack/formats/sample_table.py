@@ -1,8 +1,5 @@
-"""SampleTable: all samples of a dataset. Indexes of shards are opened when they are needed."""
+"""SampleTable: all samples of a dataset."""
 
-import contextlib
-import errno
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,24 +10,20 @@ import numpy.typing as npt
 
 from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
-from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.ragged import Ragged, digest, flat_values
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FastpackError, Location, UnreadableFileError, changed_file_error
+from fastpack.errors import (
+    FormatError,
+    UnreadableFileError,
+)
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard, max_open
 from fastpack.formats import registry
-from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index import Index, concatenate, renamed_fields
 from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
-from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index.summary import Summary
-from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.manifest import Entry, Manifest
-
-# The indexes of a dataset are kept in memory, page by page as they are read, if they are together
-# no larger. Larger ones are read from the OS's page cache, which all processes share.
-_KEPT_BYTES = 2**24
+from fastpack.formats.manifest import Manifest
+from fastpack.formats.shard_indexes import Opening, ShardIndexes
 
 
 class Table(Protocol):
@@ -62,7 +55,16 @@ class Table(Protocol):
         """Checksums of the files, and of which samples of them are here."""
         ...
 
+    @property
+    def saved_path(self) -> Path | None:
+        """The saved manifest or index that the table is read from, if there is one for all."""
+        return None
+
     def __len__(self) -> int: ...
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        """Return each file with its number of samples; None if that needs all samples."""
+        return None
 
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         """Return the given samples, in that order.
@@ -121,6 +123,57 @@ class IndexTable(Table):
 
     def advise(self, rows: Rows) -> None:
         """Do nothing: it is in memory."""
+
+
+class FieldsOf(Table):
+    """The samples of a table with only some of their fields."""
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self._table, self._names = table, tuple(names)
+
+    def _kept(self, names: Sequence[str] | None) -> Sequence[str]:
+        return self._names if names is None else [name for name in names if name in self._names]
+
+    @property
+    def schema(self) -> Schema:
+        schema = self._table.schema
+        return replace(schema, fields=tuple(schema[name] for name in self._names))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._table.notes
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        return self._table.shards
+
+    @property
+    def containers(self) -> set[str]:
+        return self._table.containers
+
+    @property
+    def num_bytes(self) -> int:
+        return self._table.num_bytes
+
+    @cached_property
+    def summary(self) -> Summary:
+        return self._table.summary.renamed({name: name for name in self._names})
+
+    @property
+    def digest(self) -> tuple[str, str]:
+        return self._table.digest
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        return self._table.shard_counts()
+
+    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
+        return self._table.take(rows, self._kept(names))
+
+    def advise(self, rows: Rows) -> None:
+        self._table.advise(rows)
 
 
 @dataclass(frozen=True)
@@ -204,21 +257,6 @@ def _cast(column: Any, field: Field) -> Any:
     return Ragged(wider, column.offsets) if isinstance(column, Ragged) else wider
 
 
-@dataclass(frozen=True)
-class Opening:
-    """How a table opens the indexes of its shards.
-
-    Args:
-        index_dir: the folder of the indexes; None for those of the shards.
-        save: save an index that had to be built.
-        limits: for what files claim.
-    """
-
-    index_dir: Path | None = None
-    save: bool = True
-    limits: Limits = DEFAULT_LIMITS
-
-
 class SampleTable(Table):
     """All samples of a dataset. Thread-safe, and fork-safe.
 
@@ -236,17 +274,16 @@ class SampleTable(Table):
         opening: Opening,
         held: Mapping[int, IndexFile],
     ) -> None:
-        self.manifest, self._view, self._opening, self._held = manifest, view, opening, held
-        self._keeps = manifest.index_bytes <= _KEPT_BYTES
-        # Without locks, which a fork could leave locked: each step is one call.
-        self._open: OrderedDict[int, IndexFile] = OrderedDict()
-        self._max_open = max_open(8)
+        self.manifest, self._view = manifest, view
+        self._indexes = ShardIndexes(manifest, opening, held)
+        self._max_taken = max_open(3)  # shards whose rows are read together
         self._views: dict[int, tuple[Schema, Schema, bool]] = {}
         for container in manifest.containers:  # a read must not import what builds a lost index
             registry.named(container)
 
     def __reduce__(self) -> Any:
-        return SampleTable, (self.manifest, self._view, self._opening, self._held)
+        indexes = self._indexes
+        return SampleTable, (self.manifest, self._view, indexes.opening, indexes.held)
 
     @property
     def view(self) -> View:
@@ -263,7 +300,7 @@ class SampleTable(Table):
     @cached_property
     def shards(self) -> Sequence[Shard]:
         if len(self.manifest) == 1:  # perhaps a virtual dataset
-            return self._file(0).shards
+            return self._indexes[0].shards
         return _Shards(self.manifest)
 
     @property
@@ -289,13 +326,63 @@ class SampleTable(Table):
     def __len__(self) -> int:
         return self.manifest.num_samples
 
+    @property
+    def saved_path(self) -> Path | None:
+        if self._indexes.opening.save is False or self._indexes.held:
+            return None
+        if self.manifest.saved_path is None and len(self.manifest) == 1:
+            return index_path(self.manifest.entries[0].shard.path, self._indexes.opening.index_dir)
+        return self.manifest.saved_path
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        if len(self.manifest) == 1 and len(self.shards) > 1:
+            return None
+        return list(zip(self.shards, np.diff(self.manifest.firsts).tolist(), strict=True))
+
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         view = self._view if names is None else self._view.of_fields(names)
         numbers, local = self._places(rows)
-        files = [self._file(number) for number in numbers]
+        if len(numbers) > self._max_taken:
+            return self._take_in_parts(local, rows, names)
+        files = [self._indexes[number] for number in numbers]
+        try:
+            return self._take(files, numbers, local, rows, view)
+        except (FormatError, UnreadableFileError):
+            # An index was damaged after it was opened. It is derived, so it is built again, once.
+            own_rows = self._rows(rows, numbers, local)
+            for place, number in enumerate(numbers):
+                if not self._can_take(files[place], own_rows[local == place], view):
+                    files[place] = self._indexes.restored(number, files[place])
+        return self._take(files, numbers, local, rows, view)
+
+    def _can_take(self, file: IndexFile, rows: Rows, view: View) -> bool:
+        try:
+            self._taken([file], np.zeros(len(rows), np.int64), rows, view)
+        except (FormatError, UnreadableFileError):
+            return False
+        return True
+
+    def _take(
+        self,
+        files: list[IndexFile],
+        numbers: list[int],
+        local: npt.NDArray[np.int64],
+        rows: Rows,
+        view: View,
+    ) -> Index:
         if len({id(file.tables.layout) for file in files}) == 1:
             return self._taken(files, local, self._rows(rows, numbers, local), view)
         return self._take_each(files, numbers, local, rows, view)
+
+    def _take_in_parts(
+        self, local: npt.NDArray[np.int64], rows: Rows, names: Sequence[str] | None
+    ) -> Index:
+        """Take rows of so many shards that their indexes cannot all be open."""
+        part = local // self._max_taken
+        chosen = [np.flatnonzero(part == number) for number in range(int(part.max()) + 1)]
+        parts = [self.take(rows[each], names) for each in chosen]
+        joined = concatenate(parts, parts[0].schema)
+        return joined.take(np.argsort(np.concatenate(chosen)))
 
     def _places(self, rows: Rows) -> tuple[list[int], npt.NDArray[np.int64]]:
         """Return the distinct shards of some rows, and the place of each row's shard among them."""
@@ -363,60 +450,12 @@ class SampleTable(Table):
         return concatenate(parts, view.schema).take(np.argsort(np.concatenate(places)))
 
     def advise(self, rows: Rows) -> None:
-        if self._keeps:
+        if self._indexes.are_kept:
             return
         numbers, local = self._places(rows)
-        files = [self._file(number) for number in numbers]
+        files = [self._indexes[number] for number in numbers]
         if len({id(file.tables.layout) for file in files}) == 1:
             advise_rows(files, local, self._rows(rows, numbers, local))
-
-    def _file(self, number: int) -> IndexFile:
-        """Return the index of a shard, which is opened when it is needed."""
-        if number in self._held:
-            return self._held[number]
-        file = self._open.pop(number, None) or self._opened(number)
-        self._open[number] = file  # as the one that was used last
-        while len(self._open) > self._max_open:
-            with contextlib.suppress(KeyError):  # another thread was faster
-                self._open.popitem(last=False)
-        return file
-
-    def _opened(self, number: int) -> IndexFile:
-        """Open the index of a shard. If too many files are open, close the other indexes first."""
-        entry = self.manifest.entries[number]
-        try:
-            return self._saved(entry) or self._built(entry)
-        except UnreadableFileError as error:
-            if error.errno != errno.EMFILE:
-                raise
-        self._open.clear()  # closes the indexes that are not being read
-        return self._saved(entry) or self._built(entry)
-
-    def _saved(self, entry: Entry) -> IndexFile | None:
-        """Open the saved index of a shard; None if it is missing, damaged or of another file."""
-        path = entry.shard.path
-        try:
-            saved = index_path(path, self._opening.index_dir)
-            file = IndexFile.open(saved, path, keep=self._keeps)
-            if _is_of(file, entry):
-                return file.identified((entry.shard, *file.shards[1:]))
-        except FastpackError as error:
-            if isinstance(error, UnreadableFileError) and error.errno == errno.EMFILE:
-                raise
-        return None
-
-    def _built(self, entry: Entry) -> IndexFile:
-        """Build the index of a shard.
-
-        Raises ChangedFileError if the shard is not the one of the manifest.
-        """
-        path = entry.shard.path
-        built = FileIndex(path, self._opening.index_dir, self._opening.limits)
-        kinds = kinds_of_schema(self.manifest.schemas[entry.schema])
-        file = built.open(IndexOptions(kinds=kinds), save=self._opening.save)
-        if _is_of(file, entry):
-            return file.identified((entry.shard, *file.shards[1:]))
-        raise changed_file_error(Location(path))
 
     def load(self) -> Index:
         """Return all samples. It takes memory for each."""
@@ -426,18 +465,6 @@ class SampleTable(Table):
 
 def _are_consecutive(rows: Rows) -> bool:
     return bool(rows[-1] - rows[0] == len(rows) - 1 and (rows[1:] - rows[:-1] == 1).all())
-
-
-def _is_of(file: IndexFile, entry: Entry) -> bool:
-    """Return True if an index is that of a manifest's shard, with files of its folder only."""
-    folder = entry.shard.path.parent
-    return (
-        file.shards[0] == entry.shard
-        and len(file) == entry.num_samples
-        and len(file.shards) == entry.num_files
-        and file.is_whole
-        and all(shard.path.parent == folder for shard in file.shards)
-    )
 
 
 class _Shards(Sequence[Shard]):

@@ -10,11 +10,11 @@ from fastpack.errors import Location, MixedSetError, SchemaError, SourceError, w
 from fastpack.files.classes import refuse_ambiguous
 from fastpack.files.name_summary import NameSummary
 from fastpack.files.naming import data_members, missing, strangers
-from fastpack.formats.dataset_indexes import indexes_of
+from fastpack.formats.dataset_indexes import index_files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
 from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.sample_table import Opening
+from fastpack.formats.shard_indexes import Opening
 from fastpack.sources import Source
 
 _MAX_NAMED = 5
@@ -50,15 +50,16 @@ class Joined:
             return None
         for problem in [*strangers(paths), *missing(paths)]:
             raise MixedSetError(problem)
-        indexes = indexes_of(paths, Opening(), IndexOptions())
-        receipts = {path: index.receipt for path, index in zip(paths, indexes, strict=True)}
-        keys = tuple(keys for index in indexes if (keys := index.keys()) is not None)
-        return cls(
-            paths[0],
-            common_schema(list(zip(paths, (index.schema for index in indexes), strict=True))),
-            receipts,
-            keys,
-        )
+        indexed = index_files(paths, Opening(), IndexOptions())
+        receipts, keys = {}, []
+        for path, index in zip(indexed.manifest.paths, indexed.files(), strict=True):
+            receipts[path] = index.receipt
+            if (own := index.keys()) is not None:
+                keys.append(own)
+        schemas = indexed.manifest.schemas
+        firsts = [indexed.manifest.first_shard(number).path for number in range(len(schemas))]
+        schema = common_schema(list(zip(firsts, schemas, strict=True)))
+        return cls(paths[0], schema, receipts, tuple(keys))
 
     def known_keys(self, keys: Text) -> NameSummary:
         """Return the given keys that the set has already."""

@@ -44,6 +44,7 @@ from fastpack.files.publication import (
     companions,
     concerns_sets,
     may_write,
+    replaced_manifests,
     replaced_names,
     staging_folder,
     staging_folders,
@@ -221,7 +222,8 @@ class Staging:
         new = tuple(file.name for file in files if self.staged(file).exists())
         if self._append:
             beside = (file for virtual in self._virtual_paths for file in companions(virtual))
-            old = tuple(file.name for file in beside if file.exists())
+            manifests = replaced_manifests(self._outputs)
+            old = (*manifests, *(file.name for file in beside if file.exists()))
         else:
             old = replaced_names(self._outputs, new)
         entries = [finished.entry(number) for number, finished in self._finished.items()]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Unpack, overload
 
 import numpy as np
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # Iterating sample by sample reads this many at once: enough to keep all threads busy.
 _ITERATED_SAMPLES = 32
+_BLOCK_ROWS = 2**16
 _SHOWN_SAMPLES = 8  # thumbnails in a notebook
 
 
@@ -107,9 +109,13 @@ class Reader(Sequence[dict[str, Any]]):
         """
         return self._samples.entries(self._samples.rows(rows))
 
-    def entry_blocks(self) -> Iterator[Index]:
-        """Yield the indexes of all samples, 65,536 at a time."""
-        return self._samples.blocks()
+    def entry_blocks(self, names: Sequence[str] | None = None) -> Iterator[Index]:
+        """Yield the indexes of all samples, 65,536 at a time.
+
+        Args:
+            names: fields to read; None reads all.
+        """
+        return self._samples.blocks(names)
 
     @property
     def shards(self) -> Sequence[Shard]:
@@ -175,10 +181,23 @@ class Reader(Sequence[dict[str, Any]]):
         """
         return self._samples.columns
 
+    def class_cache(self, column: str) -> tuple[Path | None, str]:
+        """Internal: the file beside the index that keeps the samples by class, and its key."""
+        return self._samples.class_cache(column)
+
     @property
     def sizes(self) -> Rows:
-        """Bytes of each stored main image, (n,) int64; of all blobs if there is no main image."""
+        """Bytes of each stored main image, (n,) int64; of all blobs if there is no main image.
+
+        Takes 8 bytes of memory a sample. `stored_bytes` is the sum, `take(rows).sizes` those of
+        some samples.
+        """
         return self._samples.sizes
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all stored main images; of all blobs if there is no main image."""
+        return self._samples.stored_bytes
 
     @property
     def sizes_beside(self) -> Rows:
@@ -258,6 +277,10 @@ class Reader(Sequence[dict[str, Any]]):
         """
         checks.known_names("with_options", changes, READ_NAMES)
         return Reader(self._samples, replace(self._options, **changes))
+
+    def with_fields(self, names: Sequence[str]) -> "Reader":
+        """Return a Reader over the same samples with only some fields."""
+        return Reader(self._samples.with_fields(names), self._options)
 
     def with_buffer_pool(self, memory: BufferPool) -> "Reader":
         """Return a Reader over the same samples that writes its batches to `memory`."""
@@ -423,7 +446,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name] = values
                 failures |= failed
             else:
-                fields[field.name] = _shaped(field, entries.columns[field.name])
+                fields[field.name] = _shaped(field, _writable(entries.columns[field.name]))
         failures |= entries.failures()
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -459,8 +482,8 @@ class Reader(Sequence[dict[str, Any]]):
         cache = self._samples.seek_point_cache
         if cache is None:
             raise OptionError('there are no seek points; open the dataset with seek_points="lazy"')
-        numbers = self._samples.numbers(np.arange(len(self)))
-        return save_seek_points(self.index, cache, numbers, index_dir, self._options.limits)
+        table, blocks = self._samples.table, self._samples.selection.blocks(_BLOCK_ROWS)
+        return save_seek_points(table, blocks, cache, index_dir, self._options.limits)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """Return up to `num_bytes` first bytes of stored images; empty for unreadable ones."""
@@ -487,6 +510,15 @@ def _sample_number(i: Any) -> int:
             f"{error}; for several samples, dataset.read([1, 2, 3]) gives a batch and "
             "dataset.take([1, 2, 3]) a Reader"
         ) from None
+
+
+def _writable(column: Column) -> Column:
+    """Return a batch's column; a read-only one is copied, since torch warns of such arrays."""
+    if not isinstance(column, Ragged):
+        return column if column.flags.writeable else column.copy()
+    if not isinstance(column.values, np.ndarray) or column.values.flags.writeable:
+        return column
+    return type(column)(column.values.copy(), column.offsets)
 
 
 def _shaped(field: Field, column: Column) -> Column:

@@ -111,7 +111,7 @@ def test_saved_columns_come_back(tmp_path_factory, saved, seed):
         same(plain_read(data, name), columns)
 
 
-# docs/formats.md quotes this function: the format in plain numpy.
+# The format in plain numpy. The reader of docs/formats.md is shorter: it has no arrays in rows.
 def plain_read(data, wanted):
     end, _, common, own = struct.unpack_from("<IQII", data, 12)
     about = json.loads(data[40 : 40 + common])

@@ -1,5 +1,6 @@
 """Run the worked examples of CONTRIBUTING.md, and check that what the guides name exists."""
 
+import ast
 import importlib
 import re
 import sys
@@ -42,10 +43,11 @@ def save_as(monkeypatch, path, source):
 
 def add_lines(monkeypatch, text):
     """Add the lines that a section adds to a table."""
-    for name, path in re.findall(r"`(_[A-Z]+)` in `(fastpack/[\w/]+)\.py`", text):
+    tables = re.findall(r"`(_[A-Z]+)` in `(fastpack/[\w/]+)\.py`:\n\n((?:    .+\n)+)", text)
+    for name, path, lines in tables:
         table = getattr(importlib.import_module(path.replace("/", ".")), name)
-        for key, values in re.findall(r'^    "(\w+)": \((".*")\),$', text, flags=re.M):
-            monkeypatch.setitem(table, key, tuple(re.findall('"([^"]+)"', values)))
+        for key, value in ast.literal_eval("{" + lines + "}").items():
+            monkeypatch.setitem(table, key, value)
 
 
 @pytest.mark.parametrize("heading", EXAMPLES)

@@ -5,7 +5,14 @@ from pathlib import Path
 from fastpack.errors import FormatError, Location, with_location
 
 # Errors of JSON and arrays that are not those of an index.
-DATA_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+DATA_ERRORS = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
 
 
 def damaged_index(why: object, path: Path | None) -> FormatError:

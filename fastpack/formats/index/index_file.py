@@ -96,12 +96,14 @@ class IndexFile:
             raise self._damaged(error) from error
 
     def _damaged(self, why: object) -> FormatError:
+        if isinstance(why, FormatError) and why.location is not None:
+            return why
         return damaged_index(why, self.tables.path)
 
-    def _fact(self, name: str, make: Any, default: Any = None) -> Any:
-        """Return a fact of the header, converted by `make`; `default` if it is missing."""
+    def _fact(self, name: str, make: Any) -> Any:
+        """Return a fact of the header, converted by `make`. Raises FormatError without it."""
         try:
-            return make(self._own[name]) if name in self._own else default
+            return make(self._own[name])
         except DATA_ERRORS as error:
             raise self._damaged(error) from error
 
@@ -125,25 +127,35 @@ class IndexFile:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._fact("notes", lambda notes: tuple(map(str, notes)), ()))
+        if "notes" not in self._own:
+            return ()
+        return tuple(self._fact("notes", lambda notes: tuple(map(str, notes))))
 
     @property
     def receipt(self) -> str:
-        return str(self._fact("receipt", str, ""))
+        return str(self._own.get("receipt", ""))
 
     @property
     def original_digest(self) -> RecordDigest | None:
-        return self._fact("first_seal", _digest_of)
+        return self._digest("first_seal")
 
     @property
     def record_digest(self) -> RecordDigest | None:
         """Digest of the file's records; None if there are no blobs, or several files."""
-        return self._fact("digest", _digest_of)
+        return self._digest("digest")
+
+    def _digest(self, name: str) -> RecordDigest | None:
+        return self._fact(name, _digest_of) if name in self._own else None
 
     @cached_property
     def summary(self) -> Summary:
         """Facts about all samples."""
-        return self._fact("summary", Summary.of_json)
+        return self._fact("summary", self._summary_of)
+
+    def _summary_of(self, saved: Any) -> Summary:
+        summary = Summary.of_json(saved)
+        summary.check_fit([self.schema])
+        return summary
 
     @property
     def seek_point_bytes(self) -> int:

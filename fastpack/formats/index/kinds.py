@@ -1,6 +1,6 @@
 """Kinds of fields that a file does not state. docs/formats.md describes the guess."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -8,12 +8,13 @@ from fastpack.core import checks
 from fastpack.core.schema import KINDS, Field, Kind, Schema
 from fastpack.errors import Location, OptionError, SchemaError, with_location
 from fastpack.formats.index.index import Index
-from fastpack.formats.index.index_file import IndexFile
 
 # Field name -> the kind of its values, such as "image"; or "image[]" for lists, even if each list
 # has one value. A name is a field's own, or else its name in the file.
 Kinds = Mapping[str, str]
 GUESSED: Kinds = MappingProxyType({})
+# The schema of a file, and its columns of text that are empty in all samples.
+Guess = tuple[Schema, tuple[str, ...]]
 _GUESSED_KINDS = ("image", "mask", "bytes", "text")
 _LIST = "[]"
 
@@ -101,15 +102,15 @@ def checked_kinds(kinds: Kinds | None) -> Kinds:
     return kinds
 
 
-def common_kinds(files: Sequence[IndexFile]) -> dict[str, str]:
+def common_kinds(guesses: Collection[Guess]) -> dict[str, str]:
     """Return the kinds of the fields that some files guess differently than others."""
-    if len({file.schema for file in files}) == 1 and not any(map(_guesses_text, files)):
+    if len({schema for schema, _ in guesses}) == 1 and not any(map(_guesses_text, guesses)):
         return {}
-    known = [_guessed(file.schema) for file in files]
+    known = [_guessed(schema) for schema, _ in guesses]
     found: dict[str, set[Field]] = {}
-    for file, fields in zip(files, known, strict=True):
+    for (_, empty_texts), fields in zip(guesses, known, strict=True):
         for name, field in fields.items():
-            is_empty = name in file.summary.empty_texts  # it may have any kind
+            is_empty = name in empty_texts  # it may have any kind
             found.setdefault(name, set()).update([] if is_empty else [field])
     common = {name: _widest(fields) for name, fields in found.items()}
     return {
@@ -119,11 +120,10 @@ def common_kinds(files: Sequence[IndexFile]) -> dict[str, str]:
     }
 
 
-def _guesses_text(file: IndexFile) -> bool:
+def _guesses_text(guess: Guess) -> bool:
     """Return True if a text without any letter shows nothing of its kind."""
-    return any(field.kind == "text" for field in file.schema.fields) and bool(
-        file.summary.empty_texts
-    )
+    schema, empty_texts = guess
+    return bool(empty_texts) and any(field.kind == "text" for field in schema.fields)
 
 
 def _guessed(schema: Schema) -> dict[str, Field]:

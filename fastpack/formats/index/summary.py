@@ -8,9 +8,11 @@ import numpy as np
 
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Ragged, flat_values
+from fastpack.core.schema import Schema
 from fastpack.formats.index.index import Index
 
 _DEEP_BITS = 16
+_MAX_FORMATS = 256  # the number of a format is a byte
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,12 @@ class Summary:
             tuple(new for new, old in names.items() if old in self.empty_texts),
         )
 
+    def check_fit(self, schemas: Sequence[Schema]) -> None:
+        """Raise ValueError unless it has the blobs that all these schemas have."""
+        names = [{field.name for field in schema.blobs} for schema in schemas]
+        if self.blobs.keys() != set.intersection(*names):
+            raise ValueError("its summary is of other fields")
+
     def to_json(self) -> dict[str, Any]:
         """Return what `of_json` takes."""
         return {
@@ -131,7 +139,10 @@ class Summary:
 def _blob_of(counts: Sequence[Any]) -> BlobSummary:
     *numbers, num_with_seek_points = counts
     seek_points = None if num_with_seek_points is None else int(num_with_seek_points)
-    return BlobSummary(*map(int, numbers), seek_points)
+    found = BlobSummary(*map(int, numbers), seek_points)
+    if min(map(int, numbers)) < 0 or found.formats >= 1 << _MAX_FORMATS:
+        raise ValueError("its summary has numbers that cannot be")
+    return found
 
 
 def _range_of(least: Any, greatest: Any) -> tuple[Any, Any]:
