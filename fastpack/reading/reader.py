@@ -19,11 +19,11 @@ from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import import_threads
 from fastpack.errors import FastpackError, Location, OptionError
 from fastpack.files.shard import Shard
-from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
+from fastpack.reading.batch_columns import of_batch
 from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.columns import Columns, masks_of
 from fastpack.reading.display import Size, html_of, text_of
@@ -446,7 +446,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name] = values
                 failures |= failed
             else:
-                fields[field.name] = _shaped(field, _writable(entries.columns[field.name]))
+                fields[field.name] = of_batch(field, entries.columns[field.name])
         failures |= entries.failures()
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -510,19 +510,3 @@ def _sample_number(i: Any) -> int:
             f"{error}; for several samples, dataset.read([1, 2, 3]) gives a batch and "
             "dataset.take([1, 2, 3]) a Reader"
         ) from None
-
-
-def _writable(column: Column) -> Column:
-    """Return a batch's column; a read-only one is copied, since torch warns of such arrays."""
-    if not isinstance(column, Ragged):
-        return column if column.flags.writeable else column.copy()
-    if not isinstance(column.values, np.ndarray) or column.values.flags.writeable:
-        return column
-    return type(column)(column.values.copy(), column.offsets)
-
-
-def _shaped(field: Field, column: Column) -> Column:
-    """Return a batch's column; lists of one length become an array (n, length)."""
-    if field.list_length is None or not isinstance(column, Ragged):
-        return column
-    return np.asarray(column.values).reshape(len(column), field.list_length)
