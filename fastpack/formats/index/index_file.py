@@ -126,6 +126,8 @@ class IndexFile:
         if not all(isinstance(value, int) for shard in saved for value in shard[2:]):
             raise ValueError("a file's identity is not of numbers")
         first, *others = saved
+        if any("\0" in name for name, *_ in others):
+            raise ValueError("a file's name has a NUL")
         folder = self.shard.parent
         beside = (Shard(folder / name, *rest) for name, *rest in others)
         return [Shard(self.shard, *first[1:]), *beside]
@@ -229,7 +231,11 @@ class IndexFile:
 
     def _refuse_other_tables(self) -> None:
         """Raise FormatError unless the tables are those of the schema's fields."""
-        layout = self.tables.layout
+        layout, num_rows = self.tables.layout, self.tables.num_rows
+        # Names of fields have no slash there; tables of values and chunks have two.
+        per_sample = [name for name in layout.tables if name.count("/") == 1]
+        if SAMPLES not in layout.tables or any(num_rows(name) != len(self) for name in per_sample):
+            raise self._damaged("its tables have other numbers of rows")
         if layout in _SOUND_LAYOUTS:
             return
         try:

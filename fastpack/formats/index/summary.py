@@ -143,12 +143,14 @@ def _image_counts(infos: npt.NDArray[Any]) -> tuple[int, int, int]:
     return int(np.count_nonzero(is_readable)), int(num_deep), sum(1 << each for each in formats)
 
 
-def _blob_of(counts: Sequence[Any]) -> BlobSummary:
-    *numbers, num_with_seek_points = counts
+def _blob_of(saved: Sequence[Any]) -> BlobSummary:
+    *numbers, num_with_seek_points = saved
     num_bytes, num_deep, num_shallow, formats, num_fetched = map(int, numbers)
     seek_points = None if num_with_seek_points is None else int(num_with_seek_points)
     found = BlobSummary(num_bytes, num_deep, num_shallow, formats, num_fetched, seek_points)
-    if min(map(int, numbers)) < 0 or formats >= 1 << _MAX_FORMATS:
+    counts = (num_deep, num_shallow, num_fetched, seek_points or 0)
+    are_counts = all(0 <= count < 2**63 for count in counts)
+    if not are_counts or num_bytes < 0 or not 0 <= formats < 1 << _MAX_FORMATS:
         raise ValueError("its summary has numbers that cannot be")
     return found
 

@@ -20,39 +20,8 @@ from fastpack.files.companions import former_index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats.index.index_file import load_index
 from tests.support.extent import num_examples
+from tests.support.forgeries import ODD, places_in, replaced
 from tests.support.indexed_files import FORMER
-
-NUMBERS = [
-    -1,
-    0,
-    1,
-    2**31,
-    2**63 - 1,
-    2**63,
-    2**64,
-    2**200,
-    -(2**63),
-    1e308,
-    float("inf"),
-    float("nan"),
-    0.5,
-    True,
-]
-TEXTS = [
-    "",
-    "\ud800",
-    "a\x00b",
-    "/",
-    "../x",
-    "x" * 300,
-    "[",
-    "O",
-    "<f8",
-    "|u1",
-    "V0",
-    "[" * 100_000,
-]
-ODD = [None, *NUMBERS, *TEXTS, [], {}, [[]], [1, 2, 3], [2**40] * 3, {"a": 1}]
 
 
 @pytest.fixture(scope="module")
@@ -76,26 +45,6 @@ def assert_only_our_errors(path):
     for options in ({}, {"transform": fastpack.Resize(4)}, {"decode": False}, {"check": True}):
         with contextlib.suppress(FastpackError):
             read_everything(path, **options)
-
-
-def places_in(node, path=()):
-    """The way to each value of a JSON, which may have another in a string."""
-    yield path
-    if isinstance(node, str) and node[:1] == "{":
-        node = json.loads(node)
-    if isinstance(node, (dict, list)):
-        for key in node if isinstance(node, dict) else range(len(node)):
-            yield from places_in(node[key], (*path, key))
-
-
-def replaced(node, path, value):
-    if not path:
-        return value
-    if isinstance(node, str):
-        return json.dumps(replaced(json.loads(node), path, value))
-    node = dict(node) if isinstance(node, dict) else list(node)
-    node[path[0]] = replaced(node[path[0]], path[1:], value)
-    return node
 
 
 @st.composite
