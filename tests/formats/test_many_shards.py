@@ -19,6 +19,7 @@ from fastpack.files.naming import shard_paths
 from fastpack.formats.column_ranges import ColumnRanges
 from fastpack.formats.dataset_indexes import open_table
 from fastpack.formats.manifest import Manifest
+from fastpack.formats.shard_indexes import Opening
 from tests.support.images import jpeg
 from tests.support.wire import bytes_list, entry, example, frame, int_list
 
@@ -61,7 +62,7 @@ def test_indexing_and_opening_hold_few_descriptors(tmp_path, few_descriptors):
     assert (built.num_samples, built.num_fresh) == (300, 0)
     assert num_open() <= before + 2
     manifest_path(output).unlink()
-    table = open_table(output, save=False)
+    table = open_table(output, Opening(save=False))
     assert len(table) == 300
     assert num_open() <= before + 2
     rows = np.random.default_rng(0).permutation(300)
@@ -111,7 +112,7 @@ def test_indexing_that_was_killed_goes_on(tmp_path):
 
 def test_the_manifest_has_the_range_of_each_column(tmp_path):
     output = write_set(tmp_path, 3)
-    held = open_table(output, save=False).manifest
+    held = open_table(output, Opening(save=False)).manifest
     fastpack.build_indexes(output)
     for manifest in (held, saved(output), pickle.loads(pickle.dumps(held))):
         least, greatest = manifest.column_range("label")
@@ -194,7 +195,7 @@ def test_pickles_of_many_shards_are_small(tmp_path):
 
 def test_pickles_of_unsaved_indexes_are_small(tmp_path):
     output = write_set(tmp_path, 300)
-    table = open_table(output, save=False)
+    table = open_table(output, Opening(save=False))
     data = pickle.dumps(table)
     assert len(data) < 100_000
     copy = pickle.loads(data)

@@ -51,7 +51,7 @@ class IndexFile:
     """
 
     def __init__(self, tables: TableFile, shard: Path, held: bytes | Scratch | None = None) -> None:
-        self.tables, self._shard, self._held = tables, shard, held
+        self.tables, self._shard, self.held = tables, shard, held
         try:
             self.schema = _schema_of(tables.layout)
         except (FastpackError, *DATA_ERRORS) as error:
@@ -75,11 +75,11 @@ class IndexFile:
         """Make the file of an index that is not saved: in memory, or a scratch file if large."""
         data = _bytes_of(index)
         held = data if len(data) <= _HELD_BYTES else Scratch.write(data)
-        return _of_held(held, index.shards[0].path).identified(index.shards)
+        return of_held(held, index.shards[0].path).identified(index.shards)
 
     def __reduce__(self) -> Any:
-        if self._held is not None:
-            return _of_held, (self._held, self._shard)
+        if self.held is not None:
+            return of_held, (self.held, self._shard)
         return IndexFile.open, (self.tables.path, self._shard)
 
     def __len__(self) -> int:
@@ -180,7 +180,7 @@ class IndexFile:
 
     @property
     def is_saved(self) -> bool:
-        return self._held is None
+        return self.held is None
 
     @property
     def has_lost(self) -> bool:
@@ -338,7 +338,7 @@ def _digest_of(saved: Any) -> RecordDigest:
     return RecordDigest(int(num_records), int(digest))
 
 
-def _of_held(held: bytes | Scratch, shard: Path) -> IndexFile:
+def of_held(held: bytes | Scratch, shard: Path) -> IndexFile:
     is_large = isinstance(held, Scratch)
     tables = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
     return IndexFile(tables, shard, held)
