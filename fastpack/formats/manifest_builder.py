@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.ragged import flat_values
 from fastpack.core.schema import Schema
 from fastpack.formats.column_ranges import ColumnRanges
 from fastpack.formats.index.index_file import IndexFile
@@ -37,13 +39,14 @@ class ManifestBuilder:
         self._guesses: dict[Guess, int] = {}
         self._notes: dict[str, int] = {}
         self._ranges: dict[str, ColumnRanges] = {}
-        self._unnamed: dict[int, tuple[int, int]] = {}  # shard -> range of labels without names
+        self._unnamed: dict[int, int] = {}  # shard -> least label without a name
         self._summary: Summary | None = None
         self._lock = threading.Lock()
 
     def add(self, number: int, file: IndexFile) -> None:
         """Add the index of a shard."""
         shard, schema, summary, notes = file.shards[0], file.schema, file.summary, file.notes
+        least_label = None if schema.class_names else _least_label(file)
         with self._lock:
             self._rows[number] = (
                 len(file),
@@ -60,8 +63,8 @@ class ManifestBuilder:
             self._guesses.setdefault((schema, summary.empty_texts), number)
             for note in notes:
                 self._notes[note] = min(number, self._notes.get(note, number))
-            if not schema.class_names and "label" in summary.ranges:
-                self._unnamed[number] = summary.ranges["label"]
+            if least_label is not None:
+                self._unnamed[number] = least_label
             for name, (least, greatest) in summary.ranges.items():
                 self._ranges_of(name).set(number, least, greatest)
             parts = [summary] if self._summary is None else [self._summary, summary]
@@ -116,9 +119,22 @@ class ManifestBuilder:
         count, path = len(self.schema_of(named).class_names), self._paths[named]
         return [
             taken_classes(self._paths[number], path)
-            for number, (least, greatest) in sorted(self._unnamed.items())
-            if least < count and greatest >= 0
+            for number, least in sorted(self._unnamed.items())
+            if least < count
         ]
+
+
+def _least_label(file: IndexFile) -> int | None:
+    """Return the least label that is not negative; None without one.
+
+    Labels are read only if the header does not show it.
+    """
+    least, greatest = file.summary.ranges.get("label", (-1, -1))
+    if least >= 0 or greatest < 0:
+        return least if least >= 0 else None
+    only_labels = replace(file.schema, fields=(file.schema["label"],))
+    labels = flat_values(file.take(np.arange(len(file)), only_labels).columns["label"])
+    return int(labels[labels >= 0].min())
 
 
 def _renumber(rows: npt.NDArray[Any], column: str, values: tuple[Value, ...]) -> tuple[Value, ...]:

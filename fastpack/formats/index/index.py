@@ -218,14 +218,13 @@ class Index:
 
     def _fits_chunks(self, name: str, number: int, table: ChunkTable) -> bool:
         field = self.schema[name]
-        if table.layers is not None:  # made for these records
-            return table.shape[1:] == field.shape
-        records = self.record_numbers[self.shard_numbers == number]
-        has_records = not len(records) or 0 <= records.min() <= records.max() < table.shape[0]
         item_bytes = np.dtype(field.dtype).itemsize
-        return bool(
-            has_records and table.shape[1:] == field.shape and len(table.fill) == item_bytes
-        )
+        if table.shape[1:] != field.shape or len(table.fill) != item_bytes:
+            return False
+        if table.layers is not None:  # made for these records
+            return True
+        records = self.record_numbers[self.shard_numbers == number]
+        return bool(not len(records) or 0 <= records.min() <= records.max() < table.shape[0])
 
     def to_tables(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
         """Return the tables of a saved index: table -> column -> array."""

@@ -79,8 +79,7 @@ class StoredRows:
         """Number of each row's shard among those of all files, (k,)."""
         if self._is_plain:
             return self.numbers.astype(np.uint32)
-        own = self.table(SAMPLES)["shard_numbers"]
-        return np.asarray(own + self.first_shards[self.numbers].astype(np.uint32))
+        return self.shards_of(self.table(SAMPLES)["shard_numbers"], slice(None))
 
     def table(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """Return the columns of a table for these rows. It is read once."""
@@ -147,10 +146,17 @@ class StoredRows:
         values = inner.table(f"{name}/values")
         return {column: Ragged.of_lengths(array, lengths) for column, array in values.items()}
 
-    @property
-    def shard_shift(self) -> npt.NDArray[np.int64]:
-        """Number of the first shard of each row's file, (k,)."""
-        return self.first_shards[self.numbers]
+    def shards_of(
+        self, own: npt.NDArray[np.uint32], rows: "Rows | slice"
+    ) -> npt.NDArray[np.uint32]:
+        """Return shard numbers among those of all files, given those of some rows in their files.
+
+        Raises ValueError for a shard that a row's file does not have.
+        """
+        numbers = self.numbers[rows]
+        if (own >= np.diff(self.first_shards)[numbers]).any():
+            raise ValueError("it names the number of a shard that it does not have")
+        return np.asarray(own + self.first_shards[numbers].astype(np.uint32))
 
 
 def to_tables(name: str, values: Column) -> dict[str, dict[str, npt.NDArray[Any]]]:

@@ -171,8 +171,8 @@ class SpanTables(ValueTables):
         found = super().from_rows(rows)
         if len(rows.files) > 1:
             for spans in found.values():
-                shift = rows.shard_shift[owners(spans)]
-                flat_values(spans)["shard"] += shift.astype(np.uint32)
+                shards = flat_values(spans)["shard"]
+                shards[:] = rows.shards_of(shards, owners(spans))
         return found
 
     def fits(self, table: Mapping[str, Any], stored: Stored) -> bool:
@@ -247,6 +247,12 @@ class SeekPointTables(PerSample[Mapping[str, SeekPoints]]):
                 values = words.table(f"{table}/values")["value"]
                 found[name] = SeekPoints.of_lengths(values, lengths)
         return found
+
+    def fits(self, table: Mapping[str, SeekPoints], stored: Stored) -> bool:
+        return all(
+            seek_points.words.dtype == np.uint64 and len(seek_points) == stored.num_samples
+            for seek_points in table.values()
+        )
 
     def from_arrays(self, stored: StoredArrays) -> Mapping[str, SeekPoints]:
         found = {
@@ -356,6 +362,9 @@ class LostTable(PerSample[npt.NDArray[np.uint8] | None]):
 
     def from_rows(self, rows: StoredRows) -> npt.NDArray[np.uint8] | None:
         return rows.table(SAMPLES)["lost"] if "lost" in rows.names[SAMPLES] else None
+
+    def fits(self, table: npt.NDArray[np.uint8] | None, stored: Stored) -> bool:
+        return table is None or table.dtype == np.uint8
 
     def from_arrays(self, stored: StoredArrays) -> None:
         return None
