@@ -32,7 +32,7 @@ class HeldIndexes(dict[int, IndexFile]):
 
 
 def _joined(files: Mapping[int, IndexFile]) -> bytes:
-    """Return the bytes of indexes, one after another, and before them what tells them apart."""
+    """Return the bytes of indexes, one after another, after a list of their places."""
     parts = [file.held for file in files.values()]
     places = [
         [number, str(file.shards[0].path), len(part)]
