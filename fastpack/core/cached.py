@@ -38,4 +38,5 @@ class cached_property(Generic[Value]):  # noqa: N801  # a decorator, named like 
     def __get__(self, instance: object | None, owner: type) -> "cached_property[Value] | Value":
         if instance is None:
             return self
-        return instance.__dict__.setdefault(self._name, self._compute(instance))
+        kept: Value = instance.__dict__.setdefault(self._name, self._compute(instance))
+        return kept

@@ -26,6 +26,7 @@ from fastpack.errors import (
     outcome_error,
     with_location,
 )
+from fastpack.files.scratch import Scratch
 from fastpack.files.table_layout import Layout, layout_of
 from fastpack.files.write_tables import MAGIC, Columns, save_tables, table_bytes
 
@@ -87,6 +88,11 @@ class TableFile(TablePages):
         if outcome is not None:
             file._raise(outcome)
         return file._bound()
+
+    @classmethod
+    def of_held(cls, held: bytes | Scratch) -> "TableFile":
+        """Open a file in memory, or a scratch file."""
+        return cls.open(held.path) if isinstance(held, Scratch) else cls.of_bytes(held)
 
     def num_rows(self, table: str) -> int:
         """Return the number of rows of a table."""

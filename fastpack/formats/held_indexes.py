@@ -1,20 +1,23 @@
 """HeldIndexes: the indexes of a dataset that are not saved."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fastpack.files.scratch import Scratch
-from fastpack.formats.index.index_file import IndexFile, of_held
+from fastpack.formats.index.index_file import IndexFile
 
 _PICKLED_BYTES = 2**18
+_LENGTH_BYTES = 8  # of the number before the names
 
 
 class HeldIndexes(dict[int, IndexFile]):
     """Indexes that are not saved, by number of the shard.
 
-    If their pickle would be large, it refers to a scratch file, which all processes share.
+    A pickle has their bytes. If these are many, it has the path of a scratch file with them, which
+    all processes of the machine share.
     """
 
     def __init__(self, files: Mapping[int, IndexFile], scratch: Scratch | None = None) -> None:
@@ -22,31 +25,33 @@ class HeldIndexes(dict[int, IndexFile]):
         self._shared = None if scratch is None else (dict(files), scratch)
 
     def __reduce__(self) -> Any:
-        in_memory = {number: file for number, file in self.items() if isinstance(file.held, bytes)}
-        others = {number: file for number, file in self.items() if number not in in_memory}
-        if sum(file.tables.num_bytes for file in in_memory.values()) <= _PICKLED_BYTES:
-            return HeldIndexes, (dict(self),)
-        if self._shared is None or self._shared[0] != dict(self):
-            self._shared = dict(self), Scratch.write(_joined(in_memory))
-        return _of_scratch, (self._shared[1], others)
+        files = dict(self)
+        small = {number: file for number, file in files.items() if isinstance(file.held, bytes)}
+        if sum(len(file.held) for file in small.values()) <= _PICKLED_BYTES:  # type: ignore[arg-type]
+            return HeldIndexes, (files,)
+        if self._shared is None or self._shared[0] != files:
+            self._shared = files, _written(small)
+        large = {number: files[number] for number in files.keys() - small.keys()}
+        return _of_scratch, (self._shared[1], large)
 
 
-def _joined(files: Mapping[int, IndexFile]) -> bytes:
-    """Return the bytes of indexes, one after another, after a list of their places."""
-    parts = [file.held for file in files.values()]
-    places = [
-        [number, str(file.shards[0].path), len(part)]
-        for (number, file), part in zip(files.items(), parts, strict=True)
+def _written(files: Mapping[int, IndexFile]) -> Scratch:
+    """Write indexes one after the other, after a list of their numbers, shards and lengths."""
+    pieces = {number: file.held for number, file in files.items()}
+    names = [
+        [number, os.fspath(files[number].shard), len(piece)]  # type: ignore[arg-type]
+        for number, piece in pieces.items()
     ]
-    head = json.dumps(places).encode()
-    return b"".join([len(head).to_bytes(8, "little"), head, *parts])
+    text = json.dumps(names).encode()
+    length = len(text).to_bytes(_LENGTH_BYTES, "little")
+    return Scratch.write(b"".join([length, text, *pieces.values()]))  # type: ignore[list-item]
 
 
-def _of_scratch(scratch: Scratch, others: Mapping[int, IndexFile]) -> HeldIndexes:
-    data = scratch.mapped().tobytes()
-    first = 8 + int.from_bytes(data[:8], "little")
-    files = dict(others)
-    for number, path, length in json.loads(data[8:first]):
-        files[number] = of_held(data[first : first + length], Path(path))
-        first += length
-    return HeldIndexes(dict(sorted(files.items())), scratch)
+def _of_scratch(scratch: Scratch, large: Mapping[int, IndexFile]) -> HeldIndexes:
+    data = scratch.mapped()
+    at = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
+    files = dict(large)
+    for number, shard, length in json.loads(bytes(data[_LENGTH_BYTES:at])):
+        files[number] = IndexFile.of_held(bytes(data[at : at + length]), Path(shard))
+        at += length
+    return HeldIndexes(files, scratch)

@@ -22,7 +22,7 @@ from fastpack.files.atomic import atomic_write
 from fastpack.files.scratch import Scratch
 from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile, save_tables, table_bytes
-from fastpack.formats.index.index_file import DATA_ERRORS
+from fastpack.formats.index.damaged import DATA_ERRORS
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.manifest_entries import Entries, HeldEntries, Ranges, SavedEntries, damaged
 
@@ -80,8 +80,9 @@ class Manifest:
     def file(self) -> TableFile | None:
         """The saved manifest of a set; None for one in memory."""
         entries = self.entries
-        is_saved = isinstance(entries, SavedEntries) and entries.folder is not None
-        return entries.file if is_saved else None
+        if isinstance(entries, SavedEntries) and entries.folder is not None:
+            return entries.file
+        return None
 
     @property
     def num_samples(self) -> int:
@@ -218,8 +219,6 @@ def _reopened(path: Path, folder: Path, checksum: int) -> Manifest:
 
 def _of_held(held: bytes | Scratch) -> Manifest:
     """Load a manifest without a file of its own."""
-    is_large = isinstance(held, Scratch)
-    file = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
-    manifest, _ = Manifest._of_file(file, None)
+    manifest, _ = Manifest._of_file(TableFile.of_held(held), None)
     manifest._held = held
     return manifest

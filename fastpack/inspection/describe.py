@@ -117,8 +117,7 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
         for side, values in zip((widths, heights), sides, strict=True):
             side.add(values)
     formats = {name: int(count) for name, count in zip(FORMATS, counts, strict=True) if count}
-    spreads = map(Spread.of_counts, (widths, heights))
-    return ImageFacts(num_bytes, formats, *spreads)
+    return ImageFacts(num_bytes, formats, Spread.of_counts(widths), Spread.of_counts(heights))
 
 
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:

@@ -22,7 +22,7 @@ from fastpack.files.image_folder import FolderRules, scan_folder
 from fastpack.formats.dataset_indexes import open_table
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.registry import recognized
-from fastpack.formats.sample_table import Opening
+from fastpack.formats.shard_indexes import Opening
 from fastpack.sources import TABLE_SUFFIXES, from_table
 
 _HEAD_BYTES = 4096

@@ -12,7 +12,7 @@ from fastpack.formats import protocols
 from fastpack.formats.dataset_indexes import folder_for_indexes, open_table
 from fastpack.formats.index.kinds import Kinds, checked_kinds
 from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.sample_table import Opening
+from fastpack.formats.shard_indexes import Opening
 from fastpack.reading.concatenation import Concatenation
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader

@@ -51,7 +51,7 @@ class IndexFile:
     """
 
     def __init__(self, tables: TableFile, shard: Path, held: bytes | Scratch | None = None) -> None:
-        self.tables, self._shard, self.held = tables, shard, held
+        self.tables, self.shard, self.held = tables, shard, held
         try:
             self.schema = _schema_of(tables.layout)
         except (FastpackError, *DATA_ERRORS) as error:
@@ -75,12 +75,17 @@ class IndexFile:
         """Make the file of an index that is not saved: in memory, or a scratch file if large."""
         data = _bytes_of(index)
         held = data if len(data) <= _HELD_BYTES else Scratch.write(data)
-        return of_held(held, index.shards[0].path).identified(index.shards)
+        return cls.of_held(held, index.shards[0].path).identified(index.shards)
+
+    @classmethod
+    def of_held(cls, held: bytes | Scratch, shard: Path) -> "IndexFile":
+        """Open the index of a shard that is not saved."""
+        return cls(TableFile.of_held(held), shard, held)
 
     def __reduce__(self) -> Any:
         if self.held is not None:
-            return of_held, (self.held, self._shard)
-        return IndexFile.open, (self.tables.path, self._shard)
+            return IndexFile.of_held, (self.held, self.shard)
+        return IndexFile.open, (self.tables.path, self.shard)
 
     def __len__(self) -> int:
         return self.tables.num_rows(SAMPLES)
@@ -121,9 +126,9 @@ class IndexFile:
         if not all(isinstance(value, int) for shard in saved for value in shard[2:]):
             raise ValueError("a file's identity is not of numbers")
         first, *others = saved
-        folder = self._shard.parent
+        folder = self.shard.parent
         beside = (Shard(folder / name, *rest) for name, *rest in others)
-        return [Shard(self._shard, *first[1:]), *beside]
+        return [Shard(self.shard, *first[1:]), *beside]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -336,12 +341,6 @@ def _own_text(index: Index) -> str:
 def _digest_of(saved: Any) -> RecordDigest:
     num_records, digest = saved
     return RecordDigest(int(num_records), int(digest))
-
-
-def of_held(held: bytes | Scratch, shard: Path) -> IndexFile:
-    is_large = isinstance(held, Scratch)
-    tables = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
-    return IndexFile(tables, shard, held)
 
 
 def load_index(path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> Index:
