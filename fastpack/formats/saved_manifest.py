@@ -48,7 +48,7 @@ class NamedSet:
         None if it stands for something else, such as one file, or only some files of a set.
         """
         if not isinstance(path, str | os.PathLike):
-            return cls._of_list(path)
+            return cls._of_list(path) if isinstance(path, list | tuple) else None
         given = Path(os.fspath(path)).absolute() if isinstance(path, str | Path) else Path(path)
         try:
             is_folder = given.is_dir()

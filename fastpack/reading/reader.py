@@ -23,7 +23,7 @@ from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
-from fastpack.reading.batch_columns import of_batch
+from fastpack.reading.batch_values import sample_number, shaped, writable
 from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.columns import Columns, masks_of
 from fastpack.reading.display import Size, html_of, text_of
@@ -219,17 +219,13 @@ class Reader(Sequence[dict[str, Any]]):
         return len(self._samples)
 
     def __repr__(self) -> str:
-        return text_of(self.schema, self._size)
+        return text_of(self.schema, Size.of(self))
 
     def _repr_html_(self) -> str:
         try:
-            return html_of(self.schema, self._size, self._first_images(_SHOWN_SAMPLES, None))
+            return html_of(self.schema, Size.of(self), self._first_images(_SHOWN_SAMPLES, None))
         except FastpackError:  # a file is missing, for instance
-            return html_of(self.schema, self._size, Batch({}, 0))
-
-    @property
-    def _size(self) -> Size:
-        return Size(len(self), len(self.shards), self.num_bytes)
+            return html_of(self.schema, Size.of(self), Batch({}, 0))
 
     def show(self, n: SupportsIndex = 16, seed: int | None = None) -> "Picture":
         """Draw some images as a grid of thumbnails, which a notebook displays.
@@ -387,7 +383,7 @@ class Reader(Sequence[dict[str, Any]]):
         if isinstance(i, slice):
             rows = range(len(self))[i]
             return self._selected(span(len(self), rows.start, len(rows), rows.step))
-        batch = self.read([_sample_number(i)])
+        batch = self.read([sample_number(i)])
         if batch.failures:  # a single sample has no mask
             raise batch.failures[0]
         return batch.sample(0)
@@ -446,7 +442,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name] = values
                 failures |= failed
             else:
-                fields[field.name] = of_batch(field, entries.columns[field.name])
+                fields[field.name] = shaped(field, writable(entries.columns[field.name]))
         failures |= entries.failures()
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -500,13 +496,3 @@ class Reader(Sequence[dict[str, Any]]):
         self._samples.table.advise(self._samples.numbers(rows))
         blobs = [field.name for field in self.schema.blobs]
         self._blobs.advise_willneed(self._samples.entries(rows, blobs))
-
-
-def _sample_number(i: Any) -> int:
-    try:
-        return checks.integer("an index", i)
-    except OptionError as error:
-        raise OptionError(
-            f"{error}; for several samples, dataset.read([1, 2, 3]) gives a batch and "
-            "dataset.take([1, 2, 3]) a Reader"
-        ) from None

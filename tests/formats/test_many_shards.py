@@ -55,6 +55,7 @@ def few_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.isolated
 def test_indexing_and_opening_hold_few_descriptors(tmp_path, few_descriptors):
     output = write_set(tmp_path, 150)
     before = num_open()
