@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +26,22 @@ class HeldIndexes(dict[int, IndexFile]):
 
     def __reduce__(self) -> Any:
         files = dict(self)
-        small = {number: file for number, file in files.items() if isinstance(file.held, bytes)}
-        if sum(len(file.held) for file in small.values()) <= _PICKLED_BYTES:  # type: ignore[arg-type]
+        small = {number: file.held for number, file in files.items() if type(file.held) is bytes}
+        if sum(map(len, small.values())) <= _PICKLED_BYTES:
             return HeldIndexes, (files,)
         if self._shared is None or self._shared[0] != files:
-            self._shared = files, _written(small)
+            shards = [os.fspath(files[number].shard) for number in small]
+            self._shared = files, _written(small, shards)
         large = {number: files[number] for number in files.keys() - small.keys()}
         return _of_scratch, (self._shared[1], large)
 
 
-def _written(files: Mapping[int, IndexFile]) -> Scratch:
+def _written(pieces: Mapping[int, bytes], shards: Sequence[str]) -> Scratch:
     """Write indexes one after the other, after a list of their numbers, shards and lengths."""
-    pieces = {number: file.held for number, file in files.items()}
-    names = [
-        [number, os.fspath(files[number].shard), len(piece)]  # type: ignore[arg-type]
-        for number, piece in pieces.items()
-    ]
-    text = json.dumps(names).encode()
+    lengths = map(len, pieces.values())
+    text = json.dumps(list(zip(pieces, shards, lengths, strict=True))).encode()
     length = len(text).to_bytes(_LENGTH_BYTES, "little")
-    return Scratch.write(b"".join([length, text, *pieces.values()]))  # type: ignore[list-item]
+    return Scratch.write(b"".join([length, text, *pieces.values()]))
 
 
 def _of_scratch(scratch: Scratch, large: Mapping[int, IndexFile]) -> HeldIndexes:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Unpack, overload
 
@@ -369,7 +368,7 @@ class Reader(Sequence[dict[str, Any]]):
             The hash is 64-bit FNV-1a, mixed (http://www.isthe.com/chongo/tech/comp/fnv/).
         """
         is_keyed = any(field.name == "key" and field.kind == "text" for field in self.schema.fields)
-        keys = partial(self._samples.column, "key") if is_keyed else None
+        keys = self._samples.keys if is_keyed else None
         selections = selections_of(len(self), fractions, by, seed, keys)
         return {name: self._selected(selection) for name, selection in selections.items()}
 

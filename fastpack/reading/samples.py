@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, SupportsIndex
+from typing import Any, Self, SupportsIndex, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import IMAGE_FACTS, Rows
-from fastpack.core.ragged import flat_values, owners
+from fastpack.core.ragged import Text, flat_values, owners
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import OptionError, OutOfRangeError
 from fastpack.files.companions import classes_path
@@ -190,6 +190,10 @@ class Samples:
     def _facts(self) -> tuple[str, ...]:
         image_field = self.schema.image_field
         return IMAGE_FACTS if image_field is not None and image_field.is_image_file else ()
+
+    def keys(self, rows: Rows) -> Text:
+        """Return the keys of these samples, which must have some."""
+        return cast(Text, self.column("key", rows))
 
     def column(self, name: str, rows: Rows) -> Column:
         """Return the values of a column for these samples."""

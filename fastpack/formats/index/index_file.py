@@ -157,7 +157,8 @@ class IndexFile:
     @cached_property
     def summary(self) -> Summary:
         """Facts about all samples."""
-        return self._fact("summary", self._summary_of)
+        summary: Summary = self._fact("summary", self._summary_of)
+        return summary
 
     def _summary_of(self, saved: Any) -> Summary:
         summary = Summary.of_json(saved)
