@@ -374,7 +374,7 @@ def _chunks_of(rows: StoredRows, name: str) -> Iterator[tuple[int, ChunkTable]]:
     """Yield the chunks that these rows need: number of the shard -> ChunkTable."""
     records, shards = rows.table(SAMPLES)["record_numbers"], rows.table(SAMPLES)["shard_numbers"]
     for number, file in enumerate(rows.files):
-        for shard in chunked_shards(file, name):
+        for shard in chunked_shards(file.layout, name):
             wanted = records[(rows.numbers == number) & (shards == shard)]
             if len(wanted):
                 yield int(rows.first_shards[number]) + shard, read_chunks(file, shard, name, wanted)
