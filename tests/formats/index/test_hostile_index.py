@@ -48,7 +48,7 @@ def assert_sound(path):
     assert batch["label"].tolist() == [3, 0, 1, 2]
 
 
-# What a forgery does to a SavedTables.
+# Forgeries: functions that change a SavedTables.
 
 
 def in_row(table, column, part=None, **values):
