@@ -92,8 +92,11 @@ class ChunkTable:
             remedy = "raise max_chunk_bytes if the file is real"
             raise LimitError(with_location(f"{message}; {remedy}", location))
 
-    def check(self, file_bytes: int, location: Location) -> None:
-        """Raise FormatError or TruncatedFileError if no sound file has such a table."""
+    def check(self, file_bytes: int, location: Location, *, of_batch: bool = False) -> None:
+        """Raise FormatError or TruncatedFileError if no sound file has such a table.
+
+        - of_batch: do not look for chunks that overlap: those of other batches may.
+        """
         if not self._is_sound():
             message = "the chunk table is not valid"
             remedy = "delete the index, or restore the file from its source"
@@ -106,7 +109,7 @@ class ChunkTable:
             here = replace(location, offset=int(offsets[np.argmax(outside)]))
             message = "a chunk lies past the end of the file; restore the file from its source"
             raise TruncatedFileError(with_location(message, here))
-        if self.layers is not None:  # of a batch; chunks of other batches may overlap these
+        if of_batch:
             return
         order = np.argsort(offsets)
         overlap = offsets[order][1:] < (offsets + lengths)[order][:-1]

@@ -203,16 +203,19 @@ class Index:
             message = f"{name} lies past the end of the file; restore the file from its source"
             raise TruncatedFileError(with_location(message, self.location(row, offset=offset)))
 
-    def check_chunks(self) -> None:
+    def check_chunks(self, *, of_batch: bool = False) -> None:
         """Raise FormatError, TruncatedFileError or ValueError for a chunk table that does not fit.
 
         Compares it with its file, its field and the samples.
+
+        - of_batch: do not look for chunks that overlap.
         """
         for name, tables in self.chunks.items():
             for number, table in tables.items():
                 if not 0 <= number < len(self.shards):
                     raise ValueError(f"{name} has chunks of a shard that the index does not have")
-                table.check(self.shards[number].size, Location(self.shards[number].path))
+                location = Location(self.shards[number].path)
+                table.check(self.shards[number].size, location, of_batch=of_batch)
                 if not self._fits_chunks(name, number, table):
                     raise ValueError(f"the chunks of {name} have another shape")
 

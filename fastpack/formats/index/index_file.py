@@ -203,7 +203,12 @@ class IndexFile:
 
     def load(self) -> Index:
         """Return all samples. It takes memory for each."""
-        return self.take(np.arange(len(self)))
+        index = replace(self.take(np.arange(len(self))), **self.facts())
+        try:
+            index.check_chunks()
+        except ValueError as error:
+            raise self._damaged(error) from error
+        return index
 
     def keys(self) -> Text | None:
         """Return the keys of all samples in memory; None without keys."""
@@ -258,7 +263,6 @@ def take_index(
 
     The shards are those of these files. Raises FormatError for damage.
     """
-    whole = schema is None
     schema = files[0].schema if schema is None else schema
     shards = tuple(shard for file in files for shard in file.shards)
     first_shards = offsets_of([len(file.shards) for file in files])
@@ -266,12 +270,11 @@ def take_index(
     try:
         is_plain = all(file.is_plain for file in files)
         stored = StoredRows(tables, numbers, rows, schema, first_shards, is_plain=is_plain)
-        facts = files[0].facts() if whole and len(files) == 1 else {}
-        index = Index.from_rows(stored, shards, **facts)
+        index = Index.from_rows(stored, shards)
         if schema.has_fixed_sizes:
             index.check_fit(stored)
         index.check_spans()
-        index.check_chunks()
+        index.check_chunks(of_batch=True)
     except FastpackError:
         raise
     except DATA_ERRORS as error:
