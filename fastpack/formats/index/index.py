@@ -208,7 +208,7 @@ class Index:
 
         Compares it with its file, its field and the samples.
 
-        - of_batch: do not look for chunks that overlap.
+        - of_batch: only look for chunks past the end of the file.
         """
         for name, tables in self.chunks.items():
             for number, table in tables.items():

@@ -38,13 +38,21 @@ def read_chunks(file: TableFile, shard: int, field: str, records: Rows) -> Chunk
         frame = of_file[name] = _frame(file, name, field)
     if len(records) and not 0 <= records.min() <= records.max() < frame.shape[0]:
         raise damaged_index(f"the chunks of {field} have another shape", file.path)
-    layers, of_layer = np.unique(records // frame.chunk_shape[0]), math.prod(frame.grid[1:])
-    rows = (layers[:, None] * of_layer + np.arange(of_layer)).reshape(-1)
+    layers, of_layer = _distinct(records // frame.chunk_shape[0]), math.prod(frame.grid[1:])
+    rows = layers if of_layer == 1 else (layers[:, None] * of_layer + np.arange(of_layer)).ravel()
     chunks = file.take(name, rows)["value"]
     if len(layers) == frame.grid[0]:
         return replace(frame, chunks=chunks)
     shape = (len(layers) * frame.chunk_shape[0], *frame.shape[1:])
     return replace(frame, shape=shape, chunks=chunks, layers=layers)
+
+
+def _distinct(numbers: Rows) -> Rows:
+    """Return each number once, rising. np.unique takes three times as long for a batch."""
+    in_order = np.sort(numbers)
+    is_first = np.ones(len(numbers), np.bool_)
+    is_first[1:] = in_order[1:] != in_order[:-1]
+    return in_order[is_first]
 
 
 def _frame(file: TableFile, name: str, field: str) -> ChunkTable:
@@ -53,7 +61,7 @@ def _frame(file: TableFile, name: str, field: str) -> ChunkTable:
     shape, chunk_shape = (tuple(shapes[key].tolist()) for key in ("dataset", "chunk"))
     filters, fill = (file.read(f"{name}/{part}")["value"] for part in ("filters", "fill"))
     frame = ChunkTable(shape, chunk_shape, filters, np.zeros(0, CHUNK), fill)
-    if not frame.has_sound_shape() or file.num_rows(name) != math.prod(frame.grid):
+    if not frame.has_sound_frame() or file.num_rows(name) != math.prod(frame.grid):
         raise damaged_index(f"the chunks of {field} have another shape", file.path)
     return frame
 
