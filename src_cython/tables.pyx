@@ -19,7 +19,7 @@ from kernels cimport (
     fp_take_rows,
     outcome_tuple,
 )
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 
 
