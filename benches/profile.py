@@ -31,7 +31,7 @@ _BATCH = 256
 
 # The stage of each C source; a function belongs to its file's stage.
 SOURCES = {
-    "reading": ("span", "chunks", "files"),
+    "reading": ("span", "chunks", "files", "tables"),
     "checksums": ("crc32c",),
     "parsing": (
         "example",
@@ -46,6 +46,7 @@ SOURCES = {
         "tfrecord",
         "write_rows",
     ),
+    "selecting": ("bitmap",),
     "entropy decoding": ("entropy", "huffman", "seek_points"),
     "inverse DCT": ("idct",),
     "upsampling and color": ("upsample", "ycc"),

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 import fastpack
+from benches.page_cache import load
 from benches.provenance import command, revision
 from benches.ratio import machine
-from benches.page_cache import load
 from benches.scale_process import Process, call_all, processes
 from benches.scale_reading import ORDERS
 from benches.scale_sets import NAME, make_set

@@ -8,8 +8,6 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, SupportsIndex, Unpack
 
-import numpy as np
-
 from fastpack.errors import MissingPackageError, OptionError, ShapeError
 from fastpack.images.batch import Batch
 from fastpack.loading.adapter import AdaptedLoader, fields_of, in_arrays, is_random
@@ -52,8 +50,7 @@ class DataSource:
                 'a data source gives every sample; choose on_error="raise", or use a Loader'
             )
         self._reader, self._epoch = reader, epoch_number(epoch)
-        self._was_read = np.zeros(len(reader) if is_random(reader) else 0, np.bool_)
-        self._num_repeated = 0
+        self._num_read, self._may_warn = 0, is_random(reader)
 
     def __len__(self) -> int:
         return len(self._reader)
@@ -64,18 +61,17 @@ class DataSource:
     def _getitems(self, rows: Sequence[SupportsIndex]) -> list[dict[str, Any]]:
         """Return samples in one read; Grain calls this for a batch."""
         batch = self._reader.read(rows, epoch=self._epoch)
-        self._warn_of_repeating(rows)
+        self._warn_of_repeating(len(rows))
         return [batch.sample(i) for i in range(batch.num_samples)]
 
-    def _warn_of_repeating(self, rows: Sequence[SupportsIndex]) -> None:
-        """Warn once, when as many samples were repeated as there are: a resume repeats fewer."""
-        if len(self._was_read) == 0:
-            return
-        numbers = np.asarray(rows, np.int64)
-        self._num_repeated += int(np.count_nonzero(self._was_read[numbers]))
-        self._was_read[numbers] = True
-        if self._num_repeated >= len(self._was_read):
-            self._was_read = self._was_read[:0]
+    def _warn_of_repeating(self, count: int) -> None:
+        """Warn once, when at least as many samples were repeated as there are.
+
+        Two epochs of reads repeat that many. A resume repeats fewer.
+        """
+        self._num_read += count
+        if self._may_warn and self._num_read >= 2 * len(self):
+            self._may_warn = False
             warnings.warn(
                 "samples are repeated with the same random crops; "
                 "give each epoch its own source: DataSource(reader, epoch=...)",

@@ -7,6 +7,7 @@ different sizes, encoded images and lists of numbers are lists of tensors. Text 
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from multiprocessing.context import get_spawning_popen
 from typing import Any, SupportsIndex, Unpack
 
 import numpy as np
@@ -39,6 +40,9 @@ except ImportError as error:
 
 Tensors = dict[str, Any]
 
+# Counters of reads, 4 bytes each.
+_MAX_COUNTERS = 2**22
+
 
 class Dataset(data.Dataset[Tensors]):
     """A map-style dataset for DataLoader, DistributedSampler, Subset and so on.
@@ -48,7 +52,12 @@ class Dataset(data.Dataset[Tensors]):
     picklable and fork-safe.
 
     Random transforms draw new numbers each time a sample is read. `set_epoch` makes them
-    reproducible: its first read after that gives the sample of that epoch.
+    reproducible: its first read after that gives the sample of that epoch. With more than 4,194,304
+    samples, reads are counted for groups of neighbors. Then only whole epochs give new numbers: if
+    you leave epochs early, or draw samples with replacement, call `set_epoch`.
+
+    torch's own samplers make a list of all sample numbers, about 40 bytes a sample. For large
+    datasets, use `Loader(shuffle=...)` or `IterableDataset(shuffle=...)`: they store no order.
 
     Args:
         reader: from `fastpack.open`, with on_error="raise" or "mask".
@@ -77,7 +86,7 @@ class Dataset(data.Dataset[Tensors]):
         self._reader = reader
         self._worker_reader: Reader | None = None
         self._epoch = _SharedNumbers(1, torch.int64)
-        self._times_read = _SharedNumbers(len(reader) if is_random(reader) else 0, torch.uint8)
+        self._reads = _Reads(len(reader)) if is_random(reader) else None
 
     def set_epoch(self, epoch: SupportsIndex) -> None:
         """Set the epoch for random transforms, also in running workers; optional.
@@ -85,7 +94,8 @@ class Dataset(data.Dataset[Tensors]):
         Call it before each epoch for reproducible crops, as DistributedSampler's `set_epoch`.
         """
         self._epoch.numbers[0] = epoch_number(epoch)
-        self._times_read.numbers.fill(0)
+        if self._reads is not None:
+            self._reads.clear()
 
     def __len__(self) -> int:
         return len(self._reader)
@@ -111,16 +121,10 @@ class Dataset(data.Dataset[Tensors]):
         return getattr(type(self), method) is not getattr(Dataset, method)
 
     def _read(self, rows: Sequence[int]) -> "Samples":
-        epochs = int(self._epoch.numbers[0]) + self._times(rows)
+        epochs: int | npt.NDArray[np.int64] = int(self._epoch.numbers[0])
+        if self._reads is not None:
+            epochs += self._reads.count(np.asarray(rows, np.int64))
         return Samples(self._convert(self._reader_here().read(rows, epoch=epochs)), len(rows))
-
-    def _times(self, rows: Sequence[int]) -> "npt.NDArray[np.int64]":
-        """Count the earlier reads of each sample since `set_epoch`, modulo 256."""
-        counts, times = self._times_read.numbers, np.zeros(len(rows), np.int64)
-        for position, row in enumerate(rows if len(counts) else ()):
-            times[position] = counts[row]
-            counts[row] = (times[position] + 1) % 256
-        return times
 
     def _reader_here(self) -> Reader:
         if data.get_worker_info() is None:
@@ -429,3 +433,36 @@ class _SharedNumbers:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self._tensor = state["_tensor"].share_memory_()  # a plain copy is not shared yet
+
+
+class _Reads:
+    """Earlier reads of each sample, by all processes of a DataLoader.
+
+    One counter serves a group of neighbors: the memory is limited, whatever the dataset's size. A
+    whole epoch reads each sample of a group once, so the count of reads gives the epoch.
+    """
+
+    def __init__(self, num_samples: int, counters: "_SharedNumbers | None" = None) -> None:
+        self._num_samples = num_samples
+        self._group = -(-num_samples // _MAX_COUNTERS) or 1
+        self._counters = counters or _SharedNumbers(-(-num_samples // self._group), torch.int32)
+
+    def __reduce__(self) -> Any:
+        is_for_worker = get_spawning_popen() is not None
+        return _Reads, (self._num_samples, self._counters if is_for_worker else None)
+
+    def clear(self) -> None:
+        """Count from 0 again."""
+        self._counters.numbers.fill(0)
+
+    def count(self, rows: "npt.NDArray[np.int64]") -> "npt.NDArray[np.int64]":
+        """Return how often each of `rows` (k,) was read, and count these reads."""
+        groups = rows % self._num_samples // self._group
+        order = np.argsort(groups, kind="stable")
+        ordered = groups[order]
+        places = np.arange(len(rows)) - np.searchsorted(ordered, ordered)
+        times = np.empty(len(rows), np.int64)
+        sizes = np.minimum(self._group, self._num_samples - ordered * self._group)
+        times[order] = (self._counters.numbers[ordered].view(np.uint32) + places) // sizes
+        np.add.at(self._counters.numbers, groups, 1)
+        return times

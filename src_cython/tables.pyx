@@ -19,7 +19,7 @@ from kernels cimport (
     fp_take_rows,
     outcome_tuple,
 )
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t
 from libc.stdlib cimport calloc, free
 
 
@@ -182,7 +182,7 @@ cdef class TablePages:
 
     def take_rows(self, int64_t table, const int64_t[::1] rows not None, list columns not None):
         cdef fp_pages* pages = &self.pages
-        cdef int64_t num_rows = self._rows_of(table)
+        self._rows_of(table)  # raises IndexError for a table that does not exist
         cdef _Outputs outputs = _Outputs(self.places, table, columns, rows.shape[0])
         return take_checked(&pages, False, table, rows, outputs)
 

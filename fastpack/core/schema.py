@@ -5,13 +5,13 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from numbers import Integral
 from typing import Literal, get_args
 
 import numpy as np
 
 from fastpack.core import checks
+from fastpack.core.cached import cached_property
 from fastpack.errors import SchemaError
 
 Kind = Literal["image", "mask", "pixels", "bytes", "int", "float", "text"]
@@ -235,9 +235,17 @@ class Schema:
             fields = [
                 Field(**{**field, "shape": tuple(field["shape"])}) for field in data["fields"]
             ]
-            return cls(tuple(fields), tuple(data["class_names"]))
+            found = cls(tuple(fields), tuple(data["class_names"]))
+            names = {name for field in fields for name in _texts_of(field)}
+            if not all(isinstance(name, str) for name in (*names, *found.class_names)):
+                raise ValueError("a name is not a text")
+            return found
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise SchemaError(f"the text is not a schema: {error}") from error
+
+
+def _texts_of(field: Field) -> tuple[str, ...]:
+    return field.name, field.kind, field.dtype, field.stored_as, field.color, field.axes
 
 
 def free_name(name: str, taken: Collection[str]) -> str:

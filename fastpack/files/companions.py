@@ -12,6 +12,7 @@ _INDEX_SUFFIX = ".fpindex"
 _FORMER_INDEX_SUFFIX = ".index.npz"
 _MANIFEST_SUFFIX = ".manifest"
 _REPORT_SUFFIX = ".rejects.jsonl"
+_CLASSES_SUFFIX = ".classes"
 
 
 def index_path(shard: Path, index_dir: Path | None = None) -> Path:
@@ -37,6 +38,14 @@ def manifest_path(output: Path, index_dir: Path | None = None) -> Path:
     return _companion(output, index_dir, _MANIFEST_SUFFIX)
 
 
+def classes_path(file: Path, column: str) -> Path:
+    """Return the path of the classes that `Balanced` sorts by, beside an index or a manifest.
+
+    Its name has a checksum of the column's name, which may be no name of a file.
+    """
+    return file.with_name(f"{file.name}.{crc32c(os.fsencode(column)):08x}{_CLASSES_SUFFIX}")
+
+
 def _companion(file: Path, index_dir: Path | None, suffix: str) -> Path:
     file = file if file.name not in ("", "..") else file.resolve()
     if index_dir is None:
@@ -46,8 +55,8 @@ def _companion(file: Path, index_dir: Path | None, suffix: str) -> Path:
 
 
 def is_beside(path: Path) -> bool:
-    """Return True for a companion: an index, a manifest, or the report of a pack."""
-    return path.name.endswith(_ENDINGS)
+    """Return True for a companion: an index, a manifest, sorted classes, or a pack's report."""
+    return path.name.endswith(COMPANION_ENDINGS)
 
 
 def report_path(output: Path) -> Path:
@@ -55,7 +64,13 @@ def report_path(output: Path) -> Path:
     return output.with_name(output.name + _REPORT_SUFFIX)
 
 
-_ENDINGS = (_INDEX_SUFFIX, _FORMER_INDEX_SUFFIX, _MANIFEST_SUFFIX, _REPORT_SUFFIX)
+COMPANION_ENDINGS = (
+    _INDEX_SUFFIX,
+    _FORMER_INDEX_SUFFIX,
+    _MANIFEST_SUFFIX,
+    _REPORT_SUFFIX,
+    _CLASSES_SUFFIX,
+)
 
 
 def is_report(path: Path) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 from fastpack.errors import FormatError, Location, MixedSetError, with_location
 from fastpack.files.atomic import atomic_write, sync_path
-from fastpack.files.companions import index_path, manifest_path, report_path
+from fastpack.files.companions import former_index_path, index_path, manifest_path, report_path
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_ours, read_note
 from fastpack.files.naming import Member, members_of
 from fastpack.files.table_file import is_table_file
@@ -96,12 +96,15 @@ def staging_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}{_SUFFIX}")
 
 
+def is_staging_name(name: str) -> bool:
+    """Return True for the name of a staging folder."""
+    return name.startswith(".") and name.endswith(_SUFFIX)
+
+
 def staging_folders(parent: Path, names: Collection[str] | None = None) -> list[Path]:
     """Return staging folders of packs that may write these files, or any (None)."""
     try:
-        listed = sorted(
-            name for name in os.listdir(parent) if name.startswith(".") and name.endswith(_SUFFIX)
-        )
+        listed = sorted(filter(is_staging_name, os.listdir(parent)))
     except OSError:  # not readable by this user
         return []
     folders = [parent / name for name in listed]
@@ -128,8 +131,9 @@ def _is_staging(folder: Path) -> bool:
 
 
 def companions(shard: Path) -> list[Path]:
-    """Return the companions of a shard: its index, report, and offsets for DALI."""
-    return [index_path(shard), report_path(shard), shard.with_name(f"{shard.name}.idx")]
+    """Return the companions of a shard: its indexes, report, and offsets for DALI."""
+    offsets = shard.with_name(f"{shard.name}.idx")
+    return [index_path(shard), former_index_path(shard), report_path(shard), offsets]
 
 
 _ENDINGS = tuple(path.name[1:] for path in (*companions(Path("x")), manifest_path(Path("x"))))

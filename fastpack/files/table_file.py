@@ -26,6 +26,7 @@ from fastpack.errors import (
     outcome_error,
     with_location,
 )
+from fastpack.files.scratch import Scratch
 from fastpack.files.table_layout import Layout, layout_of
 from fastpack.files.write_tables import MAGIC, Columns, save_tables, table_bytes
 
@@ -50,23 +51,25 @@ class TableFile(TablePages):
     The descriptor is closed when the last reference is gone.
     """
 
-    __slots__ = ("layout", "name", "own", "path")
+    __slots__ = ("layout", "name", "noun", "own", "path")
 
     layout: Layout
     own: str
     path: Path | None
     name: str
+    noun: str
 
     @classmethod
-    def open(cls, path: Path, *, keep: bool = False) -> "TableFile":
+    def open(cls, path: Path, noun: str = "table file", *, keep: bool = False) -> "TableFile":
         """Open a file and check its header.
 
         Args:
             path: of the file.
+            noun: what messages call the file.
             keep: keep each page in memory once it was read.
         """
         file = cls()
-        file.path, file.name = path, os.fspath(path)
+        file.path, file.name, file.noun = path, os.fspath(path), noun
         outcome = file.open_path(os.fsencode(path), keep)
         if outcome is not None:
             if outcome[0] == Status.IO_ERROR:
@@ -80,11 +83,16 @@ class TableFile(TablePages):
     def of_bytes(cls, data: bytes, name: str = "the table in memory") -> "TableFile":
         """Copy a file's bytes, and check its header and its pages."""
         file = cls()
-        file.path, file.name = None, name
+        file.path, file.name, file.noun = None, name, "table file"
         outcome = file.copy_bytes(data)
         if outcome is not None:
             file._raise(outcome)
         return file._bound()
+
+    @classmethod
+    def of_held(cls, held: bytes | Scratch) -> "TableFile":
+        """Open a file in memory, or a scratch file."""
+        return cls.open(held.path) if isinstance(held, Scratch) else cls.of_bytes(held)
 
     def num_rows(self, table: str) -> int:
         """Return the number of rows of a table."""
@@ -167,7 +175,8 @@ class TableFile(TablePages):
         return dtype, self.line(self.layout.numbers[table], leaf)
 
     def _message(self, message: str, offset: int | None = None) -> str:
-        return with_location(f"{message}; {_REMEDY}", Location(self.name, offset=offset))
+        damage = f"the {self.noun} is damaged ({message}); {_REMEDY}"
+        return with_location(damage, Location(self.name, offset=offset))
 
     def _raise(self, outcome: Outcome) -> NoReturn:
         assert outcome is not None

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import (
     FastpackError,
@@ -26,6 +25,7 @@ from fastpack.files.file_names import path_of
 from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
+from fastpack.formats.held_indexes import HeldIndexes
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile
@@ -44,27 +44,25 @@ _BLOCK_ROWS = 2**18
 
 def open_table(
     path: DatasetPaths,
-    *,
-    save: bool = True,
-    index_dir: str | os.PathLike[str] | None = None,
+    opening: Opening,
     options: IndexOptions | None = None,
+    *,
     names: Mapping[str, str] | None = None,
     class_names: tuple[str, ...] = (),
     seek_points: bool = False,
-    limits: Limits = DEFAULT_LIMITS,
 ) -> SampleTable:
     """Open the samples of all files that a path stands for.
 
     With a manifest nothing else is read. Without one, the header of each index is; files without
     an index are indexed.
 
-    - save: save new indexes, and a manifest, where that is possible.
+    - opening: where indexes are. With `save`, new ones and a manifest are saved where possible.
     - names: fields to show, new name -> name here or in the file; None for all.
     - class_names: what labels count; () for the classes of the files.
     - seek_points: add missing seek points.
     """
     options = options or IndexOptions()
-    opening = Opening(folder_for_indexes(index_dir, make=save), save, limits, options)
+    opening = replace(opening, options=options)
     found = None if seek_points else find_manifest(path, opening.index_dir, options)
     if found is not None:
         indexed = Indexed(found, opening)
@@ -74,7 +72,7 @@ def open_table(
         indexed = index_files(shards, opening, options, seek_points=seek_points)
         if len(indexed.manifest) > 1:
             refuse_replaced(indexed.manifest)
-        if save and not indexed.held and options == IndexOptions():
+        if opening.save and not indexed.held and options == IndexOptions():
             save_manifest(path, indexed.manifest, opening.index_dir)
     view = view_of(indexed.manifest, names, class_names)
     table = SampleTable(indexed.manifest, view, opening, indexed.held)
@@ -126,7 +124,7 @@ def index_files(
         for place, number in enumerate(numbers)
         if number in indexing.held
     }
-    return Indexed(indexing.builder.manifest(), opening, held)
+    return Indexed(indexing.builder.manifest(), opening, HeldIndexes(held))
 
 
 class _Indexing:

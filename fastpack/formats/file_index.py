@@ -2,11 +2,11 @@
 
 import contextlib
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from fastpack.core.cached import cached_property
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.progress import BytesDone
 from fastpack.errors import (
@@ -24,7 +24,13 @@ from fastpack.files.companions import exists, former_index_path, index_path
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.index import Index
-from fastpack.formats.index.index_file import IndexFile
+from fastpack.formats.index.index_file import (
+    INDEX_BYTES_A_BYTE,
+    SMALL_INDEX_BYTES,
+    IndexFile,
+    load_index,
+    save_index,
+)
 from fastpack.formats.index.kinds import GUESSED, Kinds, changed_kinds, has_kinds, kinds_of
 from fastpack.formats.index_options import RESTRICTED, IndexOptions
 from fastpack.formats.protocols import (
@@ -35,10 +41,6 @@ from fastpack.formats.protocols import (
 )
 from fastpack.formats.registry import named, of_file
 
-# At most so many bytes of a saved index are loaded, and so many more for each byte of its file.
-# An index has 60 to 100 bytes for a record; a record has at least 40.
-_SMALL_INDEX_BYTES = 2**26
-_INDEX_BYTES_A_BYTE = 64
 _BY_DEFAULT = IndexOptions()
 
 
@@ -59,7 +61,7 @@ class FileIndex:
         self.path, self._limits = path, limits
         self.index_path = index_path(path, index_dir)
         self._former_path = former_index_path(path, index_dir)
-        self.is_saved = False  # a fresh index was found or saved
+        self.is_saved = False  # the index that was returned last is on the disk
         self._has_index_dir = index_dir is not None
 
     @cached_property
@@ -116,7 +118,7 @@ class FileIndex:
         """Return True if building the index with these options would give the saved one."""
         if not has_kinds(file.schema, options.kinds):
             return False
-        if not isinstance(self.container, SelectingContainer):
+        if not isinstance(named(file.shards[0].container), SelectingContainer):
             return True
         if options.allow_external or options.restricted:
             return False
@@ -128,6 +130,7 @@ class FileIndex:
         An index with options is not saved. The index of an untrusted file is not loaded.
         """
         container = self.container
+        self.is_saved = False
         self._refuse_options(options)
         if isinstance(container, SelectingContainer):
             return self._selected(container, options, save)
@@ -148,6 +151,8 @@ class FileIndex:
             raise
 
     def _refuse_options(self, options: IndexOptions) -> None:
+        if not options.restricted:
+            return  # without recognizing the file
         for name in sorted(options.restricted - self.container.index_options):
             message = f"{RESTRICTED[name]}; leave this option out"
             raise OptionError(with_location(message, Location(self.path)))
@@ -161,6 +166,7 @@ class FileIndex:
             index = self._by_default(options.kinds, save)
             if index.schema.has_fields(options.fields or ()):
                 return index
+        self.is_saved = False
         return container.index_with(self.path, options, self._limits)
 
     def _by_default(self, kinds: Kinds, save: bool) -> Index:
@@ -170,6 +176,7 @@ class FileIndex:
             if save and self.saves_index and not exists(self.index_path):  # of an earlier version
                 with contextlib.suppress(FastpackError):
                     self.save(fresh)
+            self.is_saved = exists(self.index_path)
             return fresh
         if kinds:
             index = self.container.index(self.path, limits=self._limits, kinds=kinds)
@@ -230,7 +237,7 @@ class FileIndex:
 
     def save(self, index: Index) -> None:
         """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""
-        index.save(self.index_path)
+        save_index(index, self.index_path)
         self.is_saved = True
 
     def saved(self) -> Index | None:
@@ -278,22 +285,30 @@ class FileIndex:
             return None
         with contextlib.suppress(FastpackError):
             if _is_whole(saved) and (shards := self._shards_now(saved.shards)) == saved.shards:
-                # An .npz of an earlier version counts as saved once it has the present form.
-                self.is_saved = exists(self.index_path)
                 return replace(saved, shards=shards)
         return None
 
     def _load(self) -> Index:
         """Load the saved index. Raises FormatError if it is damaged or too large."""
-        folder = self.path.parent
         if exists(self.index_path):
-            return IndexFile.open(self.index_path, self.path).load()
-        if self._former_path.stat().st_size <= _SMALL_INDEX_BYTES:
-            return Index.load(self._former_path, folder)
+            file = IndexFile.open(self.index_path, self.path)
+            file.refuse_oversized(self._num_bytes + self._bytes_of(file.shards[1:]))
+            return file.load()
+        folder = self.path.parent
+        if self._former_path.stat().st_size <= SMALL_INDEX_BYTES:
+            return load_index(self._former_path, folder)
+        max_bytes = SMALL_INDEX_BYTES + INDEX_BYTES_A_BYTE * self._num_bytes
+        return load_index(self._former_path, folder, max_bytes=max_bytes)
+
+    @property
+    def _num_bytes(self) -> int:
         is_file = self.path.is_file()
-        size = self.path.stat().st_size if is_file else self.container.shard(self.path).size
-        max_bytes = _SMALL_INDEX_BYTES + _INDEX_BYTES_A_BYTE * size
-        return Index.load(self._former_path, folder, max_bytes=max_bytes)
+        return self.path.stat().st_size if is_file else self.container.shard(self.path).size
+
+    def _bytes_of(self, others: tuple[Shard, ...]) -> int:
+        """Return the bytes of the files beside this one that an index names."""
+        beside = {other.path for other in others if other.path.parent == self.path.parent}
+        return sum(path.stat().st_size for path in beside if path.is_file())
 
     def _shards_now(self, shards: tuple[Shard, ...]) -> tuple[Shard, ...] | None:
         """Return the index's files as they are now; None if it is of another file.
@@ -301,10 +316,11 @@ class FileIndex:
         Other files must lie in the file's own folder: a foreign index must not make the reader
         read any file of the machine.
         """
-        path = self.path
-        first, folder = self.container.shard(path), path.parent.resolve()
+        # A file with the identity of its index still has the format that the index names.
+        first = named(shards[0].container).shard(self.path)
         if shards[:1] != (first,):
             return None
+        folder = self.path.parent.resolve() if shards[1:] else None
         if any(shard.path.resolve().parent != folder for shard in shards[1:]):
             return None
         with contextlib.suppress(FastpackError):

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,14 +29,16 @@ from fastpack.formats.dataset_indexes import (
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
-from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
+from fastpack.formats.sample_table import Table
 from fastpack.formats.saved_manifest import save_manifest
 from fastpack.images.seek_points import SeekPoints
+
+_NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,10 @@ class _Job:
             index, earlier = saved.load(), None
         else:
             earlier = file.earlier()
-            index = None if self.rebuild else file.fresh(earlier)
-            if index is None or not has_kinds(index.schema, self.kinds):
+            fresh = None if self.rebuild else file.fresh(earlier)
+            if fresh is not None and has_kinds(fresh.schema, self.kinds):
+                index = fresh
+            else:
                 index = file.build(earlier, progress=progress, kinds=self.kinds)
         refuse_kinds(index.schema, file.path, self.kinds)
         index = add_seek_points(index) if self.seek_points else index
@@ -254,9 +258,9 @@ class _Tally:
 
 
 def save_seek_points(
-    index: Index,
+    table: Table,
+    blocks: Iterable[Rows],
     cache: SeekPointCache,
-    samples: Rows,
     index_dir: str | os.PathLike[str] | None,
     limits: Limits,
 ) -> int:
@@ -264,21 +268,16 @@ def save_seek_points(
 
     Returns how many images of all files have seek points then. Raises what `build_indexes` raises.
 
-    - samples: numbers (n,) in the cache of the samples of `index`.
+    - blocks: numbers of samples in the table and in the cache, a block at a time.
     """
     num_with_seek_points, folder = 0, folder_for_indexes(index_dir)
-    sources = {index.schema[name].source_name: name for name in cache.names}
-    for number, shard in enumerate(index.shards):
-        file = FileIndex(shard.path, folder, limits)
-        whole, rows = file.index(), np.flatnonzero(index.shard_numbers == number)
+    sources = {table.schema[name].source_name: name for name in cache.names}
+    decoded = _decoded_of(table, blocks, cache)
+    for path in dict.fromkeys(shard.path for shard in table.shards):
+        file = FileIndex(path, folder, limits)
+        whole, (records, samples) = file.index(), decoded.get(path, (_NO_ROWS, _NO_ROWS))
         known = {
-            field.name: _known(
-                len(whole),
-                index.record_numbers[rows],
-                samples[rows],
-                cache,
-                sources[field.source_name],
-            )
+            field.name: _known(len(whole), records, samples, cache, sources[field.source_name])
             for field in whole.schema.fields
             if field.source_name in sources
         }
@@ -289,6 +288,32 @@ def save_seek_points(
             tables.num_with_seek_points for tables in completed.seek_points.values()
         )
     return num_with_seek_points
+
+
+def _decoded_of(
+    table: Table, blocks: Iterable[Rows], cache: SeekPointCache
+) -> dict[Path, tuple[Rows, Rows]]:
+    """Return the records of each file that the cache knows, and their numbers in the cache.
+
+    Memory grows with these, as that of the cache does, not with the dataset.
+    """
+    found: dict[Path, list[tuple[Rows, Rows]]] = {}
+    for block in blocks:
+        masks = [cache.is_known(name, block) for name in cache.names]
+        rows = block[np.logical_or.reduce(masks)] if masks else block[:0]
+        if not len(rows):
+            continue
+        entries = table.take(rows, ())
+        for number, shard in enumerate(entries.shards):
+            chosen = entries.shard_numbers == number
+            pair = entries.record_numbers[chosen], rows[chosen]
+            found.setdefault(shard.path, []).append(pair)
+    return {path: _joined(pairs) for path, pairs in found.items()}
+
+
+def _joined(pairs: list[tuple[Rows, Rows]]) -> tuple[Rows, Rows]:
+    records, samples = zip(*pairs, strict=True)
+    return np.concatenate(records), np.concatenate(samples)
 
 
 def _known(

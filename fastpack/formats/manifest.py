@@ -6,7 +6,6 @@ read first. A manifest is derived from the indexes: without one, opening reads t
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import offsets_of
 from fastpack.core.schema import Schema
@@ -22,7 +22,7 @@ from fastpack.files.atomic import atomic_write
 from fastpack.files.scratch import Scratch
 from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile, save_tables, table_bytes
-from fastpack.formats.index.index_file import DATA_ERRORS
+from fastpack.formats.index.damaged import DATA_ERRORS
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.manifest_entries import Entries, HeldEntries, Ranges, SavedEntries, damaged
 
@@ -67,6 +67,12 @@ class Manifest:
             self._held = data if len(data) <= _PICKLED_BYTES else Scratch.write(data)
         return _of_held, (self._held,)
 
+    @property
+    def saved_path(self) -> Path | None:
+        """The file of the manifest; None if it is only in memory."""
+        is_saved = isinstance(self.entries, SavedEntries) and self._held is None
+        return self.entries.file.path if is_saved else None  # type: ignore[attr-defined]
+
     def __len__(self) -> int:
         return len(self.entries)
 
@@ -74,8 +80,9 @@ class Manifest:
     def file(self) -> TableFile | None:
         """The saved manifest of a set; None for one in memory."""
         entries = self.entries
-        is_saved = isinstance(entries, SavedEntries) and entries.folder is not None
-        return entries.file if is_saved else None
+        if isinstance(entries, SavedEntries) and entries.folder is not None:
+            return entries.file
+        return None
 
     @property
     def num_samples(self) -> int:
@@ -177,7 +184,7 @@ class Manifest:
         - num_shards: raise FormatError for another number of shards.
         """
         is_small = path.stat().st_size <= _KEPT_BYTES
-        return cls._of_file(TableFile.open(path, keep=is_small), folder, num_shards)
+        return cls._of_file(TableFile.open(path, "manifest", keep=is_small), folder, num_shards)
 
     @classmethod
     def _of_file(
@@ -212,8 +219,6 @@ def _reopened(path: Path, folder: Path, checksum: int) -> Manifest:
 
 def _of_held(held: bytes | Scratch) -> Manifest:
     """Load a manifest without a file of its own."""
-    is_large = isinstance(held, Scratch)
-    file = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
-    manifest, _ = Manifest._of_file(file, None)
+    manifest, _ = Manifest._of_file(TableFile.of_held(held), None)
     manifest._held = held
     return manifest

@@ -17,36 +17,34 @@ from fastpack.formats.protocols import Container, SelectingContainer
 
 _HEAD_BYTES = 4096
 
-# Name -> module and object of each container. A file is compared with them in this order.
-# They are imported at first use: h5py takes 0.1 s.
+# Name -> module, object, and endings of the files of each container, in lower case. A file is
+# compared with them in this order. They are imported at first use: h5py takes 0.1 s.
 _CONTAINERS = {
-    "tfrecord": ("fastpack.formats.tfrecord.container", "TFRECORD"),
-    "tar": ("fastpack.formats.tar.container", "TAR"),
-    "hdf5": ("fastpack.formats.hdf5.container", "HDF5"),
+    "tfrecord": (
+        "fastpack.formats.tfrecord.container",
+        "TFRECORD",
+        *(".tfrecord", ".tfrecords", ".tfrec", ".record"),
+    ),
+    "tar": ("fastpack.formats.tar.container", "TAR", ".tar"),
+    "hdf5": ("fastpack.formats.hdf5.container", "HDF5", ".h5", ".hdf5", ".hdf", ".he5"),
     "folder": ("fastpack.formats.folder", "FOLDER"),
 }
 NAMES = ("tfrecord", "hdf5", "tar")  # those with a writer
-# Name -> endings of its files, in lower case. Looking at names imports no container.
-_SUFFIXES = {
-    "tfrecord": (".tfrecord", ".tfrecords", ".tfrec", ".record"),
-    "tar": (".tar",),
-    "hdf5": (".h5", ".hdf5", ".hdf", ".he5"),
-}
-PACKED_SUFFIXES = tuple(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+PACKED_SUFFIXES = tuple(suffix for _, _, *suffixes in _CONTAINERS.values() for suffix in suffixes)
 
 
 def named(name: str) -> Container:
     """Return the container of that name. Raises OptionError for an unknown name."""
     if name not in _CONTAINERS:
         raise OptionError(f"there is no format {name!r}; choose one of {', '.join(NAMES)}")
-    module, container = _CONTAINERS[name]
+    module, container, *_ = _CONTAINERS[name]
     return cast(Container, getattr(import_module(module), container))
 
 
 def of_suffix(path: Path) -> Container | None:
     """Return the container of files with such a name."""
     suffix = path.suffix.lower()
-    found = next((name for name, suffixes in _SUFFIXES.items() if suffix in suffixes), None)
+    found = next((name for name, entry in _CONTAINERS.items() if suffix in entry[2:]), None)
     return None if found is None else named(found)
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, digest, flat_values
 from fastpack.core.schema import Field, Schema
@@ -15,7 +16,8 @@ from fastpack.errors import (
     FormatError,
     UnreadableFileError,
 )
-from fastpack.files.shard import Shard
+from fastpack.files.companions import index_path
+from fastpack.files.shard import Shard, max_open
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index, concatenate, renamed_fields
 from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
@@ -53,7 +55,16 @@ class Table(Protocol):
         """Checksums of the files, and of which samples of them are here."""
         ...
 
+    @property
+    def saved_path(self) -> Path | None:
+        """The saved manifest or index that the table is read from, if there is one for all."""
+        return None
+
     def __len__(self) -> int: ...
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        """Return each file with its number of samples; None if that needs all samples."""
+        return None
 
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         """Return the given samples, in that order.
@@ -114,6 +125,57 @@ class IndexTable(Table):
         """Do nothing: it is in memory."""
 
 
+class FieldsOf(Table):
+    """The samples of a table with only some of their fields."""
+
+    def __init__(self, table: Table, names: Sequence[str]) -> None:
+        self._table, self._names = table, tuple(names)
+
+    def _kept(self, names: Sequence[str] | None) -> Sequence[str]:
+        return self._names if names is None else [name for name in names if name in self._names]
+
+    @property
+    def schema(self) -> Schema:
+        schema = self._table.schema
+        return replace(schema, fields=tuple(schema[name] for name in self._names))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self._table.notes
+
+    @property
+    def shards(self) -> Sequence[Shard]:
+        return self._table.shards
+
+    @property
+    def containers(self) -> set[str]:
+        return self._table.containers
+
+    @property
+    def num_bytes(self) -> int:
+        return self._table.num_bytes
+
+    @cached_property
+    def summary(self) -> Summary:
+        return self._table.summary.renamed({name: name for name in self._names})
+
+    @property
+    def digest(self) -> tuple[str, str]:
+        return self._table.digest
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        return self._table.shard_counts()
+
+    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
+        return self._table.take(rows, self._kept(names))
+
+    def advise(self, rows: Rows) -> None:
+        self._table.advise(rows)
+
+
 @dataclass(frozen=True)
 class View:
     """How a dataset shows the samples of its files.
@@ -121,7 +183,7 @@ class View:
     Args:
         schema: the fields of a sample.
         names: new name of a field -> its name in the files; None for all fields as they are.
-        relabels: class names of files -> the class names by which labels count.
+        relabels: class names of files -> the class names that their labels count in the dataset.
     """
 
     schema: Schema
@@ -134,9 +196,8 @@ class View:
             schema = replace(schema, fields=renamed_fields(schema, self.names))
         if "label" not in schema:
             return schema
-        return replace(
-            schema, class_names=self.relabels.get(schema.class_names, schema.class_names)
-        )
+        names = self.relabels.get(schema.class_names, schema.class_names)
+        return replace(schema, class_names=names)
 
     def apply(self, index: Index) -> Index:
         """Return the samples of some files as the dataset shows them."""
@@ -161,9 +222,8 @@ class View:
     def reading(self, schema: Schema) -> tuple[Schema, bool]:
         """Return the fields to read of a file, and whether they need no change afterwards."""
         is_renamed = any(new != old for new, old in (self.names or {}).items())
-        pairs = [
-            (field, schema[field.name]) for field in self.schema.fields if field.name in schema
-        ]
+        shown = [field for field in self.schema.fields if field.name in schema]
+        pairs = [(field, schema[field.name]) for field in shown]
         if is_renamed or self.relabels or len(pairs) < len(self.schema.fields):
             return self.stored(schema), False
         has_same_values = all(
@@ -216,6 +276,7 @@ class SampleTable(Table):
     ) -> None:
         self.manifest, self._view = manifest, view
         self._indexes = ShardIndexes(manifest, opening, held)
+        self._max_taken = max_open(3)  # shards whose rows are read together
         self._views: dict[int, tuple[Schema, Schema, bool]] = {}
         for container in manifest.containers:  # a read must not import what builds a lost index
             registry.named(container)
@@ -265,9 +326,24 @@ class SampleTable(Table):
     def __len__(self) -> int:
         return self.manifest.num_samples
 
+    @property
+    def saved_path(self) -> Path | None:
+        if self._indexes.opening.save is False or self._indexes.held:
+            return None
+        if self.manifest.saved_path is None and len(self.manifest) == 1:
+            return index_path(self.manifest.entries[0].shard.path, self._indexes.opening.index_dir)
+        return self.manifest.saved_path
+
+    def shard_counts(self) -> list[tuple[Shard, int]] | None:
+        if len(self.manifest) == 1 and len(self.shards) > 1:
+            return None
+        return list(zip(self.shards, np.diff(self.manifest.firsts).tolist(), strict=True))
+
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         view = self._view if names is None else self._view.of_fields(names)
         numbers, local = self._places(rows)
+        if len(numbers) > self._max_taken:
+            return self._take_in_parts(local, rows, names)
         files = [self._indexes[number] for number in numbers]
         try:
             return self._take(files, numbers, local, rows, view)
@@ -297,6 +373,16 @@ class SampleTable(Table):
         if len({id(file.tables.layout) for file in files}) == 1:
             return self._taken(files, local, self._rows(rows, numbers, local), view)
         return self._take_each(files, numbers, local, rows, view)
+
+    def _take_in_parts(
+        self, local: npt.NDArray[np.int64], rows: Rows, names: Sequence[str] | None
+    ) -> Index:
+        """Take rows of so many shards that their indexes cannot all be open."""
+        part = local // self._max_taken
+        chosen = [np.flatnonzero(part == number) for number in range(int(part.max()) + 1)]
+        parts = [self.take(rows[each], names) for each in chosen]
+        joined = concatenate(parts, parts[0].schema)
+        return joined.take(np.argsort(np.concatenate(chosen)))
 
     def _places(self, rows: Rows) -> tuple[list[int], npt.NDArray[np.int64]]:
         """Return the distinct shards of some rows, and the place of each row's shard among them."""

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError
-from fastpack.files.companions import manifest_path
+from fastpack.files.companions import COMPANION_ENDINGS, manifest_path
 from fastpack.files.image_tree import has_image_files
 from fastpack.files.naming import Member, data_members
-from fastpack.files.publication import unfinished_files
+from fastpack.files.publication import is_staging_name, unfinished_files
 from fastpack.files.table_file import TableFile, is_table_file
 from fastpack.formats import registry
 from fastpack.formats.index.kinds import has_kinds
@@ -32,41 +32,60 @@ class NamedSet:
     Args:
         output: the name of the set.
         names: of its files, sorted.
+        has_virtual_dataset: one of them is a virtual dataset of the others.
+        has_staging: the folder has a staging folder of some pack.
     """
 
     output: Path
     names: tuple[str, ...]
+    has_virtual_dataset: bool
+    has_staging: bool
 
     @classmethod
     def of(cls, path: DatasetPaths) -> "NamedSet | None":
-        """Return the set that a path stands for: its name, a folder or a glob.
+        """Return the set that a path stands for: its name, a folder, a glob or all of its files.
 
-        None if it stands for something else: one file, a list, or only some files of a set.
+        None if it stands for something else, such as one file, or only some files of a set.
         """
         if not isinstance(path, str | os.PathLike):
-            return None
+            return cls._of_list(path) if isinstance(path, list | tuple) else None
         given = Path(os.fspath(path)).absolute() if isinstance(path, str | Path) else Path(path)
-        is_folder = given.is_dir()
-        folder = given if is_folder else given.parent
         try:
+            is_folder = given.is_dir()
+            folder = given if is_folder else given.parent
             listed = os.listdir(folder)
-        except OSError:
+        except (OSError, ValueError):  # `discovery` raises the error
             return None
         if is_folder:
             chosen = [name for name in listed if registry.is_packed_name(name)]
         elif any(letter in given.name for letter in "*?["):
-            chosen = fnmatch.filter(
-                (name for name in listed if registry.is_packed_name(name)), given.name
-            )
+            matching = fnmatch.filter(listed, given.name)
+            chosen = [name for name in matching if registry.is_packed_name(name)]
         else:
-            return cls._with(given, listed)
+            found = cls._with(given, listed)
+            return None if found is None or found.has_virtual_dataset else found
         first = min(chosen, default="")
         member = Member.of(folder / first)
         found = None if member is None else cls._with(member.output, listed)
         is_all = found is not None and found.names == tuple(sorted(chosen))
-        if not is_all or (is_folder and has_image_files(folder)):
+        if not is_all or (is_folder and _may_have_images(listed) and has_image_files(folder)):
             return None
         return found
+
+    @classmethod
+    def _of_list(cls, paths: Sequence[str | os.PathLike[str]]) -> "NamedSet | None":
+        """Return the set of its name alone, or of all its files in order: shells expand globs."""
+        if len(paths) == 1:
+            return cls.of(paths[0])
+        files = [Path(path).absolute() for path in paths if isinstance(path, str | os.PathLike)]
+        member = Member.of(files[0]) if files else None
+        if member is None or len(files) < len(paths):
+            return None
+        found = cls.of_output(member.output)
+        if found is None or found.has_virtual_dataset:
+            return None
+        folder = member.output.parent.absolute()
+        return found if files == [folder / name for name in found.names] else None
 
     @classmethod
     def _with(cls, output: Path, listed: Sequence[str]) -> "NamedSet | None":
@@ -76,17 +95,50 @@ class NamedSet:
             for name in listed
             if name.startswith(start) and name.endswith(end) and "-of-" in name
         ]
-        # Beside a number 0, the plain file is a virtual dataset of the others.
         names.sort()
         first = Member.of(output.with_name(names[0])) if names else None
-        if output.name in listed and (first is None or first.number > 0):
-            names = sorted([*names, output.name])
-        return cls(output, tuple(names)) if len(names) > 1 else None
+        is_plain = output.name in listed
+        # Beside a number 0, the plain file is a virtual dataset of the others.
+        has_virtual_dataset = is_plain and first is not None and first.number == 0
+        names = sorted([*names, output.name]) if is_plain else names
+        if len(names) - has_virtual_dataset < 2:
+            return None
+        has_staging = any(map(is_staging_name, listed))
+        return cls(output, tuple(names), has_virtual_dataset, has_staging)
+
+    @classmethod
+    def of_output(cls, output: Path) -> "NamedSet | None":
+        """Return the set of this name; None if it has fewer than two shards."""
+        return cls._with(output.absolute(), os.listdir(output.absolute().parent))
+
+    @property
+    def shard_names(self) -> list[str]:
+        """Names of the files with samples of their own, sorted."""
+        others = [self.output.name] if self.has_virtual_dataset else []
+        return [name for name in self.names if name not in others]
+
+    @property
+    def num_shards(self) -> int:
+        """Files with samples of their own."""
+        return len(self.names) - self.has_virtual_dataset
 
     @property
     def digest(self) -> str:
-        """A checksum of the names."""
-        return f"{crc32c(os.fsencode(chr(0).join(self.names))):08x}"
+        """A checksum of the names; also of the size and time of a virtual dataset."""
+        parts = list(self.names)
+        if self.has_virtual_dataset:
+            with contextlib.suppress(OSError):
+                status = os.stat(self.output)
+                parts += [str(status.st_size), str(status.st_mtime_ns)]
+        return f"{crc32c(os.fsencode(chr(0).join(parts))):08x}"
+
+
+def _may_have_images(listed: Sequence[str]) -> bool:
+    """Return True if a folder has names other than those of packed files and their companions."""
+    return any(
+        not name.endswith(COMPANION_ENDINGS) and not registry.is_packed_name(name)
+        for name in listed
+    )
 
 
 def find_manifest(
@@ -94,21 +146,23 @@ def find_manifest(
 ) -> Manifest | None:
     """Return the saved manifest of the files that a path stands for.
 
-    None if it is missing, or if files came, went or changed. Also if the options
-    need other indexes than the saved ones.
+    Returns None without a manifest, and if files of the set came, went or changed. Returns None
+    also if the options need other indexes than the saved ones.
     """
     if options.untrusted or options.allow_external or options.restricted:
         return None
     found = NamedSet.of(path)
-    if found is None or unfinished_files(found.output.parent, found.output.name):
+    if found is None:
+        return None
+    if found.has_staging and unfinished_files(found.output.parent, found.output.name):
         return None
     saved = manifest_path(found.output, index_dir)
     with contextlib.suppress(FastpackError):
         if not saved.is_file():
             return None
-        manifest, digest = Manifest.load(saved, found.output.parent, len(found.names))
+        manifest, digest = Manifest.load(saved, found.output.parent, found.num_shards)
         # Its names are those of the folder, so it cannot lead anywhere else.
-        is_same = digest == found.digest and sorted(manifest.entries.names()) == list(found.names)
+        is_same = digest == found.digest and sorted(manifest.entries.names()) == found.shard_names
         is_known = manifest.containers <= set(registry.NAMES)
         if is_same and is_known and _serves(manifest, options) and not _has_changed(manifest):
             return manifest
@@ -144,13 +198,15 @@ def changed_shards(manifest: Manifest, numbers: Iterable[int]) -> Iterator[int]:
         yield number
 
 
-def save_manifest(path: DatasetPaths, manifest: Manifest, index_dir: Path | None) -> bool:
+def save_manifest(
+    path: DatasetPaths | NamedSet, manifest: Manifest, index_dir: Path | None
+) -> bool:
     """Save the manifest if the path stands for all files of a set. Return True if it was saved.
 
     A manifest is derived, so nothing is lost if the OS refuses to write it.
     """
-    found = NamedSet.of(path)
-    if found is None or len(found.names) != len(manifest):
+    found = path if isinstance(path, NamedSet) else NamedSet.of(path)
+    if found is None or found.num_shards != len(manifest):
         return False
     if unfinished_files(found.output.parent, found.output.name):
         return False

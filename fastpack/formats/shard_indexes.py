@@ -4,6 +4,7 @@ An index may be lost, damaged or replaced at any time. It is derived, so it is b
 """
 
 import contextlib
+import errno
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from fastpack.errors import (
     ChangedFileError,
     FastpackError,
     Location,
+    UnreadableFileError,
     changed_file_error,
     os_errors_at,
     with_location,
@@ -23,6 +25,7 @@ from fastpack.errors import (
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard, max_open
 from fastpack.formats.file_index import FileIndex
+from fastpack.formats.held_indexes import HeldIndexes
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import kinds_of_schema
 from fastpack.formats.index_options import IndexOptions
@@ -63,7 +66,7 @@ class ShardIndexes:
     """
 
     def __init__(self, manifest: Manifest, opening: Opening, held: Mapping[int, IndexFile]) -> None:
-        self._manifest, self.opening, self.held = manifest, opening, dict(held)
+        self._manifest, self.opening, self.held = manifest, opening, HeldIndexes(held)
         self.are_kept = manifest.index_bytes <= _KEPT_BYTES
         # Without locks, which a fork could leave locked: each step is one call.
         self._open: OrderedDict[int, IndexFile] = OrderedDict()
@@ -79,7 +82,7 @@ class ShardIndexes:
             return held
         file = self._open.pop(number, None)
         if file is None:
-            return self._used(number, self._opened(self._manifest.entries[number]))
+            return self._used(number, self._new(self._manifest.entries[number]))
         self._open[number] = file  # as the one that was used last
         return file
 
@@ -105,15 +108,28 @@ class ShardIndexes:
                 self._open.popitem(last=False)
         return file
 
+    def _new(self, entry: Entry) -> IndexFile:
+        """Open the index of a shard. If too many files are open, close the other indexes first."""
+        try:
+            return self._opened(entry)
+        except UnreadableFileError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        self._open.clear()  # closes the indexes that are not being read
+        return self._opened(entry)
+
     def _opened(self, entry: Entry) -> IndexFile:
         """Open the saved index of a shard, or build it if that is lost, damaged or replaced."""
         path = entry.shard.path
         self._refuse_changed(entry)
-        with contextlib.suppress(FastpackError):
+        try:
             saved = index_path(path, self.opening.index_dir)
             file = IndexFile.open(saved, path, keep=self.are_kept)
             if self._is_of(file, entry):
                 return file.identified((entry.shard, *file.shards[1:]))
+        except FastpackError as error:
+            if isinstance(error, UnreadableFileError) and error.errno == errno.EMFILE:
+                raise
         return self._restored(entry)
 
     def _restored(self, entry: Entry) -> IndexFile:
@@ -138,12 +154,18 @@ class ShardIndexes:
         )
 
     def _refuse_changed(self, entry: Entry) -> None:
-        """Raise ChangedFileError if a shard has another size or time than in the manifest."""
+        """Raise ChangedFileError if a shard has another size or time than in the manifest.
+
+        One that is missing is noticed when its bytes are read: columns do not need it.
+        """
         shard = entry.shard
         if shard.container == "folder":  # its files are compared one by one
             return
         with os_errors_at(shard.path, "read"):
-            facts = os.stat(shard.path)
+            try:
+                facts = os.stat(shard.path)
+            except FileNotFoundError:
+                return
         if (facts.st_size, facts.st_mtime_ns) != (shard.size, shard.mtime_ns):
             self._discard_manifest()
             raise changed_file_error(Location(shard.path))

@@ -1,7 +1,6 @@
 """Headers of image files of all formats: format, size, channels. Pixels are not decoded."""
 
 import re
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 from fastpack._native.crc32c import crc32c_rows
 from fastpack._native.image import probe_many
 from fastpack.core import checks
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import IMAGE_INFO
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Kind

@@ -109,7 +109,7 @@ def bench(
         decode=True, transform=(RandomResizedCrop(size), HorizontalFlip()), num_workers=max(counts)
     )
     diagnosis = doctor(training, num_workers=max(counts), seconds=seconds, seed=seed)
-    rows = sampled(dataset.sizes, seed)
+    rows = sampled(dataset, seed)
     works = {
         (name, count): work
         for count in counts
@@ -117,7 +117,7 @@ def bench(
     }
     return Benchmark(
         len(dataset),
-        int(dataset.sizes.sum()),
+        dataset.stored_bytes,
         size,
         tuple(_alternate(works, seconds / _ROUNDS)),
         diagnosis,

@@ -19,7 +19,8 @@ from fastpack.images.codecs import encode
 from fastpack.images.grid import Grid
 from fastpack.images.picture import format_of
 from fastpack.images.thumbnail import Rgb, as_rgb
-from fastpack.reading.expression import whole
+from fastpack.reading.class_order import ClassOrder
+from fastpack.reading.expression import kind_of
 from fastpack.reading.reader import Reader
 
 if TYPE_CHECKING:
@@ -50,20 +51,24 @@ def choose_samples(
         >>> choose_samples(fastpack.open(getfixture("digits")), 3).tolist()
         [0, 1, 2]
     """
-    numbers = np.arange(len(dataset))
+    order, sizes = None, np.array([len(dataset)])
     if per_class:
-        labels = whole(dataset.columns.get("label"))
-        if not isinstance(labels, np.ndarray):
+        if "label" not in dataset.columns or kind_of(dataset.columns["label"]) is not np.ndarray:
             raise OptionError("the samples have no single label each; leave per_class out")
-        groups = [numbers[labels == label] for label in np.unique(labels)]
-    else:
-        groups = [numbers]
-    if seed is None:
-        return np.concatenate([group[:count] for group in groups])
-    random = np.random.default_rng(seed)
-    return np.concatenate(
-        [random.choice(group, min(count, len(group)), replace=False) for group in groups]
+        order = ClassOrder.of(dataset.columns["label"], len(dataset))
+        sizes = order.sizes
+    random = None if seed is None else np.random.default_rng(seed)
+    firsts = np.cumsum(sizes) - sizes
+    places = np.concatenate(
+        [first + _chosen(size, count, random) for first, size in zip(firsts, sizes, strict=True)]
     )
+    return places if order is None else order.members_at(places)
+
+
+def _chosen(size: int, count: int, random: np.random.Generator | None) -> npt.NDArray[np.int64]:
+    """Choose at most `count` of `size` numbers: the first ones, or random ones."""
+    count = min(count, int(size))
+    return np.arange(count) if random is None else random.choice(int(size), count, replace=False)
 
 
 def contact_sheet(

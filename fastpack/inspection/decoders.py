@@ -11,6 +11,7 @@ from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged
 from fastpack.core.schema import Field
 from fastpack.images.headers import FORMATS, JPEG, probe_blobs
+from fastpack.reading.order import Shuffle
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
@@ -63,8 +64,8 @@ def decoder_usage(dataset: Reader | Source, *, seed: int = 0) -> DecoderUsage | 
     image_field = dataset.schema.image_field
     if image_field is None or image_field.kind != "image" or len(dataset) == 0:
         return None
-    rows = np.sort(np.random.default_rng(seed).permutation(len(dataset))[:_MAX_SAMPLED])
-    sizes, decoder = dataset.sizes[rows], Decoder()
+    rows = np.sort(random_rows(dataset, _MAX_SAMPLED, seed))
+    sizes, decoder = sizes_of(dataset, rows), Decoder()
     decoders: list[ImageDecoder] = []
     for first in range(0, len(rows), _BATCH_SAMPLES):
         part = slice(first, first + _BATCH_SAMPLES)
@@ -82,6 +83,17 @@ def decoder_usage(dataset: Reader | Source, *, seed: int = 0) -> DecoderUsage | 
         unreadable,
         num_odd,
     )
+
+
+def random_rows(dataset: Reader | Source, count: int, seed: int) -> Rows:
+    """Choose at most `count` samples, in random order, in memory for these only."""
+    places = np.arange(min(count, len(dataset)))
+    return Shuffle(seed).permutation(len(dataset)).samples_at(0, places).samples
+
+
+def sizes_of(dataset: Reader | Source, rows: Rows) -> Rows:
+    """Return the bytes of some samples' main images."""
+    return dataset.take(rows).sizes if isinstance(dataset, Reader) else dataset.sizes[rows]
 
 
 def _decoders(

@@ -11,7 +11,7 @@ from fastpack.core.schema import Field
 from fastpack.formats.registry import explain
 from fastpack.images.decode import upright_sizes
 from fastpack.images.headers import FORMATS
-from fastpack.reading.expression import whole
+from fastpack.inspection.counting import ValueCounts
 from fastpack.reading.reader import Reader
 
 
@@ -36,6 +36,12 @@ class Spread:
     @classmethod
     def of(cls, values: npt.NDArray[Any]) -> "Spread":
         return cls(int(values.min()), int(np.median(values)), int(values.max()))
+
+    @classmethod
+    def of_counts(cls, counts: ValueCounts) -> "Spread | None":
+        """Return the spread of counted values; None without values."""
+        values, _ = counts.found()
+        return cls(int(values[0]), counts.median(), int(values[-1])) if len(values) else None
 
     def __str__(self) -> str:
         if self.min == self.max:
@@ -96,32 +102,35 @@ def _image_facts(dataset: Reader) -> ImageFacts | None:
     image_field = dataset.schema.image_field
     if image_field is None:
         return None
-    num_bytes = int(dataset.sizes.sum())
+    num_bytes = dataset.stored_bytes
     if image_field.kind == "pixels":
         height, width = (*image_field.image_shape, None, None)[:2]
         spreads = [None if side is None else Spread(side, side, side) for side in (width, height)]
         return ImageFacts(
             num_bytes, {f"{np.dtype(image_field.dtype).name} pixels": len(dataset)}, *spreads
         )
-    infos = dataset.load_infos(image_field.name)
-    counts = np.bincount(infos["format"], minlength=len(FORMATS))
+    counts, widths, heights = np.zeros(len(FORMATS), np.int64), ValueCounts(), ValueCounts()
+    for entries in dataset.entry_blocks([image_field.name]):
+        infos = entries.infos[image_field.name]
+        counts += np.bincount(infos["format"], minlength=len(FORMATS))
+        sides = upright_sizes(infos[infos["width"] > 0], True, {})
+        for side, values in zip((widths, heights), sides, strict=True):
+            side.add(values)
     formats = {name: int(count) for name, count in zip(FORMATS, counts, strict=True) if count}
-    widths, heights = upright_sizes(infos[infos["width"] > 0], True, {})
-    return ImageFacts(
-        num_bytes,
-        formats,
-        *(Spread.of(sides) if len(sides) else None for sides in (widths, heights)),
-    )
+    return ImageFacts(num_bytes, formats, Spread.of_counts(widths), Spread.of_counts(heights))
 
 
 def _class_facts(dataset: Reader) -> tuple[ClassFacts, ...]:
-    column = whole(dataset.columns.get("label"))
-    labels = column.values if isinstance(column, Ragged) else column
-    if column is not None and dataset.schema["label"].list_length is not None:
+    if "label" not in dataset.columns or dataset.schema["label"].list_length is not None:
         return ()  # such as a score for each class
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
-        return ()
-    values, counts = np.unique(labels, return_counts=True)
+    found = ValueCounts()
+    for entries in dataset.entry_blocks(["label"]):
+        column = entries.columns["label"]
+        labels = column.values if isinstance(column, Ragged) else column
+        if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+            return ()
+        found.add(labels)
+    values, counts = found.found()
     count_of = dict.fromkeys(range(len(dataset.class_names)), 0) | dict(
         zip(values.tolist(), counts.tolist(), strict=True)
     )

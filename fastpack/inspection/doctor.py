@@ -22,7 +22,7 @@ from fastpack.images.batch import Batch
 from fastpack.images.codecs import decode
 from fastpack.images.headers import FORMATS, probe_blobs
 from fastpack.inspection.advice import Facts, advise
-from fastpack.inspection.decoders import DecoderUsage, decoder_usage
+from fastpack.inspection.decoders import DecoderUsage, decoder_usage, random_rows, sizes_of
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
@@ -119,9 +119,9 @@ def doctor(
         raise OptionError("seconds and the consumer's rate must be positive")
     workers = num_workers or num_cores()
     subject = _ReaderSubject(dataset) if isinstance(dataset, Reader) else _SourceSubject(dataset)
-    rows = sampled(dataset.sizes, seed)
+    rows = sampled(dataset, seed)
     stages = tuple(_measured(subject, rows, workers, consumer, seconds))
-    memory, num_bytes = _available_memory(), int(dataset.sizes.sum())
+    memory, num_bytes = _available_memory(), subject.num_bytes
     fits = memory is not None and num_bytes < memory / 2
     binding = _binding(stages, fits)
     rates = {stage.name: stage.samples_per_second for stage in stages}
@@ -139,10 +139,10 @@ def doctor(
     )
 
 
-def sampled(sizes: Rows, seed: int) -> Rows:
+def sampled(dataset: Reader | Source, seed: int) -> Rows:
     """Choose samples of the whole dataset, in random order."""
-    order = np.random.default_rng(seed).permutation(len(sizes))[:_MAX_SAMPLED]
-    count = int(np.searchsorted(np.cumsum(sizes[order]), _MAX_SAMPLED_BYTES)) + 1
+    order = random_rows(dataset, _MAX_SAMPLED, seed)
+    count = int(np.searchsorted(np.cumsum(sizes_of(dataset, order)), _MAX_SAMPLED_BYTES)) + 1
     return order[:count]
 
 
@@ -156,8 +156,9 @@ def _binding(stages: tuple[Stage, ...], fits: bool) -> Stage:
 class _Subject(Protocol):
     """A dataset or source that can be read and decoded, and its files."""
 
-    sizes: Rows
+    num_bytes: int
 
+    def sizes(self, rows: Rows) -> Rows: ...
     def read(self, rows: Rows, workers: int) -> Batch: ...
     def decode(self, rows: Rows, workers: int) -> Batch | None:
         """Read and decode; return None if nothing can be decoded."""
@@ -174,7 +175,7 @@ def _measured(
 ) -> Iterator[Stage]:
     def stage(name: str, took: float, done: Rows) -> Stage:
         took = max(took, 1e-9)
-        return Stage(name, len(done) / took, float(subject.sizes[done].sum()) / took)
+        return Stage(name, len(done) / took, float(subject.sizes(done).sum()) / took)
 
     subject.read(rows[:1], workers)  # opens files
     for name, order in (("disk, shuffled", rows), ("disk, in order", np.sort(rows))):
@@ -192,7 +193,7 @@ def _measured(
         yield stage(name, max(both - again, both / 100), decoded)
     if isinstance(consumer, (int, float)):
         yield Stage(
-            "consumer", float(consumer), float(consumer) * float(subject.sizes[rows].mean())
+            "consumer", float(consumer), float(consumer) * float(subject.sizes(rows).mean())
         )
     elif consumer is not None:
         yield stage("consumer", *_consumed(subject, rows, workers, consumer, seconds))
@@ -265,9 +266,12 @@ class _ReaderSubject:
     """A dataset to measure."""
 
     def __init__(self, reader: Reader) -> None:
-        self._reader, self.sizes = reader.with_one_depth(), reader.sizes
+        self._reader, self.num_bytes = reader.with_one_depth(), reader.stored_bytes
         image_field = reader.schema.image_field
         self._is_encoded = image_field is not None and image_field.kind == "image"
+
+    def sizes(self, rows: Rows) -> Rows:
+        return sizes_of(self._reader, rows)
 
     def read(self, rows: Rows, workers: int) -> Batch:
         reader = self._reader.with_options(decode=False, transform=None, num_workers=workers)
@@ -297,7 +301,10 @@ class _SourceSubject:
     """A source to measure."""
 
     def __init__(self, source: Source) -> None:
-        self._source, self.sizes = source, source.sizes
+        self._source, self.num_bytes = source, int(source.sizes.sum())
+
+    def sizes(self, rows: Rows) -> Rows:
+        return sizes_of(self._source, rows)
 
     def read(self, rows: Rows, workers: int) -> Batch:
         return self._source.read(rows)

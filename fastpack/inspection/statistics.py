@@ -1,5 +1,6 @@
 """ImageStatistics: sizes and kinds of a dataset's images, from the headers in its index."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,12 @@ import numpy.typing as npt
 
 from fastpack.images.decode import upright_sizes
 from fastpack.images.headers import FORMATS
+from fastpack.inspection.counting import ValueCounts
 from fastpack.reading.reader import Reader
 
 _MAX_SIZES = 5
+_NUM_BINS = 66  # a bin for each number of bits of a value
+_TRAITS = ("progressive", "gray", "gray or palette", "CMYK", "16 bits", "turned", "unreadable")
 
 
 @dataclass(frozen=True)
@@ -65,30 +69,40 @@ def image_statistics(dataset: Reader) -> ImageStatistics | None:
     image_field = dataset.schema.image_field
     if image_field is None or image_field.kind != "image":
         return None
-    infos = dataset.load_infos(image_field.name)
-    readable = infos[(infos["width"] > 0) & (infos["height"] > 0)]
-    widths, heights = (sides.astype(np.int64) for sides in upright_sizes(readable, True, {}))
-    sizes, counts = np.unique(np.stack([widths, heights], axis=1), axis=0, return_counts=True)
+    pixels, stored_bytes = np.zeros(_NUM_BINS, np.int64), np.zeros(_NUM_BINS, np.int64)
+    sizes, traits = ValueCounts(), Counter[str]()
+    for entries in dataset.entry_blocks([image_field.name]):
+        infos = entries.infos[image_field.name]
+        readable = infos[(infos["width"] > 0) & (infos["height"] > 0)]
+        widths, heights = (sides.astype(np.int64) for sides in upright_sizes(readable, True, {}))
+        pixels += _in_bins(widths * heights)
+        stored_bytes += _in_bins(entries.spans[image_field.name]["length"])
+        sizes.add(widths << 32 | heights)
+        traits.update(_traits(infos, len(readable)))
+    found, counts = sizes.found()
     frequent = np.argsort(-counts, kind="stable")[:_MAX_SIZES]
     return ImageStatistics(
-        _bins(widths * heights),
-        _bins(dataset.sizes),
-        tuple(SizeCount(int(sizes[i, 0]), int(sizes[i, 1]), int(counts[i])) for i in frequent),
-        len(sizes),
-        _traits(infos, len(readable)),
+        _bins(pixels),
+        _bins(stored_bytes),
+        tuple(
+            SizeCount(int(found[i]) >> 32, int(found[i]) % 2**32, int(counts[i])) for i in frequent
+        ),
+        len(found),
+        {name: traits[name] for name in _TRAITS if traits[name]},
     )
 
 
-def _bins(values: npt.NDArray[np.int64]) -> tuple[Bin, ...]:
-    if len(values) == 0:
+def _in_bins(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Count values by their bits: bin i has 2**(i - 1) <= value < 2**i."""
+    exponents = np.frexp(np.maximum(values, 1).astype(np.float64))[1]
+    return np.bincount(exponents, minlength=_NUM_BINS)
+
+
+def _bins(counts: npt.NDArray[np.int64]) -> tuple[Bin, ...]:
+    used = np.flatnonzero(counts).tolist()
+    if not used:
         return ()
-    # frexp gives 2**(exponent - 1) <= value < 2**exponent
-    exponents = np.frexp(np.maximum(values, 1).astype(np.float64))[1].astype(np.int64)
-    least = int(exponents.min())
-    counts = np.bincount(exponents - least)
-    return tuple(
-        Bin(2 ** (least + i - 1), 2 ** (least + i), int(count)) for i, count in enumerate(counts)
-    )
+    return tuple(Bin(2 ** (i - 1), 2**i, int(counts[i])) for i in range(used[0], used[-1] + 1))
 
 
 def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
@@ -101,7 +115,6 @@ def _traits(infos: npt.NDArray[Any], num_readable: int) -> dict[str, int]:
         "16 bits": infos["bits"] == 16,
         "turned": infos["orientation"] > 1,
     }
-    counts = {name: int(np.count_nonzero(has)) for name, has in traits.items()} | {
+    return {name: int(np.count_nonzero(has)) for name, has in traits.items()} | {
         "unreadable": len(infos) - num_readable
     }
-    return {name: count for name, count in counts.items() if count}

@@ -25,6 +25,7 @@ from fastpack.formats import registry
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.file_options import Layout
 from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import save_index
 from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import Container, CopyableContainer, SalvageableContainer
 from fastpack.formats.salvage import Damage
@@ -179,7 +180,7 @@ def _save_index(container: Container, job: _Job) -> tuple[str, ...]:
     except FastpackError as error:
         return (f"the new file cannot be opened as it is: {error}",)
     with contextlib.suppress(FastpackError):  # an index is derived, so nothing is lost
-        index.save(index_path(job.output))
+        save_index(index, index_path(job.output))
     return ()
 
 

@@ -5,11 +5,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, Self, SupportsIndex, Unpack
 
 from fastpack.core import checks
 from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.cached import cached_property
 from fastpack.errors import (
     EmptySourceError,
     FastpackError,

@@ -93,7 +93,7 @@ class Schedule:
         return batch
 
     def read_first(self, reader: Reader, start: tuple[int, int], read_ahead: bool | None) -> Batch:
-        """Read the batch at `start` (epoch, position); ask the OS to load it if it is not cached."""
+        """Read the batch at `start` (epoch, position). The OS is asked to load it if needed."""
         stride = self.partition.num_steps(start[1])  # past the end: the lanes ask for the others
         return _Lane(self, reader, start, stride, read_ahead)(0)
 

@@ -36,7 +36,6 @@ from fastpack.images.headers import FORMATS
 from fastpack.packing.pack import pack
 from fastpack.reading.expression import whole
 from fastpack.reading.reader import Reader
-from fastpack.reading.samples import Samples
 
 # Writes a file, given its path below the folder and its bytes.
 Write = Callable[[str, bytes], None]
@@ -123,10 +122,7 @@ def extract(
         message = f"a folder of files does not hold {', '.join(map(repr, left_out))}"
         remedy = "`extract` leaves them out, a .tar holds all"
         raise SchemaError(with_location(f"{message}; {remedy}", Location(folder)))
-    kept = {chosen.name: chosen.name}
-    reader = Reader(Samples.of(dataset.index.select(kept)), dataset.options).with_options(
-        decode=False, on_error="raise"
-    )
+    reader = dataset.with_fields([chosen.name]).with_options(decode=False, on_error="raise")
     rows, firsts = _rows_of_files(names)
     _refuse_other_bytes(reader, names, firsts, chosen.name)
     warn(
@@ -153,8 +149,8 @@ def _extract_tar(
     chosen = _files_of(dataset, field)
     if field is not None:
         names = [each.name for each in dataset.schema.fields]
-        kept = {name: name for name in names if name in (chosen.name, "key", "label")}
-        dataset = Reader(Samples.of(dataset.index.select(kept)), dataset.options)
+        kept = [name for name in names if name in (chosen.name, "key", "label")]
+        dataset = dataset.with_fields(kept)
     source = dataset.with_options(decode=False, on_error="raise")
     packed = pack(source, output, format="tar", overwrite=overwrite, progress=progress)
     num_bytes = sum(int(each.spans[chosen.name]["length"].sum()) for each in dataset.entry_blocks())

@@ -1,10 +1,10 @@
 """ImageOptions: what `pack` does with each image."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal, get_args
 
 from fastpack.core import checks
+from fastpack.core.cached import cached_property
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import OptionError
 from fastpack.formats.file_options import Layout

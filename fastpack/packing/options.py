@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from typing import Any, TypedDict, TypeVar
 
 from fastpack.core import checks
+from fastpack.core.cached import cached_property
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.core.renamed import renamed
 from fastpack.errors import OptionError

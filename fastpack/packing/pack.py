@@ -16,6 +16,7 @@ from fastpack.files.free_space import require_free_space
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import complete_pending
 from fastpack.formats.index.index import Index
+from fastpack.formats.set_manifest import save_set_manifest
 from fastpack.packing.choice import outputs_of
 from fastpack.packing.open_source import open_source
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
@@ -120,6 +121,8 @@ def pack(
     )
     with staging:
         rejects, faulty, transcodes = _publish(plan, staging, progress)
+    for written in plan.outputs:
+        save_set_manifest(written)
     result = _result(plan, rejects, faulty, time.perf_counter() - started)
     return replace(result, transcodes=transcodes)
 

@@ -52,6 +52,7 @@ from fastpack.files.publication import (
 from fastpack.files.shard import Shard
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import save_index
 from fastpack.packing import journal
 from fastpack.packing.journal import Finished
 from fastpack.packing.rejects import Reject, report_text
@@ -197,7 +198,8 @@ class Staging:
         with os_errors_at(path):
             if self._sync:
                 sync_path(path)
-            replace(index, receipt=self._receipt).save(index_path(path), sync=self._sync)
+            received = replace(index, receipt=self._receipt)
+            save_index(received, index_path(path), sync=self._sync)
             journal.note(self._folder, finished.entry(number), sync=self._sync)
         self._finished[number] = finished
 

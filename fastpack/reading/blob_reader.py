@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import replace
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
@@ -114,10 +116,9 @@ class BlobReader:
     @property
     def formats(self) -> list[int]:
         """The image formats in the dataset, by their numbers in IMAGE_INFO."""
-        found = 0
-        for blob in self._table.summary.blobs.values():
-            found |= blob.formats
-        return [number for number in range(found.bit_length()) if found >> number & 1]
+        blobs = self._table.summary.blobs.values()
+        formats = reduce(or_, (blob.formats for blob in blobs), 0)
+        return [number for number in range(formats.bit_length()) if formats >> number & 1]
 
     def import_modules(self) -> None:
         """Import what reading these blobs imports."""
@@ -204,7 +205,7 @@ class BlobReader:
 
 
 def _is_cached(descriptor: int, offset: int) -> bool:
-    """Return True if a byte is read without the disk; False if the OS cannot tell."""
+    """Return True if a byte is read without the disk; False if the OS does not support that."""
     try:
         os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
     except (OSError, AttributeError):  # not there, or no such file system or platform

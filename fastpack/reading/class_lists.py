@@ -22,6 +22,7 @@ from fastpack.files.image_folder import FolderRules, scan_folder
 from fastpack.formats.dataset_indexes import open_table
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.registry import recognized
+from fastpack.formats.shard_indexes import Opening
 from fastpack.sources import TABLE_SUFFIXES, from_table
 
 _HEAD_BYTES = 4096
@@ -89,7 +90,7 @@ def _of_path(path: Path) -> Sequence[str]:
 
 
 def _of_dataset(path: Path) -> Sequence[str]:
-    return open_table([path], save=False).schema.class_names
+    return open_table([path], Opening(save=False)).schema.class_names
 
 
 def _of_text(path: Path) -> Sequence[str]:

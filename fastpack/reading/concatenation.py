@@ -1,11 +1,13 @@
 """Concatenation: the samples of several datasets, one after another."""
 
 from collections.abc import Sequence
-from functools import cached_property, reduce
+from functools import reduce
+from itertools import chain
 from operator import or_
 
 import numpy as np
 
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import offsets_of
 from fastpack.core.schema import Schema
@@ -67,6 +69,9 @@ class Concatenation(Table):
 
     def __len__(self) -> int:
         return int(self._firsts[-1])
+
+    def shard_counts(self) -> list[tuple[Shard, int]]:
+        return list(chain.from_iterable(part.shard_counts() for part in self._parts))
 
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         parts = np.searchsorted(self._firsts, rows, side="right") - 1

@@ -1,6 +1,8 @@
 """How a Reader shows itself: one line of text, and HTML for notebooks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -12,6 +14,16 @@ from fastpack.images.batch import Batch
 _HEADERS = ("field", "kind", "dtype", "shape")
 
 
+class Measured(Protocol):
+    """The part of a Reader that its size needs."""
+
+    @property
+    def shards(self) -> Sequence[Any]: ...
+    @property
+    def num_bytes(self) -> int: ...
+    def __len__(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Size:
     """The size of a dataset: samples, files, and the bytes of the files."""
@@ -19,6 +31,11 @@ class Size:
     num_samples: int
     num_files: int
     num_bytes: int
+
+    @classmethod
+    def of(cls, reader: "Measured") -> Self:
+        """Measure a Reader."""
+        return cls(len(reader), len(reader.shards), reader.num_bytes)
 
 
 def text_of(schema: Schema, size: Size) -> str:

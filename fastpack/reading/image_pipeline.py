@@ -69,7 +69,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Draws:
-    """What random transforms of some blobs draw by.
+    """The samples of some blobs, from which random transforms draw.
 
     Args:
         rows: the entry of each blob, (k,).

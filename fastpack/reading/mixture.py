@@ -54,7 +54,8 @@ class Balanced:
             raise OptionError(
                 f"there is no column {self.column!r} to balance by; the columns are {columns}"
             )
-        classes = ClassOrder.of(table.columns[self.column], len(table))
+        path, key = table.class_cache(self.column)
+        classes = ClassOrder.of(table.columns[self.column], len(table), path, key=key)
         quotas = np.ones(len(classes.sizes), np.int64)
         return _Mixture(self.num_samples or len(table), self.seed, classes.sizes, quotas, classes)
 

@@ -9,9 +9,10 @@ from fastpack.core import checks
 from fastpack.errors import OptionError, warn
 from fastpack.files.classes import ClassFolder, ClassList
 from fastpack.formats import protocols
-from fastpack.formats.dataset_indexes import open_table
+from fastpack.formats.dataset_indexes import folder_for_indexes, open_table
 from fastpack.formats.index.kinds import Kinds, checked_kinds
 from fastpack.formats.index_options import IndexOptions
+from fastpack.formats.shard_indexes import Opening
 from fastpack.reading.concatenation import Concatenation
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader
@@ -145,16 +146,14 @@ def open(
 
 
 def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOptions) -> Reader:
-    names = opening.names
+    names, folder = opening.names, folder_for_indexes(opening.index_dir, make=opening.save_index)
     table = open_table(
         path,
-        save=opening.save_index,
-        index_dir=opening.index_dir,
-        options=opening.for_indexing(names, keep_damaged=options.on_error != "raise"),
+        Opening(folder, opening.save_index, options.limits),
+        opening.for_indexing(names, keep_damaged=options.on_error != "raise"),
         names=names,
         class_names=opening.class_names,
         seek_points=options.seek_points is True,
-        limits=options.limits,
     )
     warn(table.notes)
     return Reader(Samples.of(table), options)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +31,10 @@ class Table(Protocol):
     def columns(self) -> Mapping[str, Any]: ...
     @property
     def part_sizes(self) -> tuple[int, ...]: ...
+    def class_cache(self, column: str) -> tuple[Path | None, str]:
+        """Return the file that keeps the samples sorted by a column, if any, and its key."""
+        ...
+
     def __len__(self) -> int: ...
 
 

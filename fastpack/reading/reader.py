@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, Unpack, overload
 
 import numpy as np
@@ -18,11 +18,11 @@ from fastpack.core.schema import Field, Schema
 from fastpack.core.threads import import_threads
 from fastpack.errors import FastpackError, Location, OptionError
 from fastpack.files.shard import Shard
-from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
+from fastpack.reading.batch_values import sample_number, shaped, writable
 from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.columns import Columns, masks_of
 from fastpack.reading.display import Size, html_of, text_of
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # Iterating sample by sample reads this many at once: enough to keep all threads busy.
 _ITERATED_SAMPLES = 32
+_BLOCK_ROWS = 2**16
 _SHOWN_SAMPLES = 8  # thumbnails in a notebook
 
 
@@ -107,9 +108,13 @@ class Reader(Sequence[dict[str, Any]]):
         """
         return self._samples.entries(self._samples.rows(rows))
 
-    def entry_blocks(self) -> Iterator[Index]:
-        """Yield the indexes of all samples, 65,536 at a time."""
-        return self._samples.blocks()
+    def entry_blocks(self, names: Sequence[str] | None = None) -> Iterator[Index]:
+        """Yield the indexes of all samples, 65,536 at a time.
+
+        Args:
+            names: fields to read; None reads all.
+        """
+        return self._samples.blocks(names)
 
     @property
     def shards(self) -> Sequence[Shard]:
@@ -175,10 +180,23 @@ class Reader(Sequence[dict[str, Any]]):
         """
         return self._samples.columns
 
+    def class_cache(self, column: str) -> tuple[Path | None, str]:
+        """Internal: the file beside the index that keeps the samples by class, and its key."""
+        return self._samples.class_cache(column)
+
     @property
     def sizes(self) -> Rows:
-        """Bytes of each stored main image, (n,) int64; of all blobs if there is no main image."""
+        """Bytes of each stored main image, (n,) int64; of all blobs if there is no main image.
+
+        Takes 8 bytes of memory a sample. `stored_bytes` is the sum, `take(rows).sizes` those of
+        some samples.
+        """
         return self._samples.sizes
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of all stored main images; of all blobs if there is no main image."""
+        return self._samples.stored_bytes
 
     @property
     def sizes_beside(self) -> Rows:
@@ -200,17 +218,13 @@ class Reader(Sequence[dict[str, Any]]):
         return len(self._samples)
 
     def __repr__(self) -> str:
-        return text_of(self.schema, self._size)
+        return text_of(self.schema, Size.of(self))
 
     def _repr_html_(self) -> str:
         try:
-            return html_of(self.schema, self._size, self._first_images(_SHOWN_SAMPLES, None))
+            return html_of(self.schema, Size.of(self), self._first_images(_SHOWN_SAMPLES, None))
         except FastpackError:  # a file is missing, for instance
-            return html_of(self.schema, self._size, Batch({}, 0))
-
-    @property
-    def _size(self) -> Size:
-        return Size(len(self), len(self.shards), self.num_bytes)
+            return html_of(self.schema, Size.of(self), Batch({}, 0))
 
     def show(self, n: SupportsIndex = 16, seed: int | None = None) -> "Picture":
         """Draw some images as a grid of thumbnails, which a notebook displays.
@@ -258,6 +272,10 @@ class Reader(Sequence[dict[str, Any]]):
         """
         checks.known_names("with_options", changes, READ_NAMES)
         return Reader(self._samples, replace(self._options, **changes))
+
+    def with_fields(self, names: Sequence[str]) -> "Reader":
+        """Return a Reader over the same samples with only some fields."""
+        return Reader(self._samples.with_fields(names), self._options)
 
     def with_buffer_pool(self, memory: BufferPool) -> "Reader":
         """Return a Reader over the same samples that writes its batches to `memory`."""
@@ -350,7 +368,7 @@ class Reader(Sequence[dict[str, Any]]):
             The hash is 64-bit FNV-1a, mixed (http://www.isthe.com/chongo/tech/comp/fnv/).
         """
         is_keyed = any(field.name == "key" and field.kind == "text" for field in self.schema.fields)
-        keys = partial(self._samples.column, "key") if is_keyed else None
+        keys = self._samples.keys if is_keyed else None
         selections = selections_of(len(self), fractions, by, seed, keys)
         return {name: self._selected(selection) for name, selection in selections.items()}
 
@@ -364,7 +382,7 @@ class Reader(Sequence[dict[str, Any]]):
         if isinstance(i, slice):
             rows = range(len(self))[i]
             return self._selected(span(len(self), rows.start, len(rows), rows.step))
-        batch = self.read([_sample_number(i)])
+        batch = self.read([sample_number(i)])
         if batch.failures:  # a single sample has no mask
             raise batch.failures[0]
         return batch.sample(0)
@@ -423,7 +441,7 @@ class Reader(Sequence[dict[str, Any]]):
                 fields[field.name] = values
                 failures |= failed
             else:
-                fields[field.name] = _shaped(field, entries.columns[field.name])
+                fields[field.name] = shaped(field, writable(entries.columns[field.name]))
         failures |= entries.failures()
         if failures and self._options.on_error == "raise":
             raise failures[min(failures)]
@@ -459,8 +477,8 @@ class Reader(Sequence[dict[str, Any]]):
         cache = self._samples.seek_point_cache
         if cache is None:
             raise OptionError('there are no seek points; open the dataset with seek_points="lazy"')
-        numbers = self._samples.numbers(np.arange(len(self)))
-        return save_seek_points(self.index, cache, numbers, index_dir, self._options.limits)
+        table, blocks = self._samples.table, self._samples.selection.blocks(_BLOCK_ROWS)
+        return save_seek_points(table, blocks, cache, index_dir, self._options.limits)
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """Return up to `num_bytes` first bytes of stored images; empty for unreadable ones."""
@@ -477,20 +495,3 @@ class Reader(Sequence[dict[str, Any]]):
         self._samples.table.advise(self._samples.numbers(rows))
         blobs = [field.name for field in self.schema.blobs]
         self._blobs.advise_willneed(self._samples.entries(rows, blobs))
-
-
-def _sample_number(i: Any) -> int:
-    try:
-        return checks.integer("an index", i)
-    except OptionError as error:
-        raise OptionError(
-            f"{error}; for several samples, dataset.read([1, 2, 3]) gives a batch and "
-            "dataset.take([1, 2, 3]) a Reader"
-        ) from None
-
-
-def _shaped(field: Field, column: Column) -> Column:
-    """Return a batch's column; lists of one length become an array (n, length)."""
-    if field.list_length is None or not isinstance(column, Ragged):
-        return column
-    return np.asarray(column.values).reshape(len(column), field.list_length)

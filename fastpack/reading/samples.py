@@ -2,29 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Self, SupportsIndex
+from pathlib import Path
+from typing import Any, Self, SupportsIndex, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.core.buffer_pool import BufferPool
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import IMAGE_FACTS, Rows
-from fastpack.core.ragged import flat_values, owners
+from fastpack.core.ragged import Text, flat_values, owners
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import OptionError, OutOfRangeError
+from fastpack.files.companions import classes_path
 from fastpack.files.shard import OpenShards, Shard
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.seek_point_cache import SeekPointCache
-from fastpack.formats.sample_table import IndexTable, Table
+from fastpack.formats.sample_table import FieldsOf, IndexTable, Table
 from fastpack.reading.columns import Columns
 from fastpack.reading.selection import Selection, compose, everything
 
 # Sample numbers, as users give them.
 Indices = Sequence[SupportsIndex] | npt.NDArray[np.integer[Any]]
 _BLOCK_ROWS = 2**16
+_CACHED_CLASSES = 2**20  # samples of a dataset whose classes are sorted once, on disk
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ class Samples:
         return len(self.selection)
 
     @property
+    def is_whole(self) -> bool:
+        """True if these are all samples of the table, in its order."""
+        return self.selection == everything(len(self.table))
+
+    @property
     def schema(self) -> Schema:
         return self.table.schema
 
@@ -120,8 +128,11 @@ class Samples:
 
     def shard_counts(self) -> list[tuple[Shard, int]]:
         """Return each file with its number of these samples."""
+        known = self.table.shard_counts() if self.is_whole else None
         counts: dict[Shard, int] = dict.fromkeys(self.table.shards, 0)
-        for entries in self.blocks(()):
+        for shard, count in known or ():
+            counts[shard] += count
+        for entries in self.blocks(()) if known is None else ():
             found = np.bincount(entries.shard_numbers, minlength=len(entries.shards))
             for shard, count in zip(entries.shards, found.tolist(), strict=True):
                 counts[shard] = counts.get(shard, 0) + count
@@ -131,6 +142,10 @@ class Samples:
         """Return the index of all samples. It takes memory for each."""
         index = self.entries(np.arange(len(self)))
         return replace(index, notes=self.table.notes)
+
+    def with_fields(self, names: Sequence[str]) -> Self:
+        """Take only some fields."""
+        return replace(self, table=FieldsOf(self.table, names), memory=BufferPool())
 
     def select(self, selection: Selection) -> Self:
         """Take some samples; files and seek points are shared, memory is not."""
@@ -176,6 +191,10 @@ class Samples:
         image_field = self.schema.image_field
         return IMAGE_FACTS if image_field is not None and image_field.is_image_file else ()
 
+    def keys(self, rows: Rows) -> Text:
+        """Return the keys of these samples, which must have some."""
+        return cast(Text, self.column("key", rows))
+
     def column(self, name: str, rows: Rows) -> Column:
         """Return the values of a column for these samples."""
         if any(field.name == name for field in self.schema.columns):
@@ -194,6 +213,19 @@ class Samples:
         return self._bytes_of([image_field])
 
     @property
+    def stored_bytes(self) -> int:
+        """The sum of `sizes`, without an array of them."""
+        image_field = self.schema.image_field
+        blobs = self.schema.blobs if image_field is None else [image_field]
+        if self.is_whole:
+            return sum(self.table.summary.blobs[blob.name].num_bytes for blob in blobs)
+        return sum(
+            int(flat_values(spans)["length"].sum(dtype=np.uint64))
+            for entries in self.blocks([blob.name for blob in blobs])
+            for spans in entries.spans.values()
+        )
+
+    @property
     def sizes_beside(self) -> Rows:
         """Bytes of each sample's blobs other than the main image, (n,)."""
         image_field = self.schema.image_field
@@ -210,6 +242,17 @@ class Samples:
                 np.add.at(of_block, owners(spans), flat_values(spans)["length"].astype(np.int64))
             first += len(entries)
         return total
+
+    def class_cache(self, column: str) -> tuple[Path | None, str]:
+        """Return the file that keeps the samples sorted by a column, and its key.
+
+        The file lies beside the saved manifest or index. A part of a dataset has none, nor has a
+        small dataset, which is sorted in 0.1 s.
+        """
+        is_large = len(self) >= _CACHED_CLASSES
+        saved = self.table.saved_path if is_large and self.is_whole else None
+        key = ":".join([*self.fingerprints().values(), column])
+        return None if saved is None else classes_path(saved, column), key
 
     def fingerprints(self) -> dict[str, str]:
         """Return checksums by name. They differ for other samples or files, not for other paths."""

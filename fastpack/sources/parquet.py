@@ -6,12 +6,12 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fastpack.core.cached import cached_property
 from fastpack.core.ragged import Ragged, Text, offsets_of
 from fastpack.errors import (
     EmptySourceError,

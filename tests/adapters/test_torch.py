@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
@@ -27,6 +29,7 @@ import fastpack  # noqa: E402
 import fastpack.torch as ft  # noqa: E402
 from fastpack.errors import OptionError  # noqa: E402
 from fastpack.loading.loader import Loader  # noqa: E402
+from tests.support.extent import num_examples  # noqa: E402
 
 BATCH = 4
 # (num_workers, start method, persistent): what a DataLoader can be given.
@@ -338,9 +341,41 @@ def test_each_time_a_sample_gets_other_crops(reader, setup):
 
 
 def test_samples_without_random_transforms_are_not_counted(reader):
-    assert (
-        len(ft.Dataset(reader.with_options(transform=fastpack.Resize(8)))._times_read.numbers) == 0
-    )
+    assert ft.Dataset(reader.with_options(transform=fastpack.Resize(8)))._reads is None
+
+
+@given(st.integers(1, 60), st.integers(1, 9), st.integers(0, 99))
+@settings(max_examples=num_examples(100))
+def test_reads_are_counted_for_groups_of_samples(num_samples, max_counters, seed):
+    """The order within an epoch, and how it is cut into batches, do not matter."""
+    random = np.random.default_rng(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ft, "_MAX_COUNTERS", max_counters)
+        reads = ft._Reads(num_samples)
+    for epoch in range(3):
+        rows = random.permutation(num_samples)
+        for batch in np.array_split(rows, random.integers(1, 5)):
+            assert (reads.count(batch) == epoch).all()
+    reads.clear()
+    assert reads.count(np.array([-1])).tolist() == [0]
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=7), max_size=7))
+@settings(max_examples=num_examples(100))
+def test_reads_of_few_samples_are_counted_one_by_one(batches):
+    reads, counts = ft._Reads(6), [0] * 6
+    for rows in batches:
+        found = reads.count(np.array(rows, np.int64)).tolist()
+        for row, times in zip(rows, found, strict=True):
+            assert times == counts[row]
+            counts[row] += 1
+
+
+def test_counters_of_reads_have_a_limit():
+    reads = ft._Reads(10**12)
+    assert reads._counters.numbers.nbytes <= 2**24
+    assert len(pickle.dumps(reads)) < 1000
+    assert reads.count(np.array([0, 10**12 - 1, 5 * 10**11])).tolist() == [0, 0, 0]
 
 
 @pytest.mark.filterwarnings("ignore:these workers are new:UserWarning")

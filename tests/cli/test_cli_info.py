@@ -81,7 +81,7 @@ def test_info_counts_what_is_no_image(photos):
 def test_info_reads_the_saved_indexes_of_a_shell_glob_as_what_they_are(photos):
     packed(photos, "train.tfrecord", "--shards", 2)
     matches = sorted(photos.parent.glob("train*"))
-    assert any(match.name.endswith(".npz") for match in matches)
+    assert any(match.name.endswith(".fpindex") for match in matches)
     assert facts_of("info", *matches)["num_samples"] == 5
     assert facts_of("verify", *matches)["num_files"] == 2
 

@@ -9,6 +9,7 @@ import pytest
 
 import fastpack
 from fastpack.errors import FastpackError
+from fastpack.files.companions import is_beside
 from tests.support.images import jpeg
 
 pytestmark = pytest.mark.skipif(
@@ -61,7 +62,7 @@ def shards_in(folder):
     return {
         path.name: path.read_bytes()
         for path in folder.iterdir()
-        if path.suffix != ".npz" and path.is_file()
+        if not is_beside(path) and path.is_file()
     }
 
 
@@ -82,7 +83,8 @@ def goes_on(photos, disk, output, expected):
     (disk / "ballast").unlink()
     pack(photos, output, resume=True)
     assert shards_in(disk) == expected
-    assert {path.suffix for path in disk.iterdir()} == {output.suffix, ".npz"}  # no staging folder
+    beside = {".fpindex", ".manifest"}
+    assert {path.suffix for path in disk.iterdir()} == {output.suffix, *beside}  # no staging folder
 
 
 # Nothing; the plan alone; less than a shard; its images without headers; slightly more than a

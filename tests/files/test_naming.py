@@ -209,5 +209,5 @@ def test_an_index_whose_name_is_too_long_is_refused(tmp_path, source):
     path = packed.rename(tmp_path / f"{'x' * most}.tfrecord")
     assert len(fastpack.open(path)) == 1
     assert fastpack.verify(path).is_sound
-    with pytest.raises(errors.OptionError, match="shorten that by 10 bytes"):
+    with pytest.raises(errors.OptionError, match="shorten that by 8 bytes"):
         fastpack.build_indexes(path)

@@ -49,7 +49,7 @@ def num_open():
 
 
 def test_what_was_asked_for_is_open(shards):
-    fds = OpenShards(shards).descriptors(np.array([5, 3, 5], np.uint32))
+    fds = OpenShards().descriptors(shards, np.array([5, 3, 5], np.uint32))
     assert [os.pread(fds[number], 9, 0) for number in (3, 5)] == [b"\3", b"\5"]
     assert np.flatnonzero(fds >= 0).tolist() == [3, 5]
 
@@ -58,9 +58,9 @@ def test_what_was_asked_for_is_open(shards):
 def test_no_more_stay_open_than_a_part_of_what_may_be(shards, few_files):
     before = num_open()
     few_files(40)
-    files = OpenShards(shards)
+    files = OpenShards()
     for number in range(NUM_SHARDS):
-        files.descriptors(np.array([number], np.uint32))
+        files.descriptors(shards, np.array([number], np.uint32))
     assert (
         before < num_open() <= before + max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
     )
@@ -69,40 +69,40 @@ def test_no_more_stay_open_than_a_part_of_what_may_be(shards, few_files):
 
 
 def test_files_in_use_stay_open(shards):
-    files = OpenShards(shards)
+    files = OpenShards()
     files._max_kept = 2
-    held = files.descriptors(np.arange(10, dtype=np.uint32))
-    files.descriptors(np.arange(10, NUM_SHARDS, dtype=np.uint32))
+    held = files.descriptors(shards, np.arange(10, dtype=np.uint32))
+    files.descriptors(shards, np.arange(10, NUM_SHARDS, dtype=np.uint32))
     assert [os.pread(fd, 9, 0) for fd in held[:10]] == [bytes([number]) for number in range(10)]
 
 
 @pytest.mark.isolated
 def test_unused_files_are_closed(shards, few_files):
-    files = OpenShards(shards)
+    files = OpenShards()
     files._max_kept = NUM_SHARDS
     few_files(12)
     for number in range(NUM_SHARDS):
-        assert os.pread(files.descriptors(np.array([number], np.uint32))[number], 9, 0) == bytes(
-            [number]
-        )
+        assert os.pread(
+            files.descriptors(shards, np.array([number], np.uint32))[number], 9, 0
+        ) == bytes([number])
 
 
 @pytest.mark.isolated
 def test_too_many_at_once_are_an_error_that_says_what_to_do(shards, few_files):
-    files = OpenShards(shards)
+    files = OpenShards()
     few_files(12)
     with pytest.raises(UnreadableFileError, match="ulimit -n"):
-        files.descriptors(np.arange(NUM_SHARDS, dtype=np.uint32))
+        files.descriptors(shards, np.arange(NUM_SHARDS, dtype=np.uint32))
 
 
 def test_threads_that_push_out_one_anothers_files(shards):
-    files = OpenShards(shards)
+    files = OpenShards()
     files._max_kept = 3
     wrong = []
 
     def read(seed):
         for number in np.random.default_rng(seed).integers(0, NUM_SHARDS, 300).tolist():
-            fds = files.descriptors(np.array([number], np.uint32))
+            fds = files.descriptors(shards, np.array([number], np.uint32))
             if os.pread(fds[number], 9, 0) != bytes([number]):
                 wrong.append(number)
 

@@ -42,6 +42,7 @@ def test_bytes_come_back(data):
     assert stat.S_IMODE(written.path.stat().st_mode) == 0o600
 
 
+@pytest.mark.isolated
 def test_the_file_goes_with_its_owner(folder):
     written = Scratch.write(DATA)
     copy, pages = pickle.loads(pickle.dumps(written)), written.mapped()

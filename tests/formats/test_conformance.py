@@ -18,7 +18,7 @@ from fastpack.errors import EmptySourceError, FastpackError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
 from fastpack.formats.file_index import FileIndex
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index, save_index
 from fastpack.formats.protocols import ShardPlan
 from fastpack.images import headers
 from fastpack.images.codec import PixelFormat
@@ -158,8 +158,8 @@ class TestContainer:
 
     def test_index_survives_saving(self, name, tmp_path):
         index = self.write(name, tmp_path / "x", [encoded_batch(5)])
-        index.save(index_path(tmp_path / "x"))
-        loaded = Index.load(index_path(tmp_path / "x"))
+        save_index(index, index_path(tmp_path / "x"))
+        loaded = load_index(index_path(tmp_path / "x"))
         assert loaded.schema == index.schema
         assert loaded.shards == index.shards
         assert (loaded.spans["image"] == index.spans["image"]).all()

@@ -9,13 +9,14 @@ import pytest
 import fastpack
 from fastpack.errors import EmptySourceError, FastpackError, FormatError, OptionError, SourceError
 from fastpack.files.companions import index_path
-from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats import registry
 from fastpack.formats.file_index import FileIndex
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
+from fastpack.formats.index.stored_rows import to_tables
 from fastpack.sources import from_folder as folder_source
 from tests.support.command_line import run
 from tests.support.images import jpeg, photo, read_pillow, save
+from tests.support.saved_tables import SavedTables
 
 FILES = {
     "cat/1.jpg": jpeg(24, 20, seed=1),
@@ -160,41 +161,33 @@ def test_a_vanished_file(root):
 def test_an_index_that_names_files_elsewhere(root, name):
     (root.parent / "secret.jpg").write_bytes(FILES["cat/1.jpg"])
     fastpack.build_indexes(root)
-    arrays = load_npz(index_path(root))
+    saved = SavedTables(index_path(root))
     keys = fastpack.core.Text.of([name, *sorted(FILES)[1:]])
-    index_path(root).unlink()
-    save_npz(
-        index_path(root),
-        arrays | {"column/key/values": keys.values, "column/key/offsets": keys.offsets},
-    )
+    saved.tables |= to_tables("column/key", keys)
+    saved.save(index_path(root))
     with pytest.raises(FastpackError, match="outside the folder"):
         fastpack.open(root, decode=False).read([0])
 
 
-def forge(root, change):
-    arrays = load_npz(index_path(root))
-    about = change(arrays["about"].tobytes())
-    index_path(root).unlink()
-    save_npz(index_path(root), arrays | {"about": np.frombuffer(about, np.uint8)})
-
-
 def test_an_index_without_the_files_names(root):
     fastpack.build_indexes(root)
-    forge(root, lambda about: about.replace(b'"has_files": true', b'"has_files": false'))
+    saved = SavedTables(index_path(root))
+    del saved.tables["samples"]["file_times"]
+    saved.save(index_path(root))
     with pytest.raises(FormatError, match="does not name the files"):
         fastpack.open(root).read([0])
 
 
 def test_an_index_whose_names_are_gone(root):
     fastpack.build_indexes(root)
-    forge(
-        root,
-        lambda about: about.replace(b', {\\"name\\":\\"key\\"', b"").replace(
-            b'{\\"name\\":\\"key\\"', b'{\\"name\\":\\"no\\"'
-        ),
-    )
+    saved = SavedTables(index_path(root))
+    saved.tables = {
+        name.replace("column/key", "column/no"): saved.tables[name] for name in saved.tables
+    }
+    saved.about["schema"] = saved.about["schema"].replace('{"name":"key"', '{"name":"no"')
+    saved.save(index_path(root))
     with pytest.raises(FormatError):
-        Index.load(index_path(root))
+        load_index(index_path(root))
     assert list(fastpack.open(root).columns["key"]) == sorted(FILES)
 
 

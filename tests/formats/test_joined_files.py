@@ -66,7 +66,7 @@ def test_floats_are_joined_as_the_widest(tmp_path):
 
 def test_labels_that_get_the_class_names_of_another_file(tmp_path):
     named = hdf5(tmp_path / "a.h5", label=[0, 1], class_names=[b"cat", b"dog"])
-    bare, outside = hdf5(tmp_path / "b.h5", label=[1, 1]), hdf5(tmp_path / "c.h5", label=[-1, 7])
+    bare, outside = hdf5(tmp_path / "b.h5", label=[1, 1]), hdf5(tmp_path / "c.h5", label=[2, 7])
     note = "b.h5 has labels without class names; it takes the class names of a.h5"
     with pytest.warns(FastpackWarning, match="without class names"):
         assert fastpack.open([bare, named]).notes == (note,)

@@ -28,6 +28,7 @@ from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile, save_tables
 from fastpack.files.table_layout import leaves_of
 from fastpack.formats import saved_manifest
+from fastpack.formats.discovery import find_shards
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
@@ -609,3 +610,16 @@ def test_what_is_saved_is_loaded(pool, tmp_path_factory, data):
     assert (loaded.num_bytes, loaded.index_bytes) == (manifest.num_bytes, manifest.index_bytes)
     with pytest.raises(FormatError, match="more or fewer shards"):
         Manifest.load(path, folder, len(names) + 1)
+
+
+def test_a_list_is_a_set_if_it_has_all_files_in_order(tmp_path):
+    path = pack_set(tmp_path)
+    files = find_shards(path)
+    options = IndexOptions()
+    assert find_manifest([path], None, options) is not None
+    assert find_manifest([str(path)], None, options) is not None
+    assert find_manifest(files, None, options) is not None
+    for other in (files[::-1], files[:-1], [*files, files[0]], [path, path], []):
+        assert find_manifest(other, None, options) is None
+    backwards = fastpack.open(files[::-1])
+    assert backwards.columns["label"][0] == fastpack.open(files[-1]).columns["label"][0]

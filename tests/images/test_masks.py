@@ -14,6 +14,7 @@ from fastpack import Batch
 from fastpack.core import Field, Ragged, Schema, Text
 from fastpack.errors import ShapeError, UnsupportedImageError
 from fastpack.files.companions import index_path
+from fastpack.formats.index.index_file import save_index
 from fastpack.formats.protocols import ShardPlan
 from fastpack.formats.tfrecord.container import TFRECORD
 from tests.support.extent import num_examples
@@ -108,7 +109,7 @@ def write_tfrecord(path, masks):
     )
     index = writer.close()
     assert index is not None
-    index.save(index_path(path))
+    save_index(index, index_path(path))
     return path
 
 

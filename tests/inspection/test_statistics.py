@@ -49,9 +49,9 @@ def test_bins_double(tmp_path):
     [(1, 1), (2, 2), (3, 2), (4, 4), (1023, 512), (1024, 1024), (2**40 - 1, 2**39)],
 )
 def test_bounds_of_a_bin(value, first):
-    from fastpack.inspection.statistics import _bins
+    from fastpack.inspection.statistics import _bins, _in_bins
 
-    assert _bins(np.array([value])) == (Bin(first, 2 * first, 1),)
+    assert _bins(_in_bins(np.array([value]))) == (Bin(first, 2 * first, 1),)
 
 
 def test_stored_bytes_are_all_counted(tmp_path):

@@ -17,7 +17,7 @@ from fastpack.errors import CorruptRecordError, Location
 from fastpack.files import spool
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
 from tests.support.extent import num_examples
 
 IMAGES = [
@@ -122,7 +122,7 @@ def test_of_a_tfrecord(source, memory, held):
     with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
         path = Path(folder) / "x.tfrecord"
         pack(source, path, PackOptions(sync=False, memory=memory))
-        assert_same(Index.load(index_path(path)), registry.named("tfrecord").index(path))
+        assert_same(load_index(index_path(path)), registry.named("tfrecord").index(path))
 
 
 @settings(max_examples=num_examples(25))
@@ -131,7 +131,7 @@ def test_of_an_hdf5_file(source, layout, held):
     with tempfile.TemporaryDirectory() as folder, patch.object(spool, "_HELD_BYTES", held):
         path = Path(folder) / "x.h5"
         pack(source, path, PackOptions(sync=False, layout=layout))
-        assert_same(Index.load(index_path(path)), registry.named("hdf5").index(path))
+        assert_same(load_index(index_path(path)), registry.named("hdf5").index(path))
 
 
 def test_names_in_the_file_are_found_again(tmp_path):
@@ -145,7 +145,7 @@ def test_names_in_the_file_are_found_again(tmp_path):
     pack(
         Samples(fields, values, ("x", "y", "z")), tmp_path / "x.tfrecord", PackOptions(names=stored)
     )
-    saved = Index.load(index_path(tmp_path / "x.tfrecord"))
+    saved = load_index(index_path(tmp_path / "x.tfrecord"))
     assert_same(saved, registry.named("tfrecord").index(tmp_path / "x.tfrecord"))
     assert saved.schema["image"].stored_as == "image/encoded"
     assert saved.schema.class_names == ("x", "y", "z")

@@ -205,7 +205,7 @@ def test_ends_are_read_again_only_when_the_inode_is_another(versions, monkeypatc
     monkeypatch.setattr(
         "fastpack.files.shard._fingerprint", lambda descriptor: pytest.fail("the ends were read")
     )
-    OpenShards(reader.index.shards).descriptors(np.array([0], np.uint32))
+    OpenShards().descriptors(reader.shards, np.array([0], np.uint32))
 
 
 def test_threads_read_while_the_file_is_replaced_again_and_again(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 import fastpack
 from fastpack.errors import FastpackWarning
-from fastpack.formats.index.index import Index, concatenate
+from fastpack.formats.index.index import concatenate
+from fastpack.formats.index.index_file import load_index, save_index
 from tests.support.command_line import packed, run
 from tests.support.images import jpeg
 
@@ -37,9 +38,9 @@ def index(tmp_path, monkeypatch):
     fastpack.pack(
         fastpack.sources.ImageFiles([tmp_path / "a.jpg"] * 2, [3, 4]), tmp_path / "a.tfrecord"
     )
-    kept = Index.load(tmp_path / "a.tfrecord.fpindex")
+    kept = load_index(tmp_path / "a.tfrecord.fpindex")
     object.__setattr__(kept, "notes", (NOTE, "Löwe \udcff"))
-    kept.save(tmp_path / "a.tfrecord.fpindex")
+    save_index(kept, tmp_path / "a.tfrecord.fpindex")
     return kept
 
 

@@ -18,7 +18,7 @@ from fastpack.core.limits import Limits
 from fastpack.errors import FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats.hdf5.container import HDF5
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index, save_index
 from fastpack.formats.index_options import IndexOptions
 from fastpack.sources import ImageFiles
 from tests.support.hdf5_files import write_compact_jpegs
@@ -218,13 +218,13 @@ def pack_folder(folder):
 def lie(path):
     """The saved index swaps two samples and gives all one label; a trusting reader uses it."""
     fastpack.build_indexes(path)
-    index = Index.load(index_path(path), path.parent)
+    index = load_index(index_path(path), path.parent)
     spans = {name: of_blob[[1, 0, 2, 3]] for name, of_blob in index.spans.items()}
     columns = {
         name: np.full_like(column, 7) if isinstance(column, np.ndarray) else column
         for name, column in index.columns.items()
     }
-    replace(index, spans=spans, columns=columns).save(index_path(path))
+    save_index(replace(index, spans=spans, columns=columns), index_path(path))
 
 
 @pytest.mark.parametrize("make", [pack_tfrecord, pack_hdf5, pack_tar, pack_folder])

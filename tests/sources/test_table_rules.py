@@ -72,7 +72,7 @@ def test_what_is_packed_is_what_the_table_holds(tmp_path, rows):
     pack(source, tmp_path / "a.h5", overwrite=True)
     found = fastpack.open(tmp_path / "a.h5").columns
     assert found.keys() >= source.columns.keys()
-    assert all(are_equal(found[name], column) for name, column in source.columns.items())
+    assert all(are_equal(found[name][:], column) for name, column in source.columns.items())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

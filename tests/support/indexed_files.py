@@ -1,11 +1,16 @@
 """Small files with saved indexes, and what they hold."""
 
+import os
+import shutil
+from functools import partial
+
 import h5py
 import numpy as np
 
 import fastpack
 from fastpack.sources import ImageFiles
 from tests.support.images import jpeg, photo
+from tests.support.paths import GOLDEN
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
 PIXELS = np.stack([photo(10, 12, seed=i) for i in range(4)])
@@ -34,3 +39,16 @@ def make_hdf5(folder, **layout):
 
 def make_gzip(folder):
     return make_hdf5(folder, compression="gzip")
+
+
+def copy_former(kind, folder):
+    """Copy the file that an earlier version indexed, and its index. Returns the file's path."""
+    for path in sorted((GOLDEN / "former" / kind).iterdir()):
+        shutil.copy(path, folder)
+    path = folder / ("x.tfrecord" if kind == "tfrecord" else "x.h5")
+    os.utime(path, ns=(10**9, 10**9))
+    return path
+
+
+MAKERS = {"tfrecord": make_tfrecord, "hdf5": make_hdf5, "gzip": make_gzip}
+FORMER = {kind: partial(copy_former, kind) for kind in MAKERS}

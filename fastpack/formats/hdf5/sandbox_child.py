@@ -32,12 +32,14 @@ def main(folder: Path) -> int:
     from fastpack.core.limits import Limits
     from fastpack.errors import FastpackError
     from fastpack.formats.hdf5.container import HDF5
+    from fastpack.formats.index.index_file import save_index
     from fastpack.formats.index_options import IndexOptions
 
     limits, options = Limits(**orders["limits"]), IndexOptions(**orders["options"])
     restrain(limits.max_index_bytes, limits.max_index_seconds)
     try:
-        HDF5.index(Path(orders["path"]), limits=limits, options=options).save(folder / "index")
+        index = HDF5.index(Path(orders["path"]), limits=limits, options=options)
+        save_index(index, folder / "index")
     except FastpackError as error:
         arguments = [each for each in error.args if each is None or isinstance(each, (str, int))]
         sys.stdout.write(json.dumps({"error": type(error).__name__, "arguments": arguments}))

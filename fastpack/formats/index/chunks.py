@@ -92,9 +92,12 @@ class ChunkTable:
             remedy = "raise max_chunk_bytes if the file is real"
             raise LimitError(with_location(f"{message}; {remedy}", location))
 
-    def check(self, file_bytes: int, location: Location) -> None:
-        """Raise FormatError or TruncatedFileError if no sound file has such a table."""
-        if not self._is_sound():
+    def check(self, file_bytes: int, location: Location, *, of_batch: bool = False) -> None:
+        """Raise FormatError or TruncatedFileError if no sound file has such a table.
+
+        - of_batch: only look for chunks past the end: the rest was checked for all batches.
+        """
+        if not of_batch and not self._is_sound():
             message = "the chunk table is not valid"
             remedy = "delete the index, or restore the file from its source"
             raise FormatError(with_location(f"{message}; {remedy}", location))
@@ -106,6 +109,8 @@ class ChunkTable:
             here = replace(location, offset=int(offsets[np.argmax(outside)]))
             message = "a chunk lies past the end of the file; restore the file from its source"
             raise TruncatedFileError(with_location(message, here))
+        if of_batch:
+            return
         order = np.argsort(offsets)
         overlap = offsets[order][1:] < (offsets + lengths)[order][:-1]
         if overlap.any():
@@ -116,6 +121,14 @@ class ChunkTable:
     def _is_sound(self) -> bool:
         """Check shapes, filters and dtypes; each test relies on those before it."""
         return (
+            self.has_sound_frame()
+            and self.chunks.dtype == CHUNK
+            and self.chunks.shape == (math.prod(self.grid),)
+        )
+
+    def has_sound_frame(self) -> bool:
+        """Return True if all is sound except perhaps for the chunks."""
+        return (
             self.has_sound_shape()
             and len(self.filters) <= MAX_FILTERS
             and self.filters.dtype == FILTER
@@ -123,9 +136,7 @@ class ChunkTable:
             and self.fill.dtype == np.uint8
             and self.fill.ndim == 1
             and 0 < len(self.fill) <= _MAX_ITEM_BYTES
-            and self.chunks.dtype == CHUNK
             and max(math.prod(self.shape), self.chunk_bytes) < _MAX_NUMBERS
-            and self.chunks.shape == (math.prod(self.grid),)
         )
 
     def has_sound_shape(self) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from dataclasses import field as dataclass_field
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from fastpack.core.ragged import Ragged, Text, flat_values, owners
 from fastpack.core.schema import Field, Schema
 from fastpack.errors import (
     FastpackError,
-    FormatError,
     Location,
     OptionError,
     Status,
@@ -31,7 +29,7 @@ from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.chunks import ChunkTable
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.folder_files import Files
-from fastpack.formats.index.joined_schema import common_schema
+from fastpack.formats.index.joined_schema import common_schema, taken_classes
 from fastpack.formats.index.npz_index import StoredArrays
 from fastpack.formats.index.per_sample import Joined, PerSample, Stored, as_metadata
 from fastpack.formats.index.stored_rows import StoredRows
@@ -48,7 +46,6 @@ from fastpack.formats.index.tables import (
 )
 from fastpack.images.seek_points import SeekPoints
 
-_REBUILD = "delete the index, and it is built again"
 _LOST = {
     Status.BAD_DATA_CRC: "the record differs from its CRC32C",
     Status.BAD_PROTO: "the record is not a tf.train.Example",
@@ -191,7 +188,7 @@ class Index:
         return replace(self, original_digest=earlier.original_digest or earlier.record_digest)
 
     def check_spans(self) -> None:
-        """Raise TruncatedFileError or FormatError for a span outside of the shards.
+        """Raise TruncatedFileError for a span outside of its shard, ValueError for another shard.
 
         Compares offsets and lengths with the sizes of the shards.
         """
@@ -201,67 +198,36 @@ class Index:
             if (number := first_outside(of_blobs, sizes)) < 0:
                 continue
             if of_blobs["shard"][number] >= len(sizes):
-                message = f"{name}: a span names a shard that the index does not have"
-                raise FormatError(f"{message}; {_REBUILD}")
+                raise ValueError(f"a span of {name} names a shard that the index does not have")
             row, offset = int(owners(spans)[number]), int(of_blobs["offset"][number])
             message = f"{name} lies past the end of the file; restore the file from its source"
             raise TruncatedFileError(with_location(message, self.location(row, offset=offset)))
 
-    def check_chunks(self) -> None:
-        """Raise FormatError or TruncatedFileError for a chunk table that does not fit.
+    def check_chunks(self, *, of_batch: bool = False) -> None:
+        """Raise FormatError, TruncatedFileError or ValueError for a chunk table that does not fit.
 
         Compares it with its file, its field and the samples.
+
+        - of_batch: only look for chunks past the end of the file.
         """
         for name, tables in self.chunks.items():
             for number, table in tables.items():
                 if not 0 <= number < len(self.shards):
-                    message = f"{name}: a chunk table names a shard that the index does not have"
-                    raise FormatError(f"{message}; {_REBUILD}")
+                    raise ValueError(f"{name} has chunks of a shard that the index does not have")
                 location = Location(self.shards[number].path)
-                table.check(self.shards[number].size, location)
+                table.check(self.shards[number].size, location, of_batch=of_batch)
                 if not self._fits_chunks(name, number, table):
-                    message = f"the chunks of {name} have another shape; {_REBUILD}"
-                    raise FormatError(with_location(message, location))
+                    raise ValueError(f"the chunks of {name} have another shape")
 
     def _fits_chunks(self, name: str, number: int, table: ChunkTable) -> bool:
         field = self.schema[name]
-        if table.layers is not None:  # made for these records
-            return table.shape[1:] == field.shape
-        records = self.record_numbers[self.shard_numbers == number]
-        has_records = not len(records) or 0 <= records.min() <= records.max() < table.shape[0]
         item_bytes = np.dtype(field.dtype).itemsize
-        return bool(
-            has_records and table.shape[1:] == field.shape and len(table.fill) == item_bytes
-        )
-
-    def save(self, path: Path, *, sync: bool = False) -> None:
-        """Write a saved index, a table file.
-
-        Args:
-            path: the file to write.
-            sync: wait until the disk has the file.
-        """
-        from fastpack.formats.index.index_file import save_index
-
-        save_index(self, path, sync=sync)
-
-    @classmethod
-    def load(
-        cls, path: Path, folder: Path | None = None, *, max_bytes: int | None = None
-    ) -> "Index":
-        """Load a saved index whole, also one of an earlier version.
-
-        Args:
-            path: the file.
-            folder: the folder of the shards; None for the folder of the file.
-            max_bytes: the largest size that the file may have.
-
-        Raises:
-            FormatError: the file is damaged, hostile or of another version.
-        """
-        from fastpack.formats.index.index_file import load_index
-
-        return load_index(path, folder or path.parent, max_bytes)
+        if table.shape[1:] != field.shape or len(table.fill) != item_bytes:
+            return False
+        if table.layers is not None:  # made for these records
+            return True
+        records = self.record_numbers[self.shard_numbers == number]
+        return bool(not len(records) or 0 <= records.min() <= records.max() < table.shape[0])
 
     def to_tables(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
         """Return the tables of a saved index: table -> column -> array."""
@@ -292,9 +258,9 @@ class Index:
         return index
 
     def check_fit(self, stored: Stored) -> None:
-        """Raise FormatError if types or lengths are not those of tables for the samples."""
+        """Raise ValueError if types or lengths are not those of tables for the samples."""
         if not all(table.fits(getattr(self, name), stored) for name, table in _TABLES.items()):
-            raise FormatError(f"the index has tables of another type or length; {_REBUILD}")
+            raise ValueError("it has tables of another type or length")
 
 
 # Field of Index -> how it is taken, joined, saved and checked. The order is that of saved arrays.
@@ -351,5 +317,4 @@ def _notes_on_classes(indexes: Sequence[Index], schema: Schema) -> Iterator[str]
         if not isinstance(labels, np.ndarray):
             continue
         if ((labels >= 0) & (labels < len(schema.class_names))).any():
-            path, other = index.shards[0].path.name, named.shards[0].path.name
-            yield f"{path} has labels without class names; it takes the class names of {other}"
+            yield taken_classes(index.shards[0].path, named.shards[0].path)

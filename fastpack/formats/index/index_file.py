@@ -5,23 +5,25 @@ import re
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Schema
-from fastpack.errors import FastpackError, FormatError, Location, with_location
+from fastpack.errors import FastpackError, FormatError, os_errors_at
 from fastpack.files.atomic import atomic_write
 from fastpack.files.companions import shard_name
 from fastpack.files.scratch import Scratch
 from fastpack.files.shard import Shard
 from fastpack.files.table_file import Layout, TableFile, advise, save_tables, table_bytes
 from fastpack.formats.index import npz_index
+from fastpack.formats.index.damaged import DATA_ERRORS, damaged_index
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.npz_index import StoredArrays
@@ -29,20 +31,12 @@ from fastpack.formats.index.stored_rows import SAMPLES, StoredRows
 from fastpack.formats.index.summary import Summary
 
 INDEX_VERSION = 2
-_REMEDY = "delete it, and it is built again"
 _WORDS = re.compile("seek_points/.*/values")
 _HELD_BYTES = 2**19  # of an index that is kept in memory; a larger one goes to a scratch file
-# Errors of JSON and arrays that are not those of an index.
-DATA_ERRORS = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
-
-
+# At most so many bytes of a saved index are loaded, and so many more for each byte of its files.
+# An index has 60 to 100 bytes for a record; a record has at least 40.
+SMALL_INDEX_BYTES = 2**26
+INDEX_BYTES_A_BYTE = 64
 # Layouts whose tables are those of their schema: thousands of files may share one.
 _SOUND_LAYOUTS: "weakref.WeakSet[Layout]" = weakref.WeakSet()
 
@@ -57,8 +51,11 @@ class IndexFile:
     """
 
     def __init__(self, tables: TableFile, shard: Path, held: bytes | Scratch | None = None) -> None:
-        self.tables, self._shard, self._held = tables, shard, held
-        self.schema = _schema_of(tables.layout)
+        self.tables, self.shard, self.held = tables, shard, held
+        try:
+            self.schema = _schema_of(tables.layout)
+        except (FastpackError, *DATA_ERRORS) as error:
+            raise self._damaged(error) from error
         self._refuse_other_tables()
 
     @classmethod
@@ -69,19 +66,26 @@ class IndexFile:
 
         - keep: rows that were read stay in memory.
         """
-        return cls(TableFile.open(path, keep=keep), shard)
+        file = cls(TableFile.open(path, "index", keep=keep), shard)
+        file.refuse_oversized(sum(shard.size for shard in file.shards))
+        return file
 
     @classmethod
     def of(cls, index: Index) -> "IndexFile":
         """Make the file of an index that is not saved: in memory, or a scratch file if large."""
         data = _bytes_of(index)
         held = data if len(data) <= _HELD_BYTES else Scratch.write(data)
-        return _of_held(held, index.shards[0].path).identified(index.shards)
+        return cls.of_held(held, index.shards[0].path).identified(index.shards)
+
+    @classmethod
+    def of_held(cls, held: bytes | Scratch, shard: Path) -> "IndexFile":
+        """Open the index of a shard that is not saved."""
+        return cls(TableFile.of_held(held), shard, held)
 
     def __reduce__(self) -> Any:
-        if self._held is not None:
-            return _of_held, (self._held, self._shard)
-        return IndexFile.open, (self.tables.path, self._shard)
+        if self.held is not None:
+            return IndexFile.of_held, (self.held, self.shard)
+        return IndexFile.open, (self.tables.path, self.shard)
 
     def __len__(self) -> int:
         return self.tables.num_rows(SAMPLES)
@@ -96,12 +100,10 @@ class IndexFile:
         except DATA_ERRORS as error:
             raise self._damaged(error) from error
 
-    def _damaged(self, error: Exception) -> FormatError:
-        if isinstance(error, FormatError) and error.location is not None:
-            return error
-        why = str(error) if isinstance(error, FormatError) else f"the index is damaged ({error})"
-        message = why if why.endswith("it is built again") else f"{why}; {_REMEDY}"
-        return FormatError(with_location(message, Location(self.tables.path)))
+    def _damaged(self, why: object) -> FormatError:
+        if isinstance(why, FormatError) and why.location is not None:
+            return why
+        return damaged_index(why, self.tables.path)
 
     def _fact(self, name: str, make: Any) -> Any:
         """Return a fact of the header, converted by `make`. Raises FormatError without it."""
@@ -124,11 +126,11 @@ class IndexFile:
         if not all(isinstance(value, int) for shard in saved for value in shard[2:]):
             raise ValueError("a file's identity is not of numbers")
         first, *others = saved
-        folder = self._shard.parent
-        return [
-            Shard(self._shard, *first[1:]),
-            *(Shard(folder / name, *rest) for name, *rest in others),
-        ]
+        if any("\0" in name for name, *_ in others):
+            raise ValueError("a file's name has a NUL")
+        folder = self.shard.parent
+        beside = (Shard(folder / name, *rest) for name, *rest in others)
+        return [Shard(self.shard, *first[1:]), *beside]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -155,7 +157,8 @@ class IndexFile:
     @cached_property
     def summary(self) -> Summary:
         """Facts about all samples."""
-        return self._fact("summary", self._summary_of)
+        summary: Summary = self._fact("summary", self._summary_of)
+        return summary
 
     def _summary_of(self, saved: Any) -> Summary:
         summary = Summary.of_json(saved)
@@ -185,7 +188,7 @@ class IndexFile:
 
     @property
     def is_saved(self) -> bool:
-        return self._held is None
+        return self.held is None
 
     @property
     def has_lost(self) -> bool:
@@ -200,7 +203,12 @@ class IndexFile:
 
     def load(self) -> Index:
         """Return all samples. It takes memory for each."""
-        return self.take(np.arange(len(self)))
+        index = replace(self.take(np.arange(len(self))), **self.facts())
+        try:
+            index.check_chunks()
+        except ValueError as error:
+            raise self._damaged(error) from error
+        return index
 
     def keys(self) -> Text | None:
         """Return the keys of all samples in memory; None without keys."""
@@ -214,9 +222,26 @@ class IndexFile:
         names = ("original_digest", "notes", "receipt")
         return {name: getattr(self, name) for name in names}
 
+    def refuse_oversized(self, num_bytes: int) -> None:
+        """Raise FormatError if the tables claim more memory than files of `num_bytes` need.
+
+        A table whose rows have no bytes in the file may claim any number of rows.
+        """
+        tables = self.tables.layout.tables.items()
+        claimed = sum(
+            self.tables.num_rows(name) * sum(dtype.itemsize for dtype in columns.values())
+            for name, columns in tables
+        )
+        if claimed > SMALL_INDEX_BYTES + INDEX_BYTES_A_BYTE * num_bytes:
+            raise self._damaged(f"its tables are too large for files of {num_bytes} bytes")
+
     def _refuse_other_tables(self) -> None:
         """Raise FormatError unless the tables are those of the schema's fields."""
-        layout = self.tables.layout
+        layout, num_rows = self.tables.layout, self.tables.num_rows
+        # Names of fields have no slash there; tables of values and chunks have two.
+        per_sample = [name for name in layout.tables if name.count("/") == 1]
+        if SAMPLES not in layout.tables or any(num_rows(name) != len(self) for name in per_sample):
+            raise self._damaged("its tables have other numbers of rows")
         if layout in _SOUND_LAYOUTS:
             return
         try:
@@ -238,21 +263,24 @@ def take_index(
 
     The shards are those of these files. Raises FormatError for damage.
     """
-    whole = schema is None
     schema = files[0].schema if schema is None else schema
     shards = tuple(shard for file in files for shard in file.shards)
     first_shards = offsets_of([len(file.shards) for file in files])
     tables = [file.tables for file in files]
     try:
-        is_plain = all([file.is_plain for file in files])
+        is_plain = all(file.is_plain for file in files)
         stored = StoredRows(tables, numbers, rows, schema, first_shards, is_plain=is_plain)
-        facts = files[0].facts() if whole and len(files) == 1 else {}
-        index = Index.from_rows(stored, shards, **facts)
+        index = Index.from_rows(stored, shards)
         if schema.has_fixed_sizes:
             index.check_fit(stored)
         index.check_spans()
-        index.check_chunks()
+        index.check_chunks(of_batch=True)
+    except FastpackError:
+        raise
     except DATA_ERRORS as error:
+        if len(files) > 1:  # the error names the first file that is damaged
+            for number, file in enumerate(files):
+                file.take(rows[numbers == number], schema)
         raise files[0]._damaged(error) from error
     return index
 
@@ -267,21 +295,28 @@ def advise_rows(files: Sequence[IndexFile], numbers: npt.NDArray[np.int64], rows
 
 @lru_cache(maxsize=64)
 def _schema_of(layout: Layout) -> Schema:
-    """Return the schema of a layout. Raises FormatError for another version."""
-    try:
-        version = layout.about["version"]
-        schema = Schema.from_json(layout.about["schema"])
-    except FastpackError:
-        raise
-    except DATA_ERRORS as error:
-        raise FormatError(f"the index has no schema ({error}); {_REMEDY}") from error
+    """Return the schema of a layout. Raises ValueError for another version."""
+    version = layout.about["version"]
     if version != INDEX_VERSION:
-        raise FormatError(f"the index has version {version}, not {INDEX_VERSION}; {_REMEDY}")
-    return schema
+        raise ValueError(f"it has version {version}, not {INDEX_VERSION}")
+    return Schema.from_json(layout.about["schema"])
 
 
 def save_index(index: Index, path: Path, *, sync: bool = False) -> None:
-    """Save an index."""
+    """Write a saved index, a table file.
+
+    Args:
+        index: the index.
+        path: the file to write.
+        sync: wait until the disk has the file.
+
+    Raises:
+        UnreadableFileError: the OS refuses the file.
+
+    Example:
+        >>> import fastpack
+        >>> save_index(fastpack.open(getfixture("digits")).index, getfixture("tmp_path") / "saved")
+    """
     with atomic_write(path, sync=sync) as temporary:
         save_tables(temporary, index.to_tables(), about=_about(index), own=_own_text(index))
 
@@ -318,25 +353,36 @@ def _digest_of(saved: Any) -> RecordDigest:
     return RecordDigest(int(num_records), int(digest))
 
 
-def _of_held(held: bytes | Scratch, shard: Path) -> IndexFile:
-    is_large = isinstance(held, Scratch)
-    tables = TableFile.open(held.path) if is_large else TableFile.of_bytes(held)
-    return IndexFile(tables, shard, held)
-
-
-def load_index(path: Path, folder: Path, max_bytes: int | None = None) -> Index:
+def load_index(path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> Index:
     """Load a saved index whole, also one of an earlier version.
 
-    Raises FormatError if it is damaged.
+    Args:
+        path: the file.
+        folder: the folder of the shards; None for the folder of the file.
+        max_bytes: the largest size that a file of an earlier version may have.
+
+    Returns:
+        The Index.
+
+    Raises:
+        FormatError: the file is damaged, hostile or of another version.
+
+    Example:
+        >>> import fastpack
+        >>> path = getfixture("digits")
+        >>> _ = fastpack.build_indexes(path)
+        >>> len(load_index(path.with_name(f"{path.name}.fpindex")))
+        10
     """
+    folder = path.parent if folder is None else folder
     if is_former(path):
         return _load_npz(path, folder, max_bytes)
-    return IndexFile(TableFile.open(path), folder / shard_name(path)).load()
+    return IndexFile.open(path, folder / shard_name(path)).load()
 
 
 def is_former(path: Path) -> bool:
     """Return True if a file is an .npz, the form of earlier versions."""
-    with open(path, "rb") as file:
+    with os_errors_at(path, "read"), open(path, "rb") as file:
         return file.read(2) == b"PK"
 
 
@@ -352,16 +398,14 @@ def _load_npz(path: Path, folder: Path, max_bytes: int | None) -> Index:
     except FastpackError:
         raise
     except NPZ_ERRORS as error:
-        message = f"the index is damaged ({error}); {_REMEDY}"
-        raise FormatError(with_location(message, Location(path))) from error
+        raise damaged_index(error, path) from error
     return index
 
 
 def _of_arrays(arrays: npz_index.Arrays, folder: Path) -> Index:
     about = json.loads(arrays["about"].tobytes())
     if about["version"] != npz_index.VERSION:
-        message = f"the index has version {about['version']}, not {npz_index.VERSION}"
-        raise FormatError(f"{message}; {_REMEDY}")
+        raise ValueError(f"it has version {about['version']}, not {npz_index.VERSION}")
     stored = StoredArrays(
         arrays,
         Schema.from_json(about["schema"]),

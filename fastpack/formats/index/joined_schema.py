@@ -59,3 +59,8 @@ def kind_of(field: Field) -> str:
     """Return name and kind; for pixels also dtype, axes and color."""
     stored = (field.dtype, field.axes, field.color) if field.kind == "pixels" else ()
     return f"{field.name}: {' '.join(filter(None, (field.kind, *stored)))}"
+
+
+def taken_classes(path: Path, named: Path) -> str:
+    """Return the note on a file that takes the class names of another."""
+    return f"{path.name} has labels without class names; it takes the class names of {named.name}"

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy.typing as npt
 
+from fastpack.core.cached import cached_property
 from fastpack.core.schema import Field, Schema
 from fastpack.formats.index.arrays import Column, escaped, from_arrays
 

@@ -2,27 +2,27 @@
 
 A saved index is a table file (docs/formats.md). Its tables are:
 
-    samples           shard_numbers, record_numbers; also file_times and lost
-    blob/NAME         span and, for images, info; a list of blobs has them in blob/NAME/values
-    column/NAME       value; texts and lists have start and length, and column/NAME/values
-    seek_points/NAME  start and length of the words in seek_points/NAME/values
-    chunk/N/NAME      the chunks of an array in file N; also chunk/N/NAME/filters and /fill
+- samples: shard_numbers, record_numbers; also file_times and lost.
+- blob/NAME: span and, for images, info. A list of blobs has them in blob/NAME/values.
+- column/NAME: value. Texts and lists have start and length, and column/NAME/values.
+- seek_points/NAME: start and length of the words in seek_points/NAME/values.
+- chunk/N/NAME: the chunks of an array in file N; also chunk/N/NAME/filters and /fill.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.tables import expand_lists
+from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
-from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.table_file import TableFile, take_from
 from fastpack.formats.index.arrays import Column, escaped
+from fastpack.formats.index.damaged import damaged_index
 
 Tables = Mapping[str, Mapping[str, npt.NDArray[Any]]]
 SAMPLES = "samples"
@@ -79,8 +79,7 @@ class StoredRows:
         """Number of each row's shard among those of all files, (k,)."""
         if self._is_plain:
             return self.numbers.astype(np.uint32)
-        own = self.table(SAMPLES)["shard_numbers"]
-        return np.asarray(own + self.first_shards[self.numbers].astype(np.uint32))
+        return self.shards_of(self.table(SAMPLES)["shard_numbers"], slice(None))
 
     def table(self, name: str) -> dict[str, npt.NDArray[Any]]:
         """Return the columns of a table for these rows. It is read once."""
@@ -124,8 +123,7 @@ class StoredRows:
         count = expand_lists(starts, lengths, self.numbers, limits)
         if count < 0 or (count > limits.min() and self._is_overlong(lengths, limits)):
             path = self.files[int(self.numbers[max(0, -1 - count)])].path
-            message = f"the index has a list outside of {name}; delete it, and it is built again"
-            raise FormatError(with_location(message, Location(path)))
+            raise damaged_index(f"a list lies outside of {name}", path)
         rows, numbers = np.empty((2, count), np.int64)
         expand_lists(starts, lengths, self.numbers, limits, rows, numbers)
         return lengths, StoredRows(self.files, numbers, rows, self.schema, self.first_shards)
@@ -148,10 +146,17 @@ class StoredRows:
         values = inner.table(f"{name}/values")
         return {column: Ragged.of_lengths(array, lengths) for column, array in values.items()}
 
-    @property
-    def shard_shift(self) -> npt.NDArray[np.int64]:
-        """Number of the first shard of each row's file, (k,)."""
-        return self.first_shards[self.numbers]
+    def shards_of(
+        self, own: npt.NDArray[np.uint32], rows: "Rows | slice"
+    ) -> npt.NDArray[np.uint32]:
+        """Return shard numbers among those of all files, given those of some rows in their files.
+
+        Raises ValueError for a shard that a row's file does not have.
+        """
+        numbers = self.numbers[rows]
+        if (own >= np.diff(self.first_shards)[numbers]).any():
+            raise ValueError("it names the number of a shard that it does not have")
+        return np.asarray(own + self.first_shards[numbers].astype(np.uint32))
 
 
 def to_tables(name: str, values: Column) -> dict[str, dict[str, npt.NDArray[Any]]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fastpack.core.dtypes import NO_SPAN
 from fastpack.core.ragged import Ragged, flat_values
@@ -40,22 +41,19 @@ class BlobSummary:
         """Count the blobs of an index."""
         spans, seek_points = flat_values(index.spans[name]), index.seek_points.get(name)
         infos = flat_values(index.infos[name]) if name in index.infos else None
-        is_readable = None if infos is None else infos["width"] > 0
-        num_deep = 0 if infos is None else int(((infos["bits"] == _DEEP_BITS) & is_readable).sum())
-        counts = [] if infos is None else np.bincount(infos["format"])
+        num_readable, num_deep, formats = (0, 0, 0) if infos is None else _image_counts(infos)
         return cls(
             int(spans["length"].sum(dtype=np.uint64)),
             num_deep,
-            int(np.count_nonzero(is_readable)) - num_deep if infos is not None else 0,
-            sum(1 << number for number in np.flatnonzero(counts).tolist()),
+            num_readable - num_deep,
+            formats,
             int((spans["offset"] == NO_SPAN).sum()),
             None if seek_points is None else seek_points.num_with_seek_points,
         )
 
     def __or__(self, other: "BlobSummary") -> "BlobSummary":
-        counts = [
-            c for c in (self.num_with_seek_points, other.num_with_seek_points) if c is not None
-        ]
+        found = (self.num_with_seek_points, other.num_with_seek_points)
+        counts = [count for count in found if count is not None]
         return BlobSummary(
             self.num_bytes + other.num_bytes,
             self.num_deep + other.num_deep,
@@ -137,11 +135,22 @@ class Summary:
         )
 
 
-def _blob_of(counts: Sequence[Any]) -> BlobSummary:
-    *numbers, num_with_seek_points = counts
+def _image_counts(infos: npt.NDArray[Any]) -> tuple[int, int, int]:
+    """Return the number of readable images, of those with 16 bits, and a bit for each format."""
+    is_readable = infos["width"] > 0
+    num_deep = np.count_nonzero((infos["bits"] == _DEEP_BITS) & is_readable)
+    formats = np.flatnonzero(np.bincount(infos["format"])).tolist()
+    return int(np.count_nonzero(is_readable)), int(num_deep), sum(1 << each for each in formats)
+
+
+def _blob_of(saved: Sequence[Any]) -> BlobSummary:
+    *numbers, num_with_seek_points = saved
+    num_bytes, num_deep, num_shallow, formats, num_fetched = map(int, numbers)
     seek_points = None if num_with_seek_points is None else int(num_with_seek_points)
-    found = BlobSummary(*map(int, numbers), seek_points)
-    if min(map(int, numbers)) < 0 or found.formats >= 1 << _MAX_FORMATS:
+    found = BlobSummary(num_bytes, num_deep, num_shallow, formats, num_fetched, seek_points)
+    counts = (num_deep, num_shallow, num_fetched, seek_points or 0)
+    are_counts = all(0 <= count < 2**63 for count in counts)
+    if not are_counts or num_bytes < 0 or not 0 <= formats < 1 << _MAX_FORMATS:
         raise ValueError("its summary has numbers that cannot be")
     return found
 
@@ -165,6 +174,13 @@ def _range(values: Any) -> tuple[Any, Any] | None:
         return least, greatest
     # A long double, which JSON cannot keep: the float of it that is not inside of the range.
     return _outer(least, -np.inf), _outer(greatest, np.inf)
+
+
+def _outer(bound: Any, towards: float) -> float:
+    """Return a long double as a float, or the next one `towards` if that is nearer to zero."""
+    nearest = float(bound)
+    is_inside = nearest > bound if towards < 0 else nearest < bound
+    return float(np.nextafter(nearest, towards)) if is_inside else nearest
 
 
 def _is_empty(column: Any) -> bool:

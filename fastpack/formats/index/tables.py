@@ -171,8 +171,8 @@ class SpanTables(ValueTables):
         found = super().from_rows(rows)
         if len(rows.files) > 1:
             for spans in found.values():
-                shift = rows.shard_shift[owners(spans)]
-                flat_values(spans)["shard"] += shift.astype(np.uint32)
+                shards = flat_values(spans)["shard"]
+                shards[:] = rows.shards_of(shards, owners(spans))
         return found
 
     def fits(self, table: Mapping[str, Any], stored: Stored) -> bool:
@@ -247,6 +247,12 @@ class SeekPointTables(PerSample[Mapping[str, SeekPoints]]):
                 values = words.table(f"{table}/values")["value"]
                 found[name] = SeekPoints.of_lengths(values, lengths)
         return found
+
+    def fits(self, table: Mapping[str, SeekPoints], stored: Stored) -> bool:
+        return all(
+            seek_points.words.dtype == np.uint64 and len(seek_points) == stored.num_samples
+            for seek_points in table.values()
+        )
 
     def from_arrays(self, stored: StoredArrays) -> Mapping[str, SeekPoints]:
         found = {
@@ -357,6 +363,9 @@ class LostTable(PerSample[npt.NDArray[np.uint8] | None]):
     def from_rows(self, rows: StoredRows) -> npt.NDArray[np.uint8] | None:
         return rows.table(SAMPLES)["lost"] if "lost" in rows.names[SAMPLES] else None
 
+    def fits(self, table: npt.NDArray[np.uint8] | None, stored: Stored) -> bool:
+        return table is None or table.dtype == np.uint8
+
     def from_arrays(self, stored: StoredArrays) -> None:
         return None
 
@@ -365,7 +374,7 @@ def _chunks_of(rows: StoredRows, name: str) -> Iterator[tuple[int, ChunkTable]]:
     """Yield the chunks that these rows need: number of the shard -> ChunkTable."""
     records, shards = rows.table(SAMPLES)["record_numbers"], rows.table(SAMPLES)["shard_numbers"]
     for number, file in enumerate(rows.files):
-        for shard in chunked_shards(file, name):
+        for shard in chunked_shards(file.layout, name):
             wanted = records[(rows.numbers == number) & (shards == shard)]
             if len(wanted):
                 yield int(rows.first_shards[number]) + shard, read_chunks(file, shard, name, wanted)

@@ -1,7 +1,6 @@
 """HDF5 files that are truncated, inconsistent, or point at other files: an error names the file."""
 
 import zlib
-from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -13,10 +12,11 @@ from fastpack.core.limits import Limits
 from fastpack.errors import CorruptRecordError, FormatError, LimitError
 from fastpack.files.companions import index_path
 from fastpack.formats import registry
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
 from fastpack.sources import ImageFiles
 from tests.support.failures import IMAGES, failure_of
 from tests.support.images import photo
+from tests.support.saved_tables import SavedTables
 
 
 def write_encoded(path, **members):
@@ -316,33 +316,81 @@ def test_chunks_that_would_fill_the_memory(tmp_path):
     assert isinstance(failure_of(tmp_path / "x.h5"), CorruptRecordError)
 
 
+CHUNKS = "chunk/0/image"
+
+
+def set_shape(name, *sizes):
+    def change(tables):
+        tables[f"{CHUNKS}/shape"][name] = np.array(sizes)
+        return tables
+
+    return change
+
+
+def with_sizes(*sizes):
+    """Both shapes of this rank."""
+    return lambda tables: (
+        tables | {f"{CHUNKS}/shape": {"dataset": np.array(sizes), "chunk": np.array(sizes)}}
+    )
+
+
+def set_values(table, change):
+    return lambda tables: (
+        tables | {f"{CHUNKS}{table}": {"value": change(tables[f"{CHUNKS}{table}"]["value"])}}
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [
-        lambda table: replace(table, chunk_shape=(2, 16, 16, 2)),
-        lambda table: replace(table, chunk_shape=(2**40, 16, 16, 3)),
-        lambda table: replace(table, chunk_shape=(0, 16, 16, 3)),
-        lambda table: replace(table, chunk_shape=(2, 16, 16)),
-        lambda table: replace(table, shape=(6, 16, 16, 4)),
-        lambda table: replace(table, shape=(5, 16, 16, 3)),
-        lambda table: replace(table, shape=(6, -16, -16, 3)),
-        lambda table: replace(table, shape=(6.0, 16, 16, 3)),
-        lambda table: replace(table, chunks=table.chunks[:2]),
-        lambda table: replace(table, chunks=table.chunks["offset"]),
-        lambda table: replace(table, filters=np.zeros(1, table.filters.dtype)),
-        lambda table: replace(table, filters=np.zeros((1, 1), table.filters.dtype)),
-        lambda table: replace(table, filters=np.repeat(table.filters, 9)),
-        lambda table: replace(table, fill=np.zeros(2, np.uint8)),
-        lambda table: replace(table, fill=np.zeros(0, np.uint8)),
+        set_shape("chunk", 2, 16, 16, 2),
+        set_shape("chunk", 2**40, 16, 16, 3),
+        set_shape("chunk", 0, 16, 16, 3),
+        set_shape("dataset", 6, 16, 16, 4),
+        set_shape("dataset", 5, 16, 16, 3),
+        set_shape("dataset", 6, -16, -16, 3),
+        set_shape("dataset", 6.0, 16, 16, 3),
+        set_shape("dataset", 2**62, 2**62, 2**62, 2**62),
+        with_sizes(6, 16, 16),
+        with_sizes(),
+        set_values("", lambda chunks: chunks[:2]),
+        set_values("", lambda chunks: chunks["offset"]),
+        set_values("/filters", lambda filters: np.zeros(1, filters.dtype)),
+        set_values("/filters", lambda filters: np.repeat(filters, 9)),
+        set_values("/filters", lambda filters: np.arange(1)),
+        set_values("/fill", lambda fill: np.zeros(2, np.uint8)),
+        set_values("/fill", lambda fill: np.zeros(0, np.uint8)),
+        set_values("/fill", lambda fill: np.zeros(1, np.int64)),
+        lambda tables: {name: tables[name] for name in tables if name != CHUNKS},
+        lambda tables: {name: tables[name] for name in tables if name != f"{CHUNKS}/fill"},
     ],
 )
 def test_saved_tables_that_lie(tmp_path, change):
-    """Every index is checked when it is loaded; a bad one is rebuilt."""
-    write_chunked(tmp_path / "x.h5", compression="gzip")
-    index = fastpack.open(tmp_path / "x.h5").index
-    replace(index, chunks={"image": {0: change(index.chunks["image"][0])}}).save(
-        index_path(tmp_path / "x.h5")
-    )
+    """An index is checked when its rows are read; a bad one is built again."""
+    path = tmp_path / "x.h5"
+    write_chunked(path, compression="gzip")
+    fastpack.open(path)
+    saved = SavedTables(index_path(path))
+    saved.tables = change(saved.tables)
+    saved.save(index_path(path))
     with pytest.raises(FormatError):
-        Index.load(index_path(tmp_path / "x.h5"))
-    assert (fastpack.open(tmp_path / "x.h5").read([5, 0])["image"] == CHUNKED[[5, 0]]).all()
+        load_index(index_path(path))
+    assert (fastpack.open(path).read([5, 0])["image"] == CHUNKED[[5, 0]]).all()
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda name: None if name == f"{CHUNKS}/shape" else name,
+        lambda name: None if name.startswith(CHUNKS) else name,
+        lambda name: name.replace("chunk/0", "chunk/9"),
+    ],
+)
+def test_records_without_saved_chunks_are_read_by_hdf5(tmp_path, rename):
+    path = tmp_path / "x.h5"
+    write_chunked(path, compression="gzip")
+    fastpack.open(path)
+    saved = SavedTables(index_path(path))
+    saved.tables = {rename(name): saved.tables[name] for name in saved.tables if rename(name)}
+    saved.save(index_path(path))
+    assert (fastpack.open(path).read([5, 0])["image"] == CHUNKED[[5, 0]]).all()

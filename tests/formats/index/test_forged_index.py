@@ -1,9 +1,6 @@
 """Forged indexes whose checksums hold: any value results in a FastpackError or a batch."""
 
 import contextlib
-import json
-import os
-import re
 
 import h5py
 import numpy as np
@@ -12,63 +9,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fastpack
-from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, FormatError, LimitError
+from fastpack.errors import FastpackError, LimitError
 from fastpack.files.companions import index_path
-from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats.index.index import Index
 from tests.support.extent import num_examples
-from tests.support.indexed_files import make_gzip, make_hdf5, make_tfrecord
-
-MAKERS = {"tfrecord": make_tfrecord, "hdf5": make_hdf5, "gzip": make_gzip}
-NUMBERS = [
-    -1,
-    0,
-    1,
-    2**31,
-    2**63 - 1,
-    2**63,
-    2**64,
-    2**200,
-    -(2**63),
-    1e308,
-    float("inf"),
-    float("nan"),
-    0.5,
-    True,
-]
-TEXTS = [
-    "",
-    "\ud800",
-    "a\x00b",
-    "/",
-    "../x",
-    "x" * 300,
-    "[",
-    "O",
-    "<f8",
-    "|u1",
-    "V0",
-    "[" * 100_000,
-]
-ODD = [None, *NUMBERS, *TEXTS, [], {}, [[]], [1, 2, 3], [2**40] * 3, {"a": 1}]
+from tests.support.forgeries import ODD, places_in, replaced
+from tests.support.indexed_files import MAKERS
+from tests.support.saved_tables import SavedTables
 
 
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory):
-    """Path of a dataset -> the arrays of its saved index."""
+    """Path of a dataset -> the bytes of its saved index."""
     paths = [make(tmp_path_factory.mktemp(name)) for name, make in MAKERS.items()]
-    return {path: load_npz(index_path(path)) for path in paths}
+    return {path: index_path(path).read_bytes() for path in paths}
 
 
 def read_everything(path, **options):
     reader = fastpack.open(path, save_index=False, **options)
-    reader.read(range(min(4, len(reader))))
-    return (
-        repr(reader),
-        dict(reader.columns),
-        [reader.location(row) for row in range(min(4, len(reader)))],
-    )
+    rows = range(min(4, len(reader)))
+    reader.read(rows)
+    columns = {name: column[:4] for name, column in reader.columns.items()}
+    return repr(reader), columns, [reader.location(row) for row in rows], reader.index
 
 
 def assert_only_our_errors(path):
@@ -77,50 +38,26 @@ def assert_only_our_errors(path):
             read_everything(path, **options)
 
 
-def places_in(node, path=()):
-    """The way to each value of a JSON, which may have another in a string."""
-    yield path
-    if isinstance(node, str) and node[:1] == "{":
-        node = json.loads(node)
-    if isinstance(node, (dict, list)):
-        for key in node if isinstance(node, dict) else range(len(node)):
-            yield from places_in(node[key], (*path, key))
-
-
-def replaced(node, path, value):
-    if not path:
-        return value
-    if isinstance(node, str):
-        return json.dumps(replaced(json.loads(node), path, value))
-    node = dict(node) if isinstance(node, dict) else list(node)
-    node[path[0]] = replaced(node[path[0]], path[1:], value)
-    return node
-
-
-@st.composite
-def forgeries(draw, arrays):
-    """The arrays with one value, or one table, replaced."""
-    name = draw(st.sampled_from(sorted(arrays)))
-    array = arrays[name]
-    if name.endswith("about"):
-        about = json.loads(array.tobytes())
-        forged = replaced(
-            about, draw(st.sampled_from(list(places_in(about)))), draw(st.sampled_from(ODD))
-        )
-        return arrays | {name: np.frombuffer(json.dumps(forged).encode(), np.uint8)}
-    changes = [
-        array[:-1],
-        np.concatenate([array, array]),
-        array.reshape(1, *array.shape),
-        array[::-1].copy(),
-        array[:0],
-        array.copy(),
-    ]
-    changed = draw(st.sampled_from(changes))
+def forge(draw, saved):
+    """Replace one value of the texts, or one column."""
+    part = draw(st.sampled_from(["about", "own", "column"]))
+    if part != "column":
+        text = getattr(saved, part)
+        place = draw(st.sampled_from(list(places_in(text))))
+        setattr(saved, part, replaced(text, place, draw(st.sampled_from(ODD))))
+        return
+    table = draw(st.sampled_from(sorted(saved.tables)))
+    column = draw(st.sampled_from(sorted(saved.tables[table])))
+    array = saved.tables[table][column]
+    changes = [array[:-1], np.concatenate([array, array]), array[::-1].copy(), array[:0]]
+    changed = draw(st.sampled_from([*changes, array.copy()]))
     if changed.size:
-        values = changed.reshape(-1).view(np.uint8)
+        values = changed.view(np.uint8)
         values[draw(st.integers(0, len(values) - 1))] = draw(st.sampled_from([0, 1, 127, 128, 255]))
-    return arrays | {name: changed}
+    if len(changed) != len(array):  # all columns of a table have one length
+        rows = np.arange(len(changed)) % max(1, len(array))
+        saved.tables[table] = {name: old[rows] for name, old in saved.tables[table].items()}
+    saved.tables[table][column] = changed
 
 
 @pytest.mark.parametrize("number", range(len(MAKERS)), ids=MAKERS)
@@ -130,8 +67,12 @@ def forgeries(draw, arrays):
 )
 @given(data=st.data())
 def test_any_forged_value(datasets, number, data):
-    path, arrays = list(datasets.items())[number]
-    save_npz(index_path(path), data.draw(forgeries(arrays)))
+    path, original = list(datasets.items())[number]
+    index_path(path).write_bytes(original)
+    saved = SavedTables(index_path(path))
+    forge(data.draw, saved)
+    with contextlib.suppress(ValueError):  # a text that no JSON has
+        saved.save(index_path(path))
     assert_only_our_errors(path)
 
 
@@ -145,100 +86,23 @@ def test_any_forged_value(datasets, number, data):
         [1, 10, 12, 3],
         [2**63 - 1, 10, 12, 3],
         [1, 2**40, 2**40, 2**40],
-        [2**200] * 4,
+        [2**62] * 4,
         [-1] * 4,
         [True] * 4,
     ],
 )
 def test_any_forged_chunks(datasets, shape, chunk):
-    path, arrays = list(datasets.items())[2]
-    about = json.loads(arrays["about"].tobytes())
-    about["schema"] = replaced(about["schema"], ("fields", 0, "shape"), shape)
-    table = json.dumps({"shape": [4, *shape], "chunk_shape": chunk}).encode()
-    forged = {
-        "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
-        "chunk/0/image/about": np.frombuffer(table, np.uint8),
-    }
-    num_bytes = int(np.prod(shape, dtype=object)) if all(0 <= size < 2**63 for size in shape) else 0
-    arrays["span/image"] = arrays["span/image"].copy()
-    arrays["span/image"]["length"] = min(num_bytes, 2**64 - 1)
-    save_npz(index_path(path), arrays | forged)
+    path, original = list(datasets.items())[2]
+    index_path(path).write_bytes(original)
+    saved = SavedTables(index_path(path))
+    saved.about["schema"] = replaced(saved.about["schema"], ("fields", 0, "shape"), shape)
+    rank = min(1 + len(shape), len(chunk))
+    sizes = np.array([4, *shape], np.uint64).view(np.int64)[:rank]
+    saved.tables["chunk/0/image/shape"] = {"dataset": sizes, "chunk": np.array(chunk)[:rank]}
+    num_bytes = int(np.prod(shape, dtype=object))
+    saved.tables["blob/image"]["span"]["length"] = min(num_bytes, 2**64 - 1)
+    saved.save(index_path(path))
     assert_only_our_errors(path)
-
-
-# The file of an index
-
-TYPES = [
-    "'<i8'",
-    "'S0'",
-    "'V0'",
-    "'|O'",
-    "'<U1000000000'",
-    "[]",
-    "[('', '<i4')]",
-    "{'a': 1}",
-    "'<M8[ns]'",
-    "None",
-    "'(2,3)i4'",
-    "'a5'",
-    "'Zq'",
-]
-SHAPES = [
-    "()",
-    "(-1,)",
-    "(-2, -2)",
-    "(99999999999999999999, 0)",
-    "(1e3,)",
-    "('a',)",
-    "(True,)",
-    "4",
-    "{}",
-    "(None,)",
-    f"({'1, ' * 70})",
-]
-HEADERS = [f"{{'descr': {kind}, 'fortran_order': False, 'shape': (4,), }}" for kind in TYPES]
-HEADERS += [f"{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}" for shape in SHAPES]
-HEADERS += ["[", "1", "null", "[1]", '"a"', "[" * 5000]
-
-
-def sealed(data):
-    """The bytes of an index, with the checksum that they need."""
-    return data[:-8] + b"%08x" % crc32c(np.frombuffer(data[:-37], np.uint8))
-
-
-@pytest.mark.parametrize("header", HEADERS)
-def test_any_forged_header(tmp_path, header):
-    path = make_tfrecord(tmp_path)
-    data = index_path(path).read_bytes()
-    for found in re.finditer(rb"\{'descr'[^\n]*\n", data):
-        if len(header) < len(found[0]):
-            text = header.encode().ljust(len(found[0]) - 1) + b"\n"
-            index_path(path).write_bytes(sealed(data[: found.start()] + text + data[found.end() :]))
-            assert_only_our_errors(path)
-
-
-@pytest.mark.parametrize("field", range(4, 46))
-def test_any_forged_directory(tmp_path, field):
-    path = make_tfrecord(tmp_path)
-    data = bytearray(index_path(path).read_bytes())
-    data[data.rfind(b"PK\x01\x02") + field] ^= 0xFF
-    index_path(path).write_bytes(sealed(bytes(data)))
-    assert_only_our_errors(path)
-
-
-@pytest.mark.parametrize("make", [make_tfrecord, make_hdf5])
-def test_an_index_with_a_hole_is_not_read(tmp_path, make):
-    """Its 3 GB take no disk."""
-    path = make(tmp_path)
-    data = index_path(path).read_bytes()
-    with open(index_path(path), "wb") as file:
-        file.seek(3 * 2**30)
-        file.write(data)
-    os.utime(index_path(path))
-    assert len(fastpack.open(path, save_index=False)) == 4
-    assert not fastpack.verify(path).is_sound
-    with pytest.raises(FormatError, match="more than 1000 bytes"):
-        Index.load(index_path(path), max_bytes=1000)
 
 
 # Arrays of any size

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -23,9 +22,11 @@ from fastpack.errors import (
 )
 from fastpack.files.companions import index_path
 from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats.dataset_indexes import indexes_of
+from fastpack.formats.dataset_indexes import index_files
 from fastpack.formats.file_index import FileIndex
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index
+from fastpack.formats.index_options import IndexOptions
+from fastpack.formats.sample_table import Opening
 from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
 from tests.support.images import jpeg
 from tests.support.tars import samples, write_tar
@@ -138,17 +139,6 @@ def test_compressed_npz(tmp_path):
         load_npz(tmp_path / "x.npz")
 
 
-def test_index_of_older_files_is_read(tmp_path):
-    """np.savez wrote them once."""
-    path = write_shards(tmp_path)[3]
-    dataset = fastpack.open(path)
-    np.savez(index_path(path), **load_npz(index_path(path)))
-    with zipfile.ZipFile(index_path(path)) as archive:
-        assert archive.comment == b""
-    loaded = FileIndex(path).saved()
-    assert (loaded.spans["image"] == dataset.index.spans["image"]).all()
-
-
 # Where indexes are kept
 
 
@@ -165,8 +155,9 @@ def test_index_dir(tmp_path):
     assert built.index_bytes == sum(file.stat().st_size for file in kept.iterdir())
     assert len(list(kept.iterdir())) == 2
     assert not index_path(first).exists()
-    again = indexes_of([first, second], index_dir=kept)
-    assert [index.columns["label"].tolist() for index in again] == [[0, 1, 2, 3], [2]]
+    again = index_files([first, second], Opening(kept), IndexOptions())
+    labels = [file.load().columns["label"].tolist() for file in again.files()]
+    assert labels == [[0, 1, 2, 3], [2]]
     assert build_indexes([first, second], index_dir=kept).num_fresh == 2
     assert len(fastpack.open([first, second], index_dir=kept)) == 5
 
@@ -226,9 +217,7 @@ def test_columns_cannot_be_written_to(tmp_path):
         "boxes": Ragged(np.array([1.5, 2.5]), np.array([0, 0, 2])),
     }
     dataset = fastpack.open(write_shards(tmp_path), decode=False)
-    facts = dataset.columns["width"]
     arrays = [
-        facts,
         *columns_of(dataset.index),
         *columns_of(dataset[1:].index),
         *columns_of(dataset.take([1, 0]).index),
@@ -259,7 +248,7 @@ def test_a_stale_or_damaged_index_is_built_again(tmp_path):
     index_path(third).write_bytes(b"no index")
     built = build_indexes([first, second, third])
     assert (built.num_fresh, built.num_samples) == (1, 1 + 5 + 3)
-    assert len(Index.load(index_path(third))) == 3
+    assert len(load_index(index_path(third))) == 3
 
 
 def test_rebuild(tmp_path):
@@ -319,10 +308,10 @@ def test_of_failures_at_once_the_first_is_raised(tmp_path, monkeypatch):
         both.wait(60)
         raise FormatError(file.path.name)
 
-    monkeypatch.setattr(FileIndex, "index", failing)
+    monkeypatch.setattr(FileIndex, "open", failing)
     monkeypatch.setattr("fastpack.formats.dataset_indexes.num_cores", lambda: 2)
     with pytest.raises(FormatError, match="^a$"):
-        indexes_of([tmp_path / "a", tmp_path / "b"])
+        index_files([tmp_path / "a", tmp_path / "b"], Opening(), IndexOptions())
 
 
 def test_shards_that_do_not_fit_together(tmp_path):

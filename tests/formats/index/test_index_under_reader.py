@@ -302,7 +302,7 @@ def test_damaged_scratch_files(datasets, others, damage, monkeypatch, tmp_path):
             remove(path)
         reader = dataset.open(save_index=False)
         dataset.assert_read(reader, random)
-        held = [file._held.path for file in reader._samples.table._indexes.held.values()]
+        held = [file.held.path for file in reader._samples.table._indexes.held.values()]
         assert held
         for path in held:
             damage(path, others, random)

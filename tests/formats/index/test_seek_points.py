@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 import fastpack
 from fastpack.cli import main
-from fastpack.errors import CorruptRecordError
+from fastpack.errors import CorruptRecordError, FormatError
 from fastpack.files.companions import index_path
-from fastpack.files.npz import load_npz, save_npz
-from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import load_index, save_index
 from fastpack.formats.indexing import build_indexes
 from fastpack.images.crops import CenterCrop, RandomResizedCrop
 from fastpack.images.seek_points import SeekPoints
@@ -21,6 +20,7 @@ from fastpack.integrity.verify import verify
 from tests.support.damage import in_place
 from tests.support.extent import num_examples
 from tests.support.images import jpeg, photo, save
+from tests.support.saved_tables import SavedTables
 
 NUM_IMAGES = 8
 
@@ -171,8 +171,8 @@ def test_some_of_several_files_may_have_them(packed):
 
 def test_a_part_is_saved_without_the_words_of_others(packed, tmp_path):
     part = fastpack.open(packed, seek_points=True)[2:4]
-    part.index.save(tmp_path / "part.npz")
-    loaded = Index.load(tmp_path / "part.npz")
+    save_index(part.index, tmp_path / "part")
+    loaded = load_index(tmp_path / "part")
     assert np.array_equal(loaded.seek_points["image"].table(1), marks_of(part).table(1))
     assert len(loaded.seek_points["image"].words) * 8 == marks_of(part).num_bytes
 
@@ -199,27 +199,28 @@ def test_a_crop_reads_a_part(packed):
             reader.read([0])
 
 
+SEEK_POINTS = "seek_points/image"
+
+
 def with_words(packed, change):
-    """The saved index with other arrays for its seek points."""
-    arrays = dict(load_npz(index_path(packed)))
-    changed = change(
-        arrays["seek_points/image/words"].copy(), arrays["seek_points/image/lengths"].copy()
-    )
-    arrays["seek_points/image/words"], arrays["seek_points/image/lengths"] = changed
-    index_path(packed).unlink()
-    save_npz(index_path(packed), arrays)
+    """Save the index with other words of its seek points, or other places of them."""
+    saved = SavedTables(index_path(packed))
+    words = saved.tables[f"{SEEK_POINTS}/values"]["value"]
+    words, places = change(words, saved.tables[SEEK_POINTS])
+    saved.tables[f"{SEEK_POINTS}/values"], saved.tables[SEEK_POINTS] = {"value": words}, places
+    saved.save(index_path(packed))
 
 
-def rolled(words, lengths):
-    return np.roll(words, 5), lengths
+def rolled(words, places):
+    return np.roll(words, 5), places
 
 
-def emptied(words, lengths):
-    return words * 0, lengths
+def emptied(words, places):
+    return words * 0, places
 
 
-def exchanged(words, lengths):
-    return words, lengths[::-1].copy()
+def exchanged(words, places):
+    return words, {name: values[::-1] for name, values in places.items()}
 
 
 @pytest.mark.parametrize("change", [rolled, emptied, exchanged])
@@ -232,20 +233,33 @@ def test_damaged_words_cost_no_pixels(packed, change):
     assert not verify(packed).is_sound
 
 
+def test_words_of_another_type_are_rebuilt(packed):
+    fastpack.open(packed, seek_points=True)
+    with_words(packed, lambda words, places: (words.astype(np.float64), places))
+    assert marks_of(fastpack.open(packed)) is None
+
+
 HOSTILE = {
-    "too few": lambda words, lengths: (words[:-1], lengths),
-    "too many": lambda words, lengths: (words, lengths + 1),
-    "fewer images": lambda words, lengths: (words, lengths[:-1]),
-    "numbers of another type": lambda words, lengths: (words.astype(np.float64), lengths),
-    "lengths that wrap around": lambda words, lengths: (words, lengths - lengths - 1),
+    "too few words": lambda words, places: (words[:-1], places),
+    "too long": lambda words, places: (words, {**places, "length": places["length"] + 1}),
+    "too far": lambda words, places: (words, {**places, "start": places["start"] + 2**62}),
+    "below zero": lambda words, places: (words, {**places, "start": places["start"] - 2**62}),
+    "overflow": lambda words, places: (words, {**places, "length": places["length"] * 0 - 1}),
+    "floats": lambda words, places: (words, {**places, "start": places["start"] + 0.5}),
 }
 
 
 @pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
-def test_an_index_with_odd_tables_is_rebuilt(packed, change):
+def test_odd_places_of_words_are_errors_of_the_index(packed, change):
     fastpack.open(packed, seek_points=True)
     with_words(packed, change)
-    assert marks_of(fastpack.open(packed)) is None
+    try:
+        dataset = fastpack.open(packed)
+        dataset.read(range(len(dataset)))
+    except FormatError as error:
+        assert index_path(packed).name in str(error)  # noqa: PT017
+    else:
+        assert marks_of(dataset) is None
 
 
 def test_verifying_compares_them(packed):
@@ -262,7 +276,5 @@ def test_tables_are_taken_and_joined_as_lists_are(tables, draw):
     rows = np.array(draw.draw(st.lists(st.integers(0, len(tables) - 1))), np.int64)
     joined = SeekPoints.concatenate([marks.take(rows), SeekPoints.none(2), marks])
     expected = [*[tables[row] for row in rows], [], [], *tables]
-    saved = SeekPoints.from_arrays("x", joined.to_arrays("x"), len(joined))
-    for each in (joined, saved):
-        assert [each.table(row).tolist() for row in range(len(each))] == expected
+    assert [joined.table(row).tolist() for row in range(len(joined))] == expected
     assert joined.num_with_seek_points == sum(1 for table in expected if table)

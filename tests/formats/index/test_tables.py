@@ -1,17 +1,22 @@
 """The tables of an index: all are taken, joined and selected alike."""
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from fastpack.core.dtypes import SPAN
+from fastpack.core.dtypes import IMAGE_INFO, SPAN
 from fastpack.core.ragged import Ragged, Text
 from fastpack.core.schema import Field, Schema
 from fastpack.files.shard import Shard
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import _TABLES, Index, concatenate
+from fastpack.formats.index.index_file import IndexFile
 from fastpack.images.seek_points import SeekPoints
+from tests.support.extent import num_examples
 
 N = 5
 NOT_PER_SAMPLE = {"shards", "schema", "original_digest", "notes", "receipt"}
@@ -90,3 +95,119 @@ def test_tables_of_fields_are_selected(index):
     assert list(selected.spans) == list(selected.seek_points) == ["blob"]
     assert selected.columns == {}
     assert len(selected.files.names) == N
+
+
+# Saved indexes
+
+NUMBERS = {"i1": (-128, 127), "i8": (-(2**63), 2**63 - 1), "i4": (-(2**31), 2**31 - 1)}
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=5)
+
+
+@st.composite
+def numbers_of(draw, count):
+    dtype = draw(st.sampled_from([*NUMBERS, "f4", "f8"]))
+    if dtype in NUMBERS:
+        bounds = st.integers(*NUMBERS[dtype])
+    else:
+        bounds = st.floats(width=8 * int(dtype[1]))
+    return np.array(draw(st.lists(bounds, min_size=count, max_size=count)), dtype)
+
+
+@st.composite
+def lengths_of(draw, count):
+    lengths = draw(st.lists(st.integers(0, 3), min_size=count, max_size=count))
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+@st.composite
+def bytes_of(draw, count, dtype):
+    size = count * dtype.itemsize
+    data = draw(st.binary(min_size=size, max_size=size))
+    return np.frombuffer(data, dtype).copy()
+
+
+@st.composite
+def indexes(draw):
+    """An index that has each kind of table, with random content."""
+    n = draw(st.integers(0, 6))
+    offsets, text_offsets, blob_offsets = (draw(lengths_of(n)) for _ in range(3))
+    number, listed = draw(numbers_of(n)), draw(numbers_of(int(offsets[-1])))
+    texts = Text.of(draw(st.lists(TEXTS, min_size=n, max_size=n)))
+    many = int(text_offsets[-1])
+    lists_of_texts = Ragged(
+        Text.of(draw(st.lists(TEXTS, min_size=many, max_size=many))), text_offsets
+    )
+    spans, blobs = draw(bytes_of(n, SPAN)), draw(bytes_of(int(blob_offsets[-1]), SPAN))
+    for each in (spans, blobs):
+        each["shard"], each["offset"] = 0, each["offset"] % 2**20
+        each["length"], each["record_length"] = each["length"] % 2**20, 0
+        each["record_offset"] = 0
+    infos = [draw(bytes_of(len(each), IMAGE_INFO)) for each in (spans, blobs)]
+    for each in infos:
+        each["format"] %= 8
+    word_offsets = draw(lengths_of(n))
+    words = draw(bytes_of(int(word_offsets[-1]), np.dtype("u8")))
+    kinds = {"i": "int", "f": "float"}
+    fields = (
+        Field("image", "image"),
+        Field("fr/ames", "image", (None,)),
+        Field("number", kinds[number.dtype.kind], dtype=number.dtype.name),
+        Field("listed", kinds[listed.dtype.kind], (None,), dtype=listed.dtype.name),
+        Field("key", "text"),
+        Field("tags%", "text", (None,)),
+    )
+    columns = {
+        "number": number,
+        "listed": Ragged(listed, offsets),
+        "key": texts,
+        "tags%": lists_of_texts,
+    }
+    return Index(
+        (Shard(Path("x"), "folder", 2**40, draw(st.integers(0, 2**62)), 7),),
+        Schema(fields, ("a", "ü")),
+        np.zeros(n, np.uint32),
+        np.arange(n),
+        columns,
+        {"image": spans, "fr/ames": Ragged(blobs, blob_offsets)},
+        {"image": infos[0], "fr/ames": Ragged(infos[1], blob_offsets)},
+        seek_points={"image": SeekPoints(words, word_offsets[:-1], word_offsets[1:])},
+        files=draw(st.sampled_from([None, Files(texts, np.arange(n))])),
+        lost=draw(st.sampled_from([None, np.ones(n, np.uint8)])),
+        notes=tuple(draw(st.lists(TEXTS, max_size=2))),
+        receipt=draw(TEXTS),
+    )
+
+
+def content(index: Index) -> dict:
+    """Return all values of an index, in a form that can be compared."""
+    tables = {
+        (name, column): (array.dtype, array.tobytes())
+        for name, columns in index.to_tables().items()
+        for column, array in columns.items()
+    }
+    return tables | {"facts": (index.shards, index.schema, index.notes, index.receipt)}
+
+
+def unpadded(index: Index) -> Index:
+    """Return the index with lists one after the other, as `take` gives them."""
+    return index.take(np.arange(len(index)))
+
+
+@given(indexes(), st.data())
+@settings(max_examples=num_examples(80), suppress_health_check=[HealthCheck.too_slow])
+def test_an_index_that_was_saved_loads_equal(index, data):
+    file = IndexFile.of(index)
+    assert content(file.load()) == content(unpadded(index))
+    rows = np.array(
+        data.draw(st.lists(st.integers(0, len(index) - 1)) if len(index) else st.just([]))
+    )
+    rows = rows.astype(np.int64)
+    batch = replace(file.take(rows), **file.facts())
+    assert content(batch) == content(index.take(rows))
+    name = data.draw(st.sampled_from([field.name for field in index.schema.fields]))
+    only = replace(index.schema, fields=(index.schema[name],))
+    taken = content(file.take(rows, only))
+    expected = content(index.select({name: name}).take(rows))
+    assert {key: taken[key] for key in taken if key != "facts"} == {
+        key: expected[key] for key in expected if key != "facts"
+    }
