@@ -49,21 +49,18 @@ class NamedSet:
         """
         if not isinstance(path, str | os.PathLike):
             return cls._of_list(path) if isinstance(path, list | tuple) else None
-        given = Path(os.fspath(path)).absolute() if isinstance(path, str | Path) else Path(path)
-        try:
-            is_folder = given.is_dir()
-            folder = given if is_folder else given.parent
-            listed = os.listdir(folder)
-        except (OSError, ValueError):  # `discovery` raises the error
-            return None
-        if is_folder:
-            chosen = [name for name in listed if registry.is_packed_name(name)]
-        elif any(letter in given.name for letter in "*?["):
-            matching = fnmatch.filter(listed, given.name)
-            chosen = [name for name in matching if registry.is_packed_name(name)]
-        else:
+        given = Path(path).absolute()
+        is_glob = any(letter in given.name for letter in "*?[")
+        if Member.of(given) is not None and not is_glob:
+            return None  # one shard; its folder may have 100,000 others
+        is_folder = os.path.isdir(given)
+        folder = given if is_folder else given.parent
+        listed = _listed(folder)
+        if not is_folder and not is_glob:
             found = cls._with(given, listed)
             return None if found is None or found.has_virtual_dataset else found
+        matching = listed if is_folder else fnmatch.filter(listed, given.name)
+        chosen = [name for name in matching if registry.is_packed_name(name)]
         first = min(chosen, default="")
         member = Member.of(folder / first)
         found = None if member is None else cls._with(member.output, listed)
@@ -109,7 +106,7 @@ class NamedSet:
     @classmethod
     def of_output(cls, output: Path) -> "NamedSet | None":
         """Return the set of this name; None if it has fewer than two shards."""
-        return cls._with(output.absolute(), os.listdir(output.absolute().parent))
+        return cls._with(output.absolute(), _listed(output.absolute().parent))
 
     @property
     def shard_names(self) -> list[str]:
@@ -131,6 +128,14 @@ class NamedSet:
                 status = os.stat(self.output)
                 parts += [str(status.st_size), str(status.st_mtime_ns)]
         return f"{crc32c(os.fsencode(chr(0).join(parts))):08x}"
+
+
+def _listed(folder: Path) -> list[str]:
+    """Return the names in a folder; none if it cannot be listed: `discovery` raises the error."""
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):
+        return []
 
 
 def _may_have_images(listed: Sequence[str]) -> bool:

@@ -623,3 +623,18 @@ def test_a_list_is_a_set_if_it_has_all_files_in_order(tmp_path):
         assert find_manifest(other, None, options) is None
     backwards = fastpack.open(files[::-1])
     assert backwards.columns["label"][0] == fastpack.open(files[-1]).columns["label"][0]
+
+
+@pytest.mark.parametrize("folder", ["missing", "a-file", "nul\0"])
+def test_lists_of_shards_in_folders_that_cannot_be_listed(tmp_path, folder):
+    (tmp_path / "a-file").write_bytes(b"")
+    shards = [str(tmp_path / folder / f"x-0000{number}-of-00002.tfrecord") for number in range(2)]
+    with pytest.raises(FastpackError):
+        fastpack.open(shards)
+
+
+def test_opening_one_shard_lists_no_folder(tmp_path, monkeypatch):
+    path = pack_set(tmp_path)
+    shard = find_shards(path)[0]
+    monkeypatch.setattr(saved_manifest, "_listed", lambda folder: pytest.fail(str(folder)))
+    assert len(fastpack.open(shard)) == NUM_SAMPLES // NUM_SHARDS
