@@ -24,7 +24,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.atomic import write_all
-from fastpack.files.temporary import create_temporary, remove_leftovers
+from fastpack.files.temporary import create_owned, remove_owned
 
 
 class Scratch:
@@ -54,11 +54,10 @@ class Scratch:
         """
         plain = memoryview(data).cast("B")
         folder = _folder()
-        remove_leftovers(folder)
         with os_errors_at(folder):
             path, descriptor = _written(folder, plain)
         scratch = cls(path, len(plain), crc32c(_bytes(plain)))
-        weakref.finalize(scratch, _remove, path, descriptor, os.getpid())
+        weakref.finalize(scratch, remove_owned, path, descriptor, os.getpid())
         return scratch
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -124,27 +123,13 @@ def _folder() -> Path:
 
 def _written(folder: Path, data: memoryview) -> tuple[Path, int]:
     """Write a new file. Returns its path and its descriptor, which has the lock."""
-    above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        name, descriptor = create_temporary(above, 0o600)
-    finally:
-        os.close(above)
-    path = folder / name
+    path, descriptor = create_owned(folder)
     try:
         write_all(descriptor, data)
     except BaseException:
-        _remove(path, descriptor, os.getpid())
+        remove_owned(path, descriptor, os.getpid())
         raise
     return path, descriptor
-
-
-def _remove(path: Path, descriptor: int, owner: int) -> None:
-    """Remove the file. A forked child has the object, too, but does not own the file."""
-    if os.getpid() == owner:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
 
 
 def _bytes(data: memoryview) -> npt.NDArray[np.uint8]:

@@ -50,6 +50,29 @@ def temporary_in(folder: Path) -> Iterator[Path]:
             os.close(descriptor)
 
 
+def create_owned(folder: Path) -> tuple[Path, int]:
+    """Create a private file that outlives the call. Removes leftovers first. Raises OSError.
+
+    Returns its path and its descriptor, which has the lock. See `remove_owned`.
+    """
+    remove_leftovers(folder)
+    with _opened(folder) as above:
+        name, descriptor = create_temporary(above, 0o600)
+    return folder / name, descriptor
+
+
+def remove_owned(path: Path, descriptor: int, owner: int) -> None:
+    """Remove such a file, in the process `owner` that created it.
+
+    A forked child has the object that the file belongs to, too, but does not own the file.
+    """
+    if os.getpid() == owner:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
 def remove_leftovers(folder: Path | int) -> None:
     """Remove the temporary files of dead writers from a folder.
 

@@ -17,7 +17,7 @@ from fastpack.core.ragged import Ragged, Text
 from fastpack.errors import FastpackError, FormatError, OptionError, os_errors_at
 from fastpack.files.atomic import atomic_write
 from fastpack.files.table_file import TableFile, save_tables
-from fastpack.files.temporary import create_temporary, remove_leftovers, temporary_in
+from fastpack.files.temporary import create_owned, remove_owned, temporary_in
 from fastpack.reading.class_sort import (
     Counts,
     SortedSamples,
@@ -223,32 +223,17 @@ def _sorted_in_memory(source: _Source) -> _InMemory:
 
 def _in_temporary_file(source: _Source, values: npt.NDArray[Any], sizes: Counts) -> _InFile:
     """Sort to a temporary file, which this process removes with the order."""
-    folder = Path(tempfile.gettempdir())
-    remove_leftovers(folder)
+    folder, owner = Path(tempfile.gettempdir()), os.getpid()
     with os_errors_at(folder):
-        above = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            name, descriptor = create_temporary(above, 0o600)
-        finally:
-            os.close(above)
-    path, owner = folder / name, os.getpid()
+        path, descriptor = create_owned(folder)
     try:
         _sort_into(path, source, values, sizes)
         contents = _InFile(path, source.num_rows, source.key)
     except BaseException:
-        _remove(path, descriptor, owner)
+        remove_owned(path, descriptor, owner)
         raise
-    weakref.finalize(contents, _remove, path, descriptor, owner)
+    weakref.finalize(contents, remove_owned, path, descriptor, owner)
     return contents
-
-
-def _remove(path: Path, descriptor: int, owner: int) -> None:
-    """Remove the file. A forked child has the object, too, but does not own the file."""
-    if os.getpid() == owner:
-        with contextlib.suppress(OSError):
-            path.unlink()
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
 
 
 def _sort_into(path: Path, source: _Source, values: npt.NDArray[Any], sizes: Counts) -> None:
