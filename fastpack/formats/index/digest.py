@@ -20,6 +20,12 @@ class RecordDigest:
     digest: int
 
     @classmethod
+    def of_json(cls, saved: Any) -> "RecordDigest":
+        """Make the digest that an index has saved as a list. Raises ValueError or TypeError."""
+        num_records, digest = saved
+        return cls(int(num_records), int(digest))
+
+    @classmethod
     def of(cls, spans: npt.NDArray[Any]) -> "RecordDigest":
         """Return the digest of spans (n,) SPAN, one for each record.
 

@@ -16,17 +16,16 @@ from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.core.schema import Schema
-from fastpack.errors import FastpackError, FormatError, os_errors_at
+from fastpack.errors import FastpackError, FormatError
 from fastpack.files.atomic import atomic_write
 from fastpack.files.companions import shard_name
 from fastpack.files.scratch import Scratch
 from fastpack.files.shard import Shard
 from fastpack.files.table_file import Layout, TableFile, advise, save_tables, table_bytes
-from fastpack.formats.index import npz_index
 from fastpack.formats.index.damaged import DATA_ERRORS, damaged_index
 from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.former_index import is_former, load_former
 from fastpack.formats.index.index import Index
-from fastpack.formats.index.npz_index import StoredArrays
 from fastpack.formats.index.stored_rows import SAMPLES, StoredRows
 from fastpack.formats.index.summary import Summary
 
@@ -152,7 +151,7 @@ class IndexFile:
         return self._digest("digest")
 
     def _digest(self, name: str) -> RecordDigest | None:
-        return self._fact(name, _digest_of) if name in self._own else None
+        return self._fact(name, RecordDigest.of_json) if name in self._own else None
 
     @cached_property
     def summary(self) -> Summary:
@@ -348,11 +347,6 @@ def _own_text(index: Index) -> str:
     return json.dumps(own)
 
 
-def _digest_of(saved: Any) -> RecordDigest:
-    num_records, digest = saved
-    return RecordDigest(int(num_records), int(digest))
-
-
 def load_index(path: Path, folder: Path | None = None, *, max_bytes: int | None = None) -> Index:
     """Load a saved index whole, also one of an earlier version.
 
@@ -376,48 +370,5 @@ def load_index(path: Path, folder: Path | None = None, *, max_bytes: int | None 
     """
     folder = path.parent if folder is None else folder
     if is_former(path):
-        return _load_npz(path, folder, max_bytes)
+        return load_former(path, folder, max_bytes)
     return IndexFile.open(path, folder / shard_name(path)).load()
-
-
-def is_former(path: Path) -> bool:
-    """Return True if a file is an .npz, the form of earlier versions."""
-    with os_errors_at(path, "read"), open(path, "rb") as file:
-        return file.read(2) == b"PK"
-
-
-def _load_npz(path: Path, folder: Path, max_bytes: int | None) -> Index:
-    # Late: zipfile takes a tenth of the time that importing fastpack may take.
-    from fastpack.files.npz import NPZ_ERRORS, load_npz
-
-    try:
-        arrays = npz_index.with_present_names(load_npz(path, max_bytes))
-        index = _of_arrays(arrays, folder)
-        index.check_spans()
-        index.check_chunks()
-    except FastpackError:
-        raise
-    except NPZ_ERRORS as error:
-        raise damaged_index(error, path) from error
-    return index
-
-
-def _of_arrays(arrays: npz_index.Arrays, folder: Path) -> Index:
-    about = json.loads(arrays["about"].tobytes())
-    if about["version"] != npz_index.VERSION:
-        raise ValueError(f"it has version {about['version']}, not {npz_index.VERSION}")
-    stored = StoredArrays(
-        arrays,
-        Schema.from_json(about["schema"]),
-        num_shards=len(about["shards"]),
-        has_files=bool(about.get("has_files")),
-        is_escaped=bool(about.get("escaped")),
-    )
-    first = about.get("first_seal")
-    return Index.from_arrays(
-        stored,
-        tuple(Shard(folder / shard[0], *shard[1:]) for shard in about["shards"]),
-        original_digest=None if first is None else _digest_of(first),
-        notes=tuple(map(str, about.get("notes", ()))),
-        receipt=str(about.get("receipt", "")),
-    )
