@@ -35,9 +35,10 @@ from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.sample_table import SampleTable, View
+from fastpack.formats.sample_table import SampleTable
 from fastpack.formats.saved_manifest import changed_shards, find_manifest, save_manifest
 from fastpack.formats.shard_indexes import Opening
+from fastpack.formats.view import View
 
 _BLOCK_ROWS = 2**18
 
@@ -45,7 +46,6 @@ _BLOCK_ROWS = 2**18
 def open_table(
     path: DatasetPaths,
     opening: Opening,
-    options: IndexOptions | None = None,
     *,
     names: Mapping[str, str] | None = None,
     class_names: tuple[str, ...] = (),
@@ -56,20 +56,20 @@ def open_table(
     With a manifest nothing else is read. Without one, the header of each index is; files without
     an index are indexed.
 
-    - opening: where indexes are. With `save`, new ones and a manifest are saved where possible.
+    - opening: where indexes are, and how files are indexed. With `save`, new indexes and a manifest
+      are saved where possible.
     - names: fields to show, new name -> name here or in the file; None for all.
     - class_names: what labels count; () for the classes of the files.
     - seek_points: add missing seek points.
     """
-    options = options or IndexOptions()
-    opening = replace(opening, options=options)
+    options = opening.options
     found = None if seek_points else find_manifest(path, opening.index_dir, options)
     if found is not None:
         indexed = Indexed(found, opening)
     else:
         # Absolute, so that a later os.chdir changes nothing; links stay links.
         shards = [shard.absolute() for shard in find_shards(path, untrusted=options.untrusted)]
-        indexed = index_files(shards, opening, options, seek_points=seek_points)
+        indexed = index_files(shards, opening, seek_points=seek_points)
         if len(indexed.manifest) > 1:
             refuse_replaced(indexed.manifest)
         if opening.save and not indexed.held and options == IndexOptions():
@@ -103,20 +103,18 @@ class Indexed:
             )
 
 
-def index_files(
-    shards: Sequence[Path], opening: Opening, options: IndexOptions, *, seek_points: bool = False
-) -> Indexed:
+def index_files(shards: Sequence[Path], opening: Opening, *, seek_points: bool = False) -> Indexed:
     """Find the index of each file: the saved one while it is fresh, else a new one.
 
     - seek_points: add missing seek points.
     """
-    indexing = _Indexing(shards, opening, options, seek_points)
+    indexing = _Indexing(shards, opening, seek_points)
     indexing.collect(range(len(shards)), indexing.index)
-    numbers, given = indexing.builder.numbers, options.kinds
+    numbers, given = indexing.builder.numbers, opening.options.kinds
     refuse_kinds(indexing.builder.schema_of(numbers[0]), shards[numbers[0]], given)
     common = {**common_kinds(indexing.builder.guesses), **given}
     if not all(has_kinds(schema, common) for schema, _ in indexing.builder.guesses):
-        wider = _Indexing(shards, opening, options, seek_points, {**indexing.held})
+        wider = _Indexing(shards, opening, seek_points, {**indexing.held})
         wider.collect(numbers, lambda number: wider.widened(number, common))
         indexing = wider
     held = {
@@ -133,7 +131,6 @@ class _Indexing:
     Args:
         shards: the files.
         opening: how indexes are opened.
-        options: how files are indexed.
         seek_points: add missing seek points.
         held: indexes that are not saved, by number of the file.
     """
@@ -142,11 +139,10 @@ class _Indexing:
         self,
         shards: Sequence[Path],
         opening: Opening,
-        options: IndexOptions,
         seek_points: bool,
         held: dict[int, IndexFile] | None = None,
     ) -> None:
-        self._shards, self._opening, self._options = shards, opening, options
+        self._shards, self._opening, self._options = shards, opening, opening.options
         self._seek_points = seek_points
         self.held = {} if held is None else held
         self.builder = ManifestBuilder(shards)

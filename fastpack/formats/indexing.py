@@ -34,8 +34,8 @@ from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has
 from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.sample_table import Table
 from fastpack.formats.saved_manifest import save_manifest
+from fastpack.formats.table import Table
 from fastpack.images.seek_points import SeekPoints
 
 _NO_ROWS: Rows = np.zeros(0, np.int64)

@@ -59,9 +59,8 @@ class Manifest:
         self._held: bytes | Scratch | None = None  # the table of a pickle
 
     def __reduce__(self) -> Any:
-        if isinstance(self.entries, SavedEntries) and self._held is None:
-            file = self.entries.file
-            return _reopened, (file.path, self.entries.folder, file.checksum)
+        if isinstance(self.entries, SavedEntries) and self.file is not None:
+            return _reopened, (self.file.path, self.entries.folder, self.file.checksum)
         if self._held is None:
             data = self._table_bytes()
             self._held = data if len(data) <= _PICKLED_BYTES else Scratch.write(data)
@@ -70,8 +69,7 @@ class Manifest:
     @property
     def saved_path(self) -> Path | None:
         """The file of the manifest; None if it is only in memory."""
-        is_saved = isinstance(self.entries, SavedEntries) and self._held is None
-        return self.entries.file.path if is_saved else None  # type: ignore[attr-defined]
+        return None if self.file is None else self.file.path
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -1,260 +1,27 @@
-"""SampleTable: all samples of a dataset."""
+"""SampleTable: all samples of the files of a dataset."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
-from fastpack.core.ragged import Ragged, digest, flat_values
-from fastpack.core.schema import Field, Schema
-from fastpack.errors import (
-    FormatError,
-    UnreadableFileError,
-)
+from fastpack.core.ragged import digest
+from fastpack.core.schema import Schema
+from fastpack.errors import FormatError, UnreadableFileError
 from fastpack.files.companions import index_path
 from fastpack.files.shard import Shard, max_open
 from fastpack.formats import registry
-from fastpack.formats.index.index import Index, concatenate, renamed_fields
+from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.index_file import IndexFile, advise_rows, take_index
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.shard_indexes import Opening, ShardIndexes
-
-
-class Table(Protocol):
-    """The samples of a dataset: what a Reader reads from."""
-
-    @property
-    def schema(self) -> Schema: ...
-    @property
-    def notes(self) -> tuple[str, ...]: ...
-    @property
-    def shards(self) -> Sequence[Shard]:
-        """The files with the samples, in order."""
-        ...
-
-    @property
-    def containers(self) -> set[str]:
-        """Names of the containers of the files."""
-        ...
-
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all files."""
-        ...
-
-    @property
-    def summary(self) -> Summary: ...
-    @property
-    def digest(self) -> tuple[str, str]:
-        """Checksums of the files, and of which samples of them are here."""
-        ...
-
-    @property
-    def saved_path(self) -> Path | None:
-        """The saved manifest or index that the table is read from, if there is one for all."""
-        return None
-
-    def __len__(self) -> int: ...
-
-    def shard_counts(self) -> list[tuple[Shard, int]] | None:
-        """Return each file with its number of samples; None if that needs all samples."""
-        return None
-
-    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
-        """Return the given samples, in that order.
-
-        - names: fields to read; None for all.
-        """
-        ...
-
-    def advise(self, rows: Rows) -> None:
-        """Ask the OS to load what `take` reads."""
-        ...
-
-
-class IndexTable(Table):
-    """The samples of an index in memory."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    @property
-    def schema(self) -> Schema:
-        return self._index.schema
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self._index.notes
-
-    @property
-    def shards(self) -> Sequence[Shard]:
-        return self._index.shards
-
-    @property
-    def containers(self) -> set[str]:
-        return {shard.container for shard in self._index.shards}
-
-    @property
-    def num_bytes(self) -> int:
-        return sum(shard.size for shard in self._index.shards)
-
-    @cached_property
-    def summary(self) -> Summary:
-        return Summary.of(self._index)
-
-    @cached_property
-    def digest(self) -> tuple[str, str]:
-        files = np.array([(shard.size, shard.fingerprint) for shard in self.shards])
-        chosen = np.stack([self._index.shard_numbers, self._index.record_numbers])
-        return digest(files), digest(chosen)
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
-        index = self._index if names is None else self._index.select({name: name for name in names})
-        return index.take(rows)
-
-    def advise(self, rows: Rows) -> None:
-        """Do nothing: it is in memory."""
-
-
-class FieldsOf(Table):
-    """The samples of a table with only some of their fields."""
-
-    def __init__(self, table: Table, names: Sequence[str]) -> None:
-        self._table, self._names = table, tuple(names)
-
-    def _kept(self, names: Sequence[str] | None) -> Sequence[str]:
-        return self._names if names is None else [name for name in names if name in self._names]
-
-    @property
-    def schema(self) -> Schema:
-        schema = self._table.schema
-        return replace(schema, fields=tuple(schema[name] for name in self._names))
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        return self._table.notes
-
-    @property
-    def shards(self) -> Sequence[Shard]:
-        return self._table.shards
-
-    @property
-    def containers(self) -> set[str]:
-        return self._table.containers
-
-    @property
-    def num_bytes(self) -> int:
-        return self._table.num_bytes
-
-    @cached_property
-    def summary(self) -> Summary:
-        return self._table.summary.renamed({name: name for name in self._names})
-
-    @property
-    def digest(self) -> tuple[str, str]:
-        return self._table.digest
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def shard_counts(self) -> list[tuple[Shard, int]] | None:
-        return self._table.shard_counts()
-
-    def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
-        return self._table.take(rows, self._kept(names))
-
-    def advise(self, rows: Rows) -> None:
-        self._table.advise(rows)
-
-
-@dataclass(frozen=True)
-class View:
-    """How a dataset shows the samples of its files.
-
-    Args:
-        schema: the fields of a sample.
-        names: new name of a field -> its name in the files; None for all fields as they are.
-        relabels: class names of files -> the class names that their labels count in the dataset.
-    """
-
-    schema: Schema
-    names: Mapping[str, str] | None = None
-    relabels: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
-
-    def shown(self, schema: Schema) -> Schema:
-        """Return the schema of a file's samples as the dataset shows them."""
-        if self.names is not None:
-            schema = replace(schema, fields=renamed_fields(schema, self.names))
-        if "label" not in schema:
-            return schema
-        names = self.relabels.get(schema.class_names, schema.class_names)
-        return replace(schema, class_names=names)
-
-    def apply(self, index: Index) -> Index:
-        """Return the samples of some files as the dataset shows them."""
-        if self.names is not None:
-            shown = {new: old for new, old in self.names.items() if new in self.schema}
-            index = index.select(shown)
-        if "label" in index.columns and index.schema.class_names in self.relabels:
-            index = index.relabeled(self.relabels[index.schema.class_names])
-        return _as_columns_of(concatenate([index], self.schema))
-
-    def of_fields(self, names: Sequence[str]) -> "View":
-        """Return the view of only some fields."""
-        fields = tuple(field for field in self.schema.fields if field.name in names)
-        return replace(self, schema=replace(self.schema, fields=fields))
-
-    def stored(self, schema: Schema) -> Schema:
-        """Return the fields that must be read of a file with this schema."""
-        wanted = {self.source(field.name) for field in self.schema.fields}
-        fields = tuple(field for field in schema.fields if field.name in wanted)
-        return replace(schema, fields=fields)
-
-    def reading(self, schema: Schema) -> tuple[Schema, bool]:
-        """Return the fields to read of a file, and whether they need no change afterwards."""
-        is_renamed = any(new != old for new, old in (self.names or {}).items())
-        shown = [field for field in self.schema.fields if field.name in schema]
-        pairs = [(field, schema[field.name]) for field in shown]
-        if is_renamed or self.relabels or len(pairs) < len(self.schema.fields):
-            return self.stored(schema), False
-        has_same_values = all(
-            (mine.kind, mine.is_list, mine.dtype) == (stored.kind, stored.is_list, stored.dtype)
-            for mine, stored in pairs
-        )
-        return (self.schema, True) if has_same_values else (self.stored(schema), False)
-
-    def source(self, name: str) -> str:
-        """Return the name that a field has in the files."""
-        return name if self.names is None else self.names[name]
-
-
-def _as_columns_of(index: Index) -> Index:
-    """Return the index with the dtypes of its schema: other files may need wider ones."""
-    columns = {
-        field.name: _cast(index.columns[field.name], field)
-        for field in index.schema.columns
-        if field.name in index.columns
-    }
-    if all(columns[name] is index.columns[name] for name in columns):
-        return index
-    return replace(index, columns={**index.columns, **columns})
-
-
-def _cast(column: Any, field: Field) -> Any:
-    values = flat_values(column)
-    if isinstance(values, Ragged) or not field.dtype or values.dtype == np.dtype(field.dtype):
-        return column
-    wider = values.astype(np.dtype(field.dtype).newbyteorder("="))
-    return Ragged(wider, column.offsets) if isinstance(column, Ragged) else wider
+from fastpack.formats.table import Table
+from fastpack.formats.view import View
 
 
 class SampleTable(Table):
@@ -445,7 +212,7 @@ class SampleTable(Table):
             chosen = np.flatnonzero(place[local] >= 0)
             of_kind = [files[member] for member in members]
             index = self._taken(of_kind, place[local[chosen]], own_rows[chosen], view)
-            parts.append(view.apply(index) if index.schema != view.schema else index)
+            parts.append(index)
             places.append(chosen)
         return concatenate(parts, view.schema).take(np.argsort(np.concatenate(places)))
 
@@ -456,11 +223,6 @@ class SampleTable(Table):
         files = [self._indexes[number] for number in numbers]
         if len({id(file.tables.layout) for file in files}) == 1:
             advise_rows(files, local, self._rows(rows, numbers, local))
-
-    def load(self) -> Index:
-        """Return all samples. It takes memory for each."""
-        index = self.take(np.arange(len(self)))
-        return replace(index, notes=self.notes)
 
 
 def _are_consecutive(rows: Rows) -> bool:

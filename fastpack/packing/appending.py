@@ -13,7 +13,6 @@ from fastpack.files.naming import data_members, missing, strangers
 from fastpack.formats.dataset_indexes import index_files
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.joined_schema import are_joinable, common_schema, kind_of
-from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.shard_indexes import Opening
 from fastpack.sources import Source
 
@@ -50,7 +49,7 @@ class Joined:
             return None
         for problem in [*strangers(paths), *missing(paths)]:
             raise MixedSetError(problem)
-        indexed = index_files(paths, Opening(), IndexOptions())
+        indexed = index_files(paths, Opening())
         receipts, keys = {}, []
         for path, index in zip(indexed.manifest.paths, indexed.files(), strict=True):
             receipts[path] = index.receipt

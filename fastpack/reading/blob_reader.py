@@ -17,7 +17,7 @@ from fastpack.errors import Location, changed_file_error
 from fastpack.files.shard import OpenShards
 from fastpack.formats import registry
 from fastpack.formats.index.index import Index
-from fastpack.formats.sample_table import Table
+from fastpack.formats.table import Table
 from fastpack.images.decode import (
     DecodeOptions,
     EncodedImages,

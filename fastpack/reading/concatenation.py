@@ -15,7 +15,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.joined_schema import common_schema
 from fastpack.formats.index.summary import Summary
-from fastpack.formats.sample_table import Table
+from fastpack.formats.table import Table
 from fastpack.reading.samples import Samples
 
 

@@ -147,10 +147,10 @@ def open(
 
 def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOptions) -> Reader:
     names, folder = opening.names, folder_for_indexes(opening.index_dir, make=opening.save_index)
+    indexing = opening.for_indexing(names, keep_damaged=options.on_error != "raise")
     table = open_table(
         path,
-        Opening(folder, opening.save_index, options.limits),
-        opening.for_indexing(names, keep_damaged=options.on_error != "raise"),
+        Opening(folder, opening.save_index, options.limits, indexing),
         names=names,
         class_names=opening.class_names,
         seek_points=options.seek_points is True,

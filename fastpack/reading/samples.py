@@ -20,7 +20,7 @@ from fastpack.files.shard import OpenShards, Shard
 from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.seek_point_cache import SeekPointCache
-from fastpack.formats.sample_table import FieldsOf, IndexTable, Table
+from fastpack.formats.table import FieldsOf, IndexTable, Table
 from fastpack.reading.columns import Columns
 from fastpack.reading.selection import Selection, compose, everything
 

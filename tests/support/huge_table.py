@@ -9,7 +9,7 @@ import numpy as np
 import fastpack
 from fastpack.core.dtypes import Rows
 from fastpack.formats.index.index import Index
-from fastpack.formats.sample_table import IndexTable
+from fastpack.formats.table import IndexTable
 from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples

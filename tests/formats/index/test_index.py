@@ -25,8 +25,7 @@ from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats.dataset_indexes import index_files
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.index_file import load_index
-from fastpack.formats.index_options import IndexOptions
-from fastpack.formats.sample_table import Opening
+from fastpack.formats.shard_indexes import Opening
 from fastpack.formats.tfrecord.idx import read_offsets, write_offsets
 from tests.support.images import jpeg
 from tests.support.tars import samples, write_tar
@@ -155,7 +154,7 @@ def test_index_dir(tmp_path):
     assert built.index_bytes == sum(file.stat().st_size for file in kept.iterdir())
     assert len(list(kept.iterdir())) == 2
     assert not index_path(first).exists()
-    again = index_files([first, second], Opening(kept), IndexOptions())
+    again = index_files([first, second], Opening(kept))
     labels = [file.load().columns["label"].tolist() for file in again.files()]
     assert labels == [[0, 1, 2, 3], [2]]
     assert build_indexes([first, second], index_dir=kept).num_fresh == 2
@@ -311,7 +310,7 @@ def test_of_failures_at_once_the_first_is_raised(tmp_path, monkeypatch):
     monkeypatch.setattr(FileIndex, "open", failing)
     monkeypatch.setattr("fastpack.formats.dataset_indexes.num_cores", lambda: 2)
     with pytest.raises(FormatError, match="^a$"):
-        index_files([tmp_path / "a", tmp_path / "b"], Opening(), IndexOptions())
+        index_files([tmp_path / "a", tmp_path / "b"], Opening())
 
 
 def test_shards_that_do_not_fit_together(tmp_path):
