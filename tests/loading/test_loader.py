@@ -22,6 +22,7 @@ from fastpack import (
 from fastpack.errors import EmptySourceError, OptionError, StateError
 from fastpack.loading import LoaderOptions
 from tests.support.extent import num_examples
+from tests.support.interrupted import interrupted_epoch, labels_of, order_of, without_repeats
 from tests.support.samples import numbered_shard, numbered_shards
 
 NUM_SAMPLES = 41
@@ -43,19 +44,6 @@ def labels(shards):
     return fastpack.open(shards, fields=["label"])
 
 
-def labels_of(batches):
-    return [label for batch in batches for label in batch["label"].tolist()]
-
-
-def without_repeats(labels):
-    """Drops repeats: with fewer samples than ranks, some ranks get the same sample in a row."""
-    return [label for i, label in enumerate(labels) if i == 0 or label != labels[i - 1]]
-
-
-def order_of(dataset, shuffle, epoch):
-    return shuffle.order(dataset).samples_at(epoch, np.arange(len(dataset))).samples.tolist()
-
-
 # The global order
 
 
@@ -69,28 +57,8 @@ def test_every_sample_once_whatever_the_world_the_batch_and_the_interruptions(la
         data.draw(st.integers(0, 5), "seed"), window=data.draw(st.sampled_from([None, 7]), "window")
     )
     dataset = labels.take(np.arange(size))
-    first = Loader(dataset, shuffle=shuffle)
-    first.set_epoch(epoch)
-    state, delivered = first.state_dict(), []
-    while state["epoch"] == epoch:
-        world = data.draw(st.sampled_from([1, 2, 4, 8]), "world")
-        options = LoaderOptions(
-            data.draw(st.integers(1, 9), "batch"),
-            shuffle,
-            world=world,
-            prefetch=data.draw(st.sampled_from([0, 3])),
-        )
-        steps, states = data.draw(st.integers(1, 6), "steps"), []
-        by_rank = []
-        for rank in range(world):
-            loader = Loader(dataset, options, rank=rank)
-            loader.load_state_dict(state)
-            by_rank.append([batch for _, batch in zip(range(steps), loader, strict=False)])
-            states.append(loader.state_dict())
-        assert all(other == states[0] for other in states)
-        delivered += [label for step in zip(*by_rank, strict=True) for label in labels_of(step)]
-        state = json.loads(json.dumps(states[0]))
-    assert without_repeats(delivered) == order_of(dataset, shuffle, epoch)
+    delivered, state = interrupted_epoch(data, dataset, shuffle, epoch)
+    assert delivered == order_of(dataset, shuffle, epoch)
     assert (state["epoch"], state["position"]) == (epoch + 1, 0)
 
 

@@ -1,12 +1,12 @@
 """Bad samples on their way through a Loader: named, left out or marked."""
 
-import numpy as np
 import pytest
 
 import fastpack
 from fastpack import Loader, Resize, Shuffle
 from fastpack.errors import CorruptRecordError
 from tests.support.damage import in_place
+from tests.support.interrupted import labels_of, order_of
 from tests.support.samples import numbered_shards
 
 NUM_SAMPLES = 41
@@ -15,14 +15,6 @@ NUM_SAMPLES = 41
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     return numbered_shards(tmp_path_factory.mktemp("shards"), NUM_SAMPLES)
-
-
-def labels_of(batches):
-    return [label for batch in batches for label in batch["label"].tolist()]
-
-
-def order_of(dataset, shuffle, epoch):
-    return shuffle.order(dataset).samples_at(epoch, np.arange(len(dataset))).samples.tolist()
 
 
 BAD = 13

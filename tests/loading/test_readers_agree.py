@@ -14,10 +14,10 @@ import fastpack
 from fastpack import Balanced, HorizontalFlip, Loader, Mix, PackOptions, RandomResizedCrop, Shuffle
 from fastpack.files.companions import manifest_path
 from fastpack.formats import shard_indexes
-from fastpack.loading import LoaderOptions
 from fastpack.sources import ImageFiles
 from tests.support.extent import num_examples
 from tests.support.images import jpeg
+from tests.support.interrupted import interrupted_epoch, labels_of, order_of
 
 NUM_SAMPLES = 61
 TRANSFORM = [RandomResizedCrop(16), HorizontalFlip()]
@@ -86,15 +86,6 @@ def labels(paths):
     return open_all(paths, fields=["label", "group"])
 
 
-def labels_of(batches):
-    return [label for batch in batches for label in batch["label"].tolist()]
-
-
-def order_of(reader, shuffle, epoch):
-    order = shuffle.order(reader)
-    return order.samples_at(epoch, np.arange(order.num_positions)).samples.tolist()
-
-
 @pytest.mark.parametrize("kind", READERS)
 def test_they_have_the_same_samples(readers, kind):
     reader, random = readers[kind], np.random.default_rng(0)
@@ -118,34 +109,10 @@ def test_ranks_and_interruptions(labels, kind, data):
     """Ranks stop after some steps; another number of ranks continues, until the epoch ends."""
     reader, shuffle = labels[kind], data.draw(shuffles, "shuffle")
     epoch = data.draw(st.integers(0, 3), "epoch")
-    first = Loader(reader, shuffle=shuffle)
-    first.set_epoch(epoch)
-    state, delivered = first.state_dict(), []
-    while state["epoch"] == epoch:
-        world = data.draw(st.sampled_from([1, 2, 4, 8]), "world")
-        options = LoaderOptions(
-            data.draw(st.integers(1, 9), "batch"),
-            shuffle,
-            world=world,
-            prefetch=data.draw(st.sampled_from([0, 3])),
-        )
-        steps, states, by_rank = data.draw(st.integers(1, 6), "steps"), [], []
-        for rank in range(world):
-            loader = Loader(reader, options, rank=rank)
-            loader.load_state_dict(state)
-            by_rank.append([batch for _, batch in zip(range(steps), loader, strict=False)])
-            states.append(loader.state_dict())
-        assert all(other == states[0] for other in states)
-        delivered += [label for step in zip(*by_rank, strict=True) for label in labels_of(step)]
-        state = json.loads(json.dumps(states[0]))
+    delivered, state = interrupted_epoch(data, reader, shuffle, epoch)
     wanted = order_of(labels["one"], shuffle, epoch)
-    assert without_repeats(delivered) == wanted
+    assert delivered == wanted
     assert (state["epoch"], state["position"]) == (epoch + 1, 0)
-
-
-def without_repeats(found):
-    """Drop repeats: at the end of an epoch, several ranks may get the same sample."""
-    return [label for i, label in enumerate(found) if i == 0 or label != found[i - 1]]
 
 
 @given(order=orders, epoch=st.integers(0, 3), batch_size=st.integers(1, 20))

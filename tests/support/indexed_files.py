@@ -1,4 +1,4 @@
-"""Small files with saved indexes, and what they hold."""
+"""Small files with saved indexes, what they hold, and checks of what a reader makes of them."""
 
 import os
 import shutil
@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 
 import fastpack
+from fastpack.errors import FastpackError
 from fastpack.sources import ImageFiles
-from tests.support.images import jpeg, photo
+from tests.support.images import jpeg, photo, read_pillow
 from tests.support.paths import GOLDEN
 
 IMAGES = [jpeg(24 + i, 20, seed=i) for i in range(4)]
@@ -52,3 +53,27 @@ def copy_former(kind, folder):
 
 MAKERS = {"tfrecord": make_tfrecord, "hdf5": make_hdf5, "gzip": make_gzip}
 FORMER = {kind: partial(copy_former, kind) for kind in MAKERS}
+
+
+def read_some(path):
+    """A batch, or None after an error that names the file."""
+    batch, failure = None, None
+    try:
+        batch = fastpack.open(path).read([3, 0, 1, 2])
+    except FastpackError as error:
+        failure = error
+    assert failure is None or path.name in str(failure)
+    return batch
+
+
+def assert_sound(path):
+    """Asserts that reads return the content of the file, or raise an error that names it."""
+    batch = read_some(path)
+    if batch is None:
+        return
+    expected = (
+        [read_pillow(image) for image in IMAGES] if path.suffix == ".tfrecord" else list(PIXELS)
+    )
+    found = list(batch["image"])
+    assert all(np.array_equal(found[i], expected[row]) for i, row in enumerate([3, 0, 1, 2]))
+    assert batch["label"].tolist() == [3, 0, 1, 2]

@@ -3,7 +3,6 @@
 Any value results in a FastpackError or a batch.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -15,12 +14,19 @@ from hypothesis import strategies as st
 
 import fastpack
 from fastpack._native.crc32c import crc32c
-from fastpack.errors import FastpackError, FormatError
+from fastpack.errors import FormatError
 from fastpack.files.companions import former_index_path
 from fastpack.files.npz import load_npz, save_npz
 from fastpack.formats.index.index_file import load_index
 from tests.support.extent import num_examples
-from tests.support.forgeries import ODD, places_in, replaced
+from tests.support.forgeries import (
+    CHUNK_SHAPES,
+    ODD,
+    assert_only_our_errors,
+    each_shape,
+    places_in,
+    replaced,
+)
 from tests.support.indexed_files import FORMER
 
 
@@ -29,22 +35,6 @@ def datasets(tmp_path_factory):
     """Path of a dataset -> the arrays of its saved index."""
     paths = [make(tmp_path_factory.mktemp(name)) for name, make in FORMER.items()]
     return {path: load_npz(former_index_path(path)) for path in paths}
-
-
-def read_everything(path, **options):
-    reader = fastpack.open(path, save_index=False, **options)
-    reader.read(range(min(4, len(reader))))
-    return (
-        repr(reader),
-        dict(reader.columns),
-        [reader.location(row) for row in range(min(4, len(reader)))],
-    )
-
-
-def assert_only_our_errors(path):
-    for options in ({}, {"transform": fastpack.Resize(4)}, {"decode": False}, {"check": True}):
-        with contextlib.suppress(FastpackError):
-            read_everything(path, **options)
 
 
 @st.composite
@@ -85,21 +75,8 @@ def test_any_forged_value(datasets, number, data):
     assert_only_our_errors(path)
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [[2**40] * 3, [2**62, 2**62, 4], [2**63, 1, 1], [0, 0, 0], [10, 12, 3, 1, 1, 1, 1, 1, 1]],
-)
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        [1, 10, 12, 3],
-        [2**63 - 1, 10, 12, 3],
-        [1, 2**40, 2**40, 2**40],
-        [2**200] * 4,
-        [-1] * 4,
-        [True] * 4,
-    ],
-)
+@each_shape
+@pytest.mark.parametrize("chunk", [*CHUNK_SHAPES, [2**200] * 4])
 def test_any_forged_chunks(datasets, shape, chunk):
     path, arrays = list(datasets.items())[2]
     about = json.loads(arrays["about"].tobytes())

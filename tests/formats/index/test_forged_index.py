@@ -12,7 +12,14 @@ import fastpack
 from fastpack.errors import FastpackError, LimitError
 from fastpack.files.companions import index_path
 from tests.support.extent import num_examples
-from tests.support.forgeries import ODD, places_in, replaced
+from tests.support.forgeries import (
+    CHUNK_SHAPES,
+    ODD,
+    assert_only_our_errors,
+    each_shape,
+    places_in,
+    replaced,
+)
 from tests.support.indexed_files import MAKERS
 from tests.support.saved_tables import SavedTables
 
@@ -22,20 +29,6 @@ def datasets(tmp_path_factory):
     """Path of a dataset -> the bytes of its saved index."""
     paths = [make(tmp_path_factory.mktemp(name)) for name, make in MAKERS.items()]
     return {path: index_path(path).read_bytes() for path in paths}
-
-
-def read_everything(path, **options):
-    reader = fastpack.open(path, save_index=False, **options)
-    rows = range(min(4, len(reader)))
-    reader.read(rows)
-    columns = {name: column[:4] for name, column in reader.columns.items()}
-    return repr(reader), columns, [reader.location(row) for row in rows], reader.index
-
-
-def assert_only_our_errors(path):
-    for options in ({}, {"transform": fastpack.Resize(4)}, {"decode": False}, {"check": True}):
-        with contextlib.suppress(FastpackError):
-            read_everything(path, **options)
 
 
 def forge(draw, saved):
@@ -76,21 +69,8 @@ def test_any_forged_value(datasets, number, data):
     assert_only_our_errors(path)
 
 
-@pytest.mark.parametrize(
-    "shape",
-    [[2**40] * 3, [2**62, 2**62, 4], [2**63, 1, 1], [0, 0, 0], [10, 12, 3, 1, 1, 1, 1, 1, 1]],
-)
-@pytest.mark.parametrize(
-    "chunk",
-    [
-        [1, 10, 12, 3],
-        [2**63 - 1, 10, 12, 3],
-        [1, 2**40, 2**40, 2**40],
-        [2**62] * 4,
-        [-1] * 4,
-        [True] * 4,
-    ],
-)
+@each_shape
+@pytest.mark.parametrize("chunk", CHUNK_SHAPES)
 def test_any_forged_chunks(datasets, shape, chunk):
     path, original = list(datasets.items())[2]
     index_path(path).write_bytes(original)

@@ -13,39 +13,14 @@ import pytest
 import fastpack
 from fastpack._native.crc32c import crc32c
 from fastpack.core.dtypes import NO_SPAN
-from fastpack.errors import FastpackError
 from fastpack.files.companions import index_path
 from fastpack.files.table_file import TableFile
 from fastpack.files.table_layout import leaves_of
-from tests.support.images import photo, read_pillow
-from tests.support.indexed_files import IMAGES, MAKERS, PIXELS
+from tests.support.images import photo
+from tests.support.indexed_files import IMAGES, MAKERS, PIXELS, assert_sound, read_some
 from tests.support.saved_tables import SavedTables
 
 SECRET = photo(10, 12, seed=99)
-
-
-def read_some(path):
-    """A batch, or None after an error that names the file."""
-    batch, failure = None, None
-    try:
-        batch = fastpack.open(path).read([3, 0, 1, 2])
-    except FastpackError as error:
-        failure = error
-    assert failure is None or path.name in str(failure)
-    return batch
-
-
-def assert_sound(path):
-    """Asserts that reads return the content of the file, or raise an error that names it."""
-    batch = read_some(path)
-    if batch is None:
-        return
-    expected = (
-        [read_pillow(image) for image in IMAGES] if path.suffix == ".tfrecord" else list(PIXELS)
-    )
-    found = list(batch["image"])
-    assert all(np.array_equal(found[i], expected[row]) for i, row in enumerate([3, 0, 1, 2]))
-    assert batch["label"].tolist() == [3, 0, 1, 2]
 
 
 # Forgeries: functions that change a SavedTables.
