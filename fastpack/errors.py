@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NoReturn
+from typing import Any, NoReturn
 
 # (status, errno, row, offset, message) of a kernel; None is success.
 Outcome = tuple[int, int, int, int, str] | None
@@ -32,13 +32,14 @@ class Location:
         'train-00003.tfrecord, record 1712, byte 0x1f00, key tench.JPEG'
     """
 
-    path: str | os.PathLike[str] | None = None
+    path: Any = None
     record: int | None = None
     offset: int | None = None
     key: str | None = None
 
     def __str__(self) -> str:
-        parts = [os.fspath(self.path)] if self.path is not None else []
+        path = self.path
+        parts = [] if path is None else [os.fspath(path) if _is_local(path) else str(path)]
         if self.record is not None:
             parts.append(f"record {self.record}")
         if self.offset is not None:
@@ -46,6 +47,11 @@ class Location:
         if self.key:
             parts.append(f"key {self.key}")
         return ", ".join(parts)
+
+
+def _is_local(path: object) -> bool:
+    """Return False for the path of an object in a store, which has a URL."""
+    return isinstance(path, str | os.PathLike)
 
 
 class LocatedMessage(str):
@@ -88,6 +94,10 @@ class MissingFileError(FastpackError, FileNotFoundError):
 
 class UnreadableFileError(FastpackError, OSError):
     """The OS refuses to open, read or write a file."""
+
+
+class StoreError(UnreadableFileError):
+    """An object store does not answer, or refuses a request."""
 
 
 class OutputExistsError(FastpackError, FileExistsError):

@@ -15,6 +15,7 @@ PACKAGE = ROOT / "fastpack"
 FOLDERS = [
     "errors",
     "core",
+    "stores",
     "images",
     "files",
     "sources",
@@ -31,8 +32,20 @@ FOLDERS = [
 ]
 ADAPTERS = {"torch", "tensorflow", "jax", "huggingface"}
 # Imported lazily inside functions, by the code that needs the format.
-HEAVY = {"torch", "tensorflow", "jax", "cv2", "h5py", "click", "rich", "pyarrow", "PIL", "datasets"}
-MAX_ENTRIES = 20
+HEAVY = {
+    "torch",
+    "tensorflow",
+    "jax",
+    "cv2",
+    "h5py",
+    "click",
+    "rich",
+    "pyarrow",
+    "PIL",
+    "datasets",
+    "obstore",
+}
+MAX_ENTRIES = 21
 
 
 def module_of(path: Path) -> str:

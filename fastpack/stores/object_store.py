@@ -1,0 +1,415 @@
+"""ObjectStore: S3, GCS, Azure and HTTP(S), through obstore."""
+
+import errno
+import re
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from datetime import timedelta
+from itertools import chain
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from fastpack.errors import (
+    ChangedFileError,
+    FastpackError,
+    Location,
+    MissingFileError,
+    OptionError,
+    OutputExistsError,
+    StoreError,
+    TruncatedFileError,
+    with_location,
+)
+from fastpack.stores.client import client
+from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
+from fastpack.stores.limiter import Limiter
+from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
+
+Result = TypeVar("Result")
+
+SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "http", "https")
+_OWN_OPTIONS = ("timeout", "deadline")
+# Options of the client's connections; others are of the store.
+_CONNECTION_OPTIONS = (
+    "allow_http",
+    "allow_invalid_certificates",
+    "connect_timeout",
+    "default_headers",
+    "http1_only",
+    "http2_only",
+    "pool_idle_timeout",
+    "pool_max_idle_per_host",
+    "proxy_url",
+    "root_certificate",
+    "user_agent",
+)
+# The client runs at most ten ranges of one call at once. A call ends with a conditional get, which
+# shows that all of its ranges are of one content.
+RANGES_A_CALL = 8
+_CHUNK_OBJECTS = 1000
+_PART_BYTES = 2**24
+_PARTS_AT_ONCE = 4
+# HTTP answers, and parts of messages, of failures that may not happen again.
+_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
+_TRANSIENT = (
+    "error sending request",
+    "connection",
+    "timed out",
+    "timeout",
+    "response body",
+    "end of file",
+    "reset",
+    "broken pipe",
+    "incomplete",
+)
+_SLOW_DOWN_STATUS = (429, 503)
+_SLOW_DOWN = ("slowdown", "slow down", "timed out", "timeout")
+_STATUS = re.compile(r"status code: (\d{3})")
+_EXPIRED = ("expiredtoken", "token has expired", "tokenrefreshrequired", "requesttimetooskewed")
+
+
+class ObjectStore:
+    """The objects of one bucket, container or host. See Store."""
+
+    def __init__(self, root: str, options: Options = ()) -> None:
+        self._root, self._options = root, options
+        given = dict(options)
+        self._patience = Patience(
+            float(given.get("timeout", Patience.timeout)),
+            float(given.get("deadline", Patience.deadline)),
+        )
+        self._limiter = Limiter()
+        self._obs = client()
+        self._store = self._made(given)
+
+    def _made(self, given: dict[str, Any]) -> Any:
+        connection = {name: given[name] for name in _CONNECTION_OPTIONS if name in given}
+        connection.setdefault("connect_timeout", "10s")
+        connection["timeout"] = timedelta(seconds=self._patience.timeout)
+        others = {
+            name: value
+            for name, value in given.items()
+            if name not in (*_CONNECTION_OPTIONS, *_OWN_OPTIONS)
+        }
+        # The engine repeats requests: it sees which failed, and sends fewer at once.
+        retry = {"max_retries": 0, "retry_timeout": timedelta(seconds=self._patience.deadline)}
+        common = {"client_options": connection, "retry_config": retry}
+        try:
+            if self._root.startswith(("http://", "https://")):
+                return self._obs.store.HTTPStore.from_url(self._root, **common)
+            provider = _credentials(self._root, others)
+            if provider is not None:
+                common["credential_provider"] = provider
+            return self._obs.store.from_url(self._root, config=others or None, **common)
+        except Exception as error:
+            message = f"the store's client refuses its options: {_first_line(error)}"
+            raise OptionError(
+                with_location(f"{message}; correct them", Location(self._root))
+            ) from (error)
+
+    @property
+    def root(self) -> str:
+        return self._root
+
+    @property
+    def limiter(self) -> Limiter:
+        """The limit of requests at once."""
+        return self._limiter
+
+    def url(self, key: str) -> str:
+        """Return the URL of an object."""
+        return f"{self._root}/{key}" if key else self._root
+
+    @property
+    def _engine(self) -> Engine:
+        return engine()
+
+    def facts(self, key: str) -> ObjectFacts:
+        async def head() -> ObjectFacts:
+            with self._errors(key):
+                return _facts(await self._obs.head_async(self._store, key))
+
+        return self._engine.run(self._until_done(head, key))
+
+    def list_objects(self, prefix: str) -> Iterator[ObjectFacts]:
+        # The client lists whole folders only.
+        folder = prefix.rpartition("/")[0]
+        pages = self._pages(folder)
+        found = sorted(
+            (facts for facts in chain.from_iterable(pages) if facts.key.startswith(prefix)),
+            key=lambda facts: facts.key,
+        )
+        return iter(found)
+
+    def _pages(self, folder: str) -> list[list[ObjectFacts]]:
+        async def pages() -> list[list[ObjectFacts]]:
+            with self._errors(folder):
+                stream = self._obs.list(self._store, folder or None, chunk_size=_CHUNK_OBJECTS)
+                return [[_facts(meta) for meta in page] async for page in stream]
+
+        return self._engine.run(self._until_done(pages, folder))
+
+    def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
+        async def listing() -> tuple[list[ObjectFacts], list[str]]:
+            with self._errors(folder):
+                found = await self._obs.list_with_delimiter_async(
+                    self._store, folder.rstrip("/") or None
+                )
+                objects = [_facts(meta) for meta in found["objects"]]
+                names = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]
+                return sorted(objects, key=lambda facts: facts.key), sorted(names)
+
+        return self._engine.run(self._until_done(listing, folder))
+
+    def read(self, key: str, etag: str = "") -> bytes:
+        async def get() -> bytes:
+            with self._errors(key):
+                result = await self._conditional(key, etag)
+                data = bytes(await result.bytes_async())
+                _refuse_truncated(len(data), _facts(result.meta).size, self.url(key))
+                return data
+
+        return self._engine.run(self._until_done(get, key))
+
+    def read_ranges(
+        self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str = ""
+    ) -> list[Buffer]:
+        return self._engine.run(self._ranges(key, starts, ends, etag))
+
+    def start_ranges(
+        self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str = ""
+    ) -> "Future[list[Buffer]]":
+        """Start to read ranges, as `read_ranges` does; cancelling the future ends its requests."""
+        return self._engine.submit(self._ranges(key, starts, ends, etag))
+
+    async def _ranges(
+        self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
+    ) -> list[Buffer]:
+        import asyncio
+
+        calls = []
+        for first in range(0, len(starts), RANGES_A_CALL):
+            part = slice(first, first + RANGES_A_CALL)
+            calls.append(self._call(key, list(starts[part]), list(ends[part]), etag))
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        try:
+            parts = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            raise
+        return [buffer for part in parts for buffer in part]
+
+    def _call(
+        self, key: str, starts: list[int], ends: list[int], etag: str
+    ) -> Coroutine[Any, Any, list[Buffer]]:
+        num_bytes = sum(ends) - sum(starts)
+
+        async def attempt() -> list[Buffer]:
+            with self._errors(key, starts[0], ends[-1]):
+                buffers = []
+                if len(starts) > 1:
+                    buffers = await self._obs.get_ranges_async(
+                        self._store, key, starts=starts[:-1], ends=ends[:-1], coalesce=0
+                    )
+                last = (starts[-1], ends[-1])
+                result = await self._conditional(key, etag, last)
+                buffers.append(await result.bytes_async())
+                size = _facts(result.meta).size
+                for start, end, buffer in zip(starts, ends, buffers, strict=True):
+                    if end > size:
+                        raise _ends_early(size, self._location(key, start))
+                    _refuse_truncated(len(buffer), end - start, self.url(key))
+                return buffers
+
+        return self._until_done(
+            attempt, key, starts[0], ends[-1], num_slots=len(starts), num_bytes=num_bytes
+        )
+
+    async def _conditional(self, key: str, etag: str, span: tuple[int, int] | None = None) -> Any:
+        """Get an object, or a range of it, if it has the given etag.
+
+        Some stores ignore conditions, so the answer's etag is compared as well.
+        """
+        options: dict[str, Any] = {}
+        if span is not None:
+            options["range"] = span
+        if etag:
+            options["if_match"] = etag
+        result = await self._obs.get_async(self._store, key, options=options)
+        if etag and _facts(result.meta).etag != etag:
+            raise _changed(self._location(key))
+        return result
+
+    def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectFacts:
+        mode: Any = "create" if if_absent else "overwrite"
+        if if_match:
+            version = self._version(key, if_match)
+            mode = {"e_tag": if_match, **({"version": version} if version else {})}
+
+        async def put() -> ObjectFacts:
+            with self._errors(key):
+                result = await self._obs.put_async(
+                    self._store, key, data, mode=mode, use_multipart=False
+                )
+                return ObjectFacts(key, len(data), result["e_tag"] or result["version"] or "", 0)
+
+        return self._engine.run(self._until_done(put, key, num_bytes=len(data)))
+
+    def _version(self, key: str, etag: str) -> str | None:
+        """Return the version with this etag: GCS compares versions when an object is replaced."""
+
+        async def head() -> str | None:
+            with self._errors(key):
+                meta = await self._obs.head_async(self._store, key)
+                if _facts(meta).etag != etag:
+                    raise _changed(self._location(key))
+                version: str | None = meta["version"]
+                return version
+
+        return self._engine.run(self._until_done(head, key))
+
+    def upload(
+        self, key: str, path: Path, *, progress: UploadProgress | None = None
+    ) -> ObjectFacts:
+        size = path.stat().st_size
+
+        async def put() -> ObjectFacts:
+            with self._errors(key):
+                result = await self._obs.put_async(
+                    self._store,
+                    key,
+                    path,
+                    use_multipart=size > _PART_BYTES,
+                    chunk_size=_PART_BYTES,
+                    max_concurrency=_PARTS_AT_ONCE,
+                )
+                return ObjectFacts(key, size, result["e_tag"] or result["version"] or "", 0)
+
+        facts = self._engine.run(self._until_done(put, key, num_bytes=size))
+        if progress is not None:
+            progress(size, size)
+        return facts
+
+    def delete(self, keys: Sequence[str]) -> None:
+        async def delete() -> None:
+            with self._errors(keys[0]):
+                await self._obs.delete_async(self._store, list(keys))
+
+        if keys:
+            self._engine.run(self._until_done(delete, keys[0]))
+
+    def _until_done(
+        self,
+        attempt: Callable[[], Coroutine[Any, Any, Result]],
+        key: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        num_slots: int = 1,
+        num_bytes: int = 0,
+    ) -> Coroutine[Any, Any, Result]:
+        def give_up(reason: str, num_attempts: int, seconds: float) -> FastpackError:
+            tried = f"{num_attempts} attempts in {seconds:.1f} s"
+            part = "" if start is None else f"bytes {start} to {end}: "
+            remedy = "check the network and the store, or raise the deadline"
+            message = f"the store did not answer after {tried} ({part}{reason}); {remedy}"
+            return StoreError(errno.ETIMEDOUT, with_location(message, self._location(key, start)))
+
+        return until_done(
+            attempt,
+            self._limiter,
+            self._patience,
+            give_up,
+            num_slots=num_slots,
+            num_bytes=num_bytes,
+        )
+
+    def _location(self, key: str, offset: int | None = None) -> Location:
+        return Location(self.url(key), offset=offset)
+
+    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> "_Errors":
+        return _Errors(self._obs.exceptions, self._location(key, start))
+
+
+class _Errors:
+    """Turns the client's exceptions into ours."""
+
+    def __init__(self, exceptions: Any, location: Location) -> None:
+        self._exceptions, self._location = exceptions, location
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, FastpackError | TransientError) or not isinstance(error, Exception):
+            return
+        self._raise(error)
+
+    def _raise(self, error: Exception) -> NoReturn:
+        known, location = self._exceptions, self._location
+        reason = _first_line(error)
+        text = str(error).partition("Debug source")[0].lower()
+        answer = _STATUS.search(text)
+        status = int(answer[1]) if answer else 0
+        if isinstance(error, known.NotFoundError | FileNotFoundError) or status == 404:
+            missing = "there is no such object or bucket; check the URL"
+            raise MissingFileError(errno.ENOENT, with_location(missing, location)) from None
+        if isinstance(error, known.AlreadyExistsError):
+            message = "the object exists already; choose another name, or overwrite"
+            raise OutputExistsError(errno.EEXIST, with_location(message, location)) from None
+        if isinstance(error, known.PreconditionError):
+            raise _changed(location) from None
+        if any(part in text for part in _EXPIRED):
+            message = f"the credentials have expired ({reason}); renew them, and go on"
+            raise StoreError(errno.EACCES, with_location(message, location)) from None
+        denied = (known.PermissionDeniedError, known.UnauthenticatedError, PermissionError)
+        if isinstance(error, denied) or status in (401, 403):
+            remedy = "check the credentials and the permissions of the bucket"
+            message = f"the store refuses access ({reason}); {remedy}"
+            raise StoreError(errno.EACCES, with_location(message, location)) from None
+        is_slow_down = status in _SLOW_DOWN_STATUS or any(part in text for part in _SLOW_DOWN)
+        is_silent = status == 0 and any(part in text for part in _TRANSIENT)
+        if is_slow_down or is_silent or status in _TRANSIENT_STATUS:
+            raise TransientError(reason, is_slow_down=is_slow_down) from None
+        message = f"the store refuses the request ({reason}); check the URL and the options"
+        raise StoreError(errno.EIO, with_location(message, location)) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0].strip()[:300]
+
+
+def _facts(meta: Any) -> ObjectFacts:
+    etag = meta["e_tag"] or meta["version"] or ""
+    mtime_ns = round(meta["last_modified"].timestamp() * 1000) * 1_000_000
+    return ObjectFacts(meta["path"], meta["size"], etag, mtime_ns)
+
+
+def _changed(location: Location) -> ChangedFileError:
+    message = "the object was replaced since it was listed; open the dataset again"
+    return ChangedFileError(with_location(message, location))
+
+
+def _ends_early(size: int, location: Location) -> TruncatedFileError:
+    message = f"the object has only {size} bytes; restore it from its source"
+    return TruncatedFileError(with_location(message, location))
+
+
+def _refuse_truncated(num_bytes: int, expected: int, url: str) -> None:
+    if num_bytes != expected:
+        raise TransientError(f"the answer had {num_bytes} bytes instead of {expected}")
+
+
+def _credentials(root: str, options: dict[str, Any]) -> Any:
+    """Return AWS's own chain of credentials where boto3 is installed; else the client's."""
+    is_given = any("key" in name or name == "skip_signature" for name in options)
+    if not root.startswith("s3://") or is_given:
+        return None
+    try:
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        return Boto3CredentialProvider()
+    except Exception:  # without boto3, or without credentials: the client looks for its own
+        return None

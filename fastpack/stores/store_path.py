@@ -1,0 +1,153 @@
+"""StorePath: an object or a folder in a store, with the interface of pathlib.Path that we use."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from fastpack.errors import MissingFileError
+from fastpack.stores.registry import options_of, store_at
+from fastpack.stores.store import ObjectFacts, Options, Store
+from fastpack.stores.url import is_url, split_url
+
+__all__ = ["StorePath", "StoreStat", "is_url"]
+
+
+@dataclass(frozen=True)
+class StoreStat:
+    """Size and time of an object, under the names of os.stat_result."""
+
+    st_size: int
+    st_mtime_ns: int
+
+
+class StorePath:
+    """The URL of an object or a folder. Immutable; pickles as its URL and options.
+
+    It has no `__fspath__`: a function for local files refuses it.
+
+    Args:
+        root: the URL of the store.
+        key: the name below it; "" for the root.
+        options: of the store's client.
+
+    >>> path = StorePath.of("s3://bucket/train/a.tfrecord")
+    >>> path.name, path.with_name("b.tar").key, str(path.parent)
+    ('a.tfrecord', 'train/b.tar', 's3://bucket/train')
+    """
+
+    __slots__ = ("key", "options", "root")
+
+    def __init__(self, root: str, key: str, options: Options = ()) -> None:
+        self.root, self.key, self.options = root, key.rstrip("/"), options
+
+    @classmethod
+    def of(cls, url: str, options: Mapping[str, Any] | Options = ()) -> "StorePath":
+        """Return the path of a URL. Raises OptionError for another text."""
+        return cls(*split_url(url), options_of(options))
+
+    def __reduce__(self) -> Any:
+        return StorePath, (self.root, self.key, self.options)
+
+    @property
+    def store(self) -> Store:
+        """The store, made at first use in this process."""
+        return store_at(self.root, self.options)
+
+    @property
+    def _pure(self) -> PurePosixPath:
+        return PurePosixPath(self.key)
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition("/")[2]
+
+    @property
+    def stem(self) -> str:
+        return self._pure.stem
+
+    @property
+    def suffix(self) -> str:
+        return self._pure.suffix
+
+    @property
+    def suffixes(self) -> list[str]:
+        return self._pure.suffixes
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return (self.root, *filter(None, self.key.split("/")))
+
+    @property
+    def parent(self) -> "StorePath":
+        return StorePath(self.root, self.key.rpartition("/")[0], self.options)
+
+    def with_name(self, name: str) -> "StorePath":
+        return self.parent / name
+
+    def __truediv__(self, name: str) -> "StorePath":
+        key = f"{self.key}/{name}" if self.key else name
+        return StorePath(self.root, key, self.options)
+
+    def joinpath(self, *names: str) -> "StorePath":
+        path = self
+        for name in names:
+            path = path / name
+        return path
+
+    def relative_to(self, folder: "StorePath") -> PurePosixPath:
+        """Return the key below a folder. Raises ValueError if it is not below it."""
+        if self.root != folder.root:
+            raise ValueError(f"{self} is not below {folder}")
+        return PurePosixPath(self.key).relative_to(folder.key or ".")
+
+    def absolute(self) -> "StorePath":
+        return self
+
+    def resolve(self) -> "StorePath":
+        return self
+
+    def facts(self) -> ObjectFacts:
+        """Return the facts of the object. Raises MissingFileError."""
+        return self.store.facts(self.key)
+
+    def stat(self) -> StoreStat:
+        facts = self.facts()
+        return StoreStat(facts.size, facts.mtime_ns)
+
+    def is_file(self) -> bool:
+        try:
+            return bool(self.key) and self.facts() is not None
+        except MissingFileError:
+            return False
+
+    def is_dir(self) -> bool:
+        """Return True if some key begins with this one and a slash."""
+        prefix = f"{self.key}/" if self.key else ""
+        return next(iter(self.store.list_objects(prefix)), None) is not None
+
+    def exists(self) -> bool:
+        return self.is_file() or self.is_dir()
+
+    def __str__(self) -> str:
+        return f"{self.root}/{self.key}" if self.key else self.root
+
+    def __repr__(self) -> str:
+        return f"StorePath({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StorePath):
+            return NotImplemented
+        return (self.root, self.key, self.options) == (other.root, other.key, other.options)
+
+    def __lt__(self, other: "StorePath") -> bool:
+        return (self.root, self.key) < (other.root, other.key)
+
+    def __hash__(self) -> int:
+        return hash((self.root, self.key))
+
+
+def path_at(value: str | os.PathLike[str] | StorePath) -> Any:
+    """Return a URL as a StorePath; other values unchanged."""
+    return StorePath.of(value) if isinstance(value, str) and is_url(value) else value
