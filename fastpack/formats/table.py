@@ -106,7 +106,7 @@ class IndexTable(Table):
 
     @cached_property
     def digest(self) -> tuple[str, str]:
-        files = np.array([(shard.size, shard.fingerprint) for shard in self.shards])
+        files = np.array([(shard.size, shard.content) for shard in self.shards])
         chosen = np.stack([self._index.shard_numbers, self._index.record_numbers])
         return digest(files), digest(chosen)
 
