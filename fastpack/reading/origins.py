@@ -72,8 +72,9 @@ def chunk_places(
 def _chunk_rows(table: ChunkTable, layers: Rows) -> Rows:
     """Return the written chunks of some layers of the grid."""
     per_layer = len(table.chunks) // table.grid[0]
-    rows = (layers[:, None] * per_layer + np.arange(per_layer)).ravel()
-    return rows[table.chunks["offset"][rows] != NO_SPAN]
+    rows: Rows = (layers[:, None] * per_layer + np.arange(per_layer)).ravel()
+    written: Rows = rows[table.chunks["offset"][rows] != NO_SPAN]
+    return written
 
 
 def ranges_of(entries: Index) -> Ranges:
