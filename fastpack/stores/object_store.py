@@ -1,5 +1,6 @@
 """ObjectStore: S3, GCS, Azure and HTTP(S), through obstore."""
 
+import contextlib
 import errno
 import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -63,6 +64,9 @@ _TRANSIENT = (
 )
 _SLOW_DOWN_STATUS = (429, 503)
 _SLOW_DOWN = ("slowdown", "slow down", "timed out", "timeout")
+# The client's words for a range that begins after the end, and for an answer with all bytes.
+_PAST_THE_END = "wanted range starting at"
+_NO_RANGES = "received non-partial response"
 _STATUS = re.compile(r"status code: (\d{3})")
 _EXPIRED = ("expiredtoken", "token has expired", "tokenrefreshrequired", "requesttimetooskewed")
 
@@ -124,11 +128,14 @@ class ObjectStore:
         return engine()
 
     def facts(self, key: str) -> ObjectFacts:
+        return self._engine.run(self._head(key))
+
+    def _head(self, key: str) -> Coroutine[Any, Any, ObjectFacts]:
         async def head() -> ObjectFacts:
             with self._errors(key):
                 return _facts(await self._obs.head_async(self._store, key))
 
-        return self._engine.run(self._until_done(head, key))
+        return self._until_done(head, key)
 
     def list_objects(self, prefix: str) -> Iterator[ObjectFacts]:
         # The client lists whole folders only.
@@ -186,10 +193,15 @@ class ObjectStore:
     ) -> list[Buffer]:
         import asyncio
 
+        # No store answers a request for an empty range.
+        filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
+        if len(filled) > 1 and not etag:
+            etag = (await self._head(key)).etag  # else its parts may be of two contents
         calls = []
-        for first in range(0, len(starts), RANGES_A_CALL):
-            part = slice(first, first + RANGES_A_CALL)
-            calls.append(self._call(key, list(starts[part]), list(ends[part]), etag))
+        for first in range(0, len(filled), RANGES_A_CALL):
+            rows = filled[first : first + RANGES_A_CALL]
+            spans = [starts[row] for row in rows], [ends[row] for row in rows]
+            calls.append(self._call(key, *spans, etag))
         tasks = [asyncio.ensure_future(call) for call in calls]
         try:
             parts = await asyncio.gather(*tasks)
@@ -197,7 +209,10 @@ class ObjectStore:
             for task in tasks:
                 task.cancel()
             raise
-        return [buffer for part in parts for buffer in part]
+        buffers: list[Buffer] = [b""] * len(starts)
+        for row, buffer in zip(filled, chain.from_iterable(parts), strict=True):
+            buffers[row] = buffer
+        return buffers
 
     def _call(
         self, key: str, starts: list[int], ends: list[int], etag: str
@@ -217,7 +232,7 @@ class ObjectStore:
                 size = _facts(result.meta).size
                 for start, end, buffer in zip(starts, ends, buffers, strict=True):
                     if end > size:
-                        raise _ends_early(size, self._location(key, start))
+                        raise _ends_early(end, self._location(key, start))
                     _refuse_truncated(len(buffer), end - start, self.url(key))
                 return buffers
 
@@ -277,7 +292,7 @@ class ObjectStore:
 
         async def put() -> ObjectFacts:
             with self._errors(key):
-                result = await self._obs.put_async(
+                await self._obs.put_async(
                     self._store,
                     key,
                     path,
@@ -285,7 +300,11 @@ class ObjectStore:
                     chunk_size=_PART_BYTES,
                     max_concurrency=_PARTS_AT_ONCE,
                 )
-                return ObjectFacts(key, size, result["e_tag"] or result["version"] or "", 0)
+                # Some servers answer with an etag that the object does not have afterwards.
+                facts = _facts(await self._obs.head_async(self._store, key))
+            if facts.size != size:
+                raise TransientError(f"the store has {facts.size} bytes instead of {size}")
+            return facts
 
         facts = self._engine.run(self._until_done(put, key, num_bytes=size))
         if progress is not None:
@@ -295,7 +314,12 @@ class ObjectStore:
     def delete(self, keys: Sequence[str]) -> None:
         async def delete() -> None:
             with self._errors(keys[0]):
-                await self._obs.delete_async(self._store, list(keys))
+                try:
+                    await self._obs.delete_async(self._store, list(keys))
+                except self._missing:  # which ends the call, so others may be left
+                    for key in keys:
+                        with contextlib.suppress(*self._missing):
+                            await self._obs.delete_async(self._store, key)
 
         if keys:
             self._engine.run(self._until_done(delete, keys[0]))
@@ -330,14 +354,18 @@ class ObjectStore:
         return Location(self.url(key), offset=offset)
 
     def _errors(self, key: str, start: int | None = None, end: int | None = None) -> "_Errors":
-        return _Errors(self._obs.exceptions, self._location(key, start))
+        return _Errors(self._obs.exceptions, self._location(key, start), end)
+
+    @property
+    def _missing(self) -> tuple[type[Exception], ...]:
+        return self._obs.exceptions.NotFoundError, FileNotFoundError
 
 
 class _Errors:
     """Turns the client's exceptions into ours."""
 
-    def __init__(self, exceptions: Any, location: Location) -> None:
-        self._exceptions, self._location = exceptions, location
+    def __init__(self, exceptions: Any, location: Location, end: int | None = None) -> None:
+        self._exceptions, self._location, self._end = exceptions, location, end
 
     def __enter__(self) -> None:
         return None
@@ -356,6 +384,11 @@ class _Errors:
         if isinstance(error, known.NotFoundError | FileNotFoundError) or status == 404:
             missing = "there is no such object or bucket; check the URL"
             raise MissingFileError(errno.ENOENT, with_location(missing, location)) from None
+        if self._end is not None and (status == 416 or _PAST_THE_END in text):
+            raise _ends_early(self._end, location) from None
+        if _NO_RANGES in text:
+            message = "the store ignores byte ranges; copy the object to a store that has them"
+            raise StoreError(errno.ENOTSUP, with_location(message, location)) from None
         if isinstance(error, known.AlreadyExistsError):
             message = "the object exists already; choose another name, or overwrite"
             raise OutputExistsError(errno.EEXIST, with_location(message, location)) from None
@@ -383,6 +416,8 @@ def _first_line(error: BaseException) -> str:
 
 def _facts(meta: Any) -> ObjectFacts:
     etag = meta["e_tag"] or meta["version"] or ""
+    if not etag.endswith('"') and meta["e_tag"]:
+        etag = f'"{etag}"'  # Azure's listings have it without the quotes of HTTP
     mtime_ns = round(meta["last_modified"].timestamp() * 1000) * 1_000_000
     return ObjectFacts(meta["path"], meta["size"], etag, mtime_ns)
 
@@ -392,8 +427,8 @@ def _changed(location: Location) -> ChangedFileError:
     return ChangedFileError(with_location(message, location))
 
 
-def _ends_early(size: int, location: Location) -> TruncatedFileError:
-    message = f"the object has only {size} bytes; restore it from its source"
+def _ends_early(end: int, location: Location) -> TruncatedFileError:
+    message = f"the object ends before byte {end}; restore it from its source"
     return TruncatedFileError(with_location(message, location))
 
 
