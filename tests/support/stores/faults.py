@@ -1,4 +1,4 @@
-"""What goes wrong with which requests."""
+"""Faults, and the rules that choose requests for them."""
 
 import random
 import re
@@ -101,8 +101,8 @@ class Rule:
         keys: A pattern as of a shell, of the whole key within its bucket.
         skip: So many matching requests are left alone first.
         count: So many are hit; None: all.
-        probability: Of those that are due, by a random number of the request and its attempt: the
-            same requests are hit in whatever order they come.
+        probability: Of those that are due. The random number depends on the request and the
+            number of its attempt, so the order of requests does not matter.
         seed: Of these numbers.
     """
 

@@ -1,7 +1,7 @@
 """Fixtures of the servers: each starts once in a process of pytest, when a test first asks for it.
 
-With pytest-xdist each worker has its own: SeaweedFS takes 1.2 s and 110 MB, which is less trouble
-than a server that several workers share and one of them must end.
+With pytest-xdist each worker has its own servers. SeaweedFS is ready after 1.2 s and takes 110 MB;
+one server for all workers would need a lock and an owner.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""moto, a store in Python that honours preconditions; from PyPI as moto[s3] with flask."""
+"""moto, a store in Python that honors preconditions; from PyPI as moto[s3] with flask."""
 
 import sys
 from importlib.util import find_spec

@@ -20,7 +20,7 @@ def _serve(kind: str, folder: Path, *options: str) -> tuple[Process, int]:
 class RcloneServer(S3Server):
     """`rclone serve s3`: the store that lies. It ignores every precondition and says 200."""
 
-    name, bucket, honours_preconditions = "rclone", "rclone-bucket", False
+    name, bucket, honors_preconditions = "rclone", "rclone-bucket", False
 
     def _start(self) -> tuple[Process, int]:
         return _serve("s3", self.folder, "--auth-key", f"{KEY},{SECRET}")

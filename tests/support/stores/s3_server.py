@@ -1,4 +1,4 @@
-"""What the S3 servers have in common: keys, and a client that is not the one under test."""
+"""Base of the S3 servers: keys, and a client that is not the one under test."""
 
 from functools import cached_property
 from typing import Any

