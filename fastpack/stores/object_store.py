@@ -1,26 +1,23 @@
 """ObjectStore: S3, GCS, Azure and HTTP(S), through obstore."""
 
+import contextlib
 import errno
-import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from fastpack.errors import (
-    ChangedFileError,
     FastpackError,
     Location,
-    MissingFileError,
     OptionError,
-    OutputExistsError,
     StoreError,
-    TruncatedFileError,
     with_location,
 )
 from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
+from fastpack.stores.failures import Failures, changed, ends_early, reason_of, status_of
 from fastpack.stores.limiter import Limiter
 from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
 
@@ -48,23 +45,6 @@ RANGES_A_CALL = 16
 _CHUNK_OBJECTS = 1000
 _PART_BYTES = 2**24
 _PARTS_AT_ONCE = 4
-# HTTP answers, and parts of messages, of failures that may not happen again.
-_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
-_TRANSIENT = (
-    "error sending request",
-    "connection",
-    "timed out",
-    "timeout",
-    "response body",
-    "end of file",
-    "reset",
-    "broken pipe",
-    "incomplete",
-)
-_SLOW_DOWN_STATUS = (429, 503)
-_SLOW_DOWN = ("slowdown", "slow down", "timed out", "timeout")
-_STATUS = re.compile(r"status code: (\d{3})")
-_EXPIRED = ("expiredtoken", "token has expired", "tokenrefreshrequired", "requesttimetooskewed")
 
 
 class ObjectStore:
@@ -101,7 +81,7 @@ class ObjectStore:
                 common["credential_provider"] = provider
             return self._obs.store.from_url(self._root, config=others or None, **common)
         except Exception as error:
-            message = f"the store's client refuses its options: {_first_line(error)}"
+            message = f"the store's client refuses its options: {reason_of(error)}"
             raise OptionError(
                 with_location(f"{message}; correct them", Location(self._root))
             ) from (error)
@@ -124,11 +104,22 @@ class ObjectStore:
         return engine()
 
     def facts(self, key: str) -> ObjectFacts:
-        async def head() -> ObjectFacts:
-            with self._errors(key):
-                return _facts(await self._obs.head_async(self._store, key))
+        return self._engine.run(self._head(key))
 
-        return self._engine.run(self._until_done(head, key))
+    def _head(
+        self, key: str, start: int | None = None, end: int | None = None
+    ) -> Coroutine[Any, Any, ObjectFacts]:
+        async def head() -> ObjectFacts:
+            with self._errors(key, start):
+                try:
+                    return _facts(await self._obs.head_async(self._store, key))
+                except Exception as error:
+                    # The answer to a HEAD has no room for a reason, the answer to a GET has.
+                    if status_of(error) in (400, 401, 403):
+                        await self._obs.get_async(self._store, key, options={"range": (0, 1)})
+                    raise
+
+        return self._until_done(head, key, start, end)
 
     def list_objects(self, prefix: str) -> Iterator[ObjectFacts]:
         # The client lists whole folders only.
@@ -186,10 +177,16 @@ class ObjectStore:
     ) -> list[Buffer]:
         import asyncio
 
+        # No store answers a request for an empty range.
+        filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
+        if len(filled) > 1 and not etag:
+            whole = min(starts), max(ends)
+            etag = (await self._head(key, *whole)).etag  # else its parts may be of two contents
         calls = []
-        for first in range(0, len(starts), RANGES_A_CALL):
-            part = slice(first, first + RANGES_A_CALL)
-            calls.append(self._call(key, list(starts[part]), list(ends[part]), etag))
+        for first in range(0, len(filled), RANGES_A_CALL):
+            rows = filled[first : first + RANGES_A_CALL]
+            spans = [starts[row] for row in rows], [ends[row] for row in rows]
+            calls.append(self._call(key, *spans, etag))
         tasks = [asyncio.ensure_future(call) for call in calls]
         try:
             parts = await asyncio.gather(*tasks)
@@ -197,7 +194,10 @@ class ObjectStore:
             for task in tasks:
                 task.cancel()
             raise
-        return [buffer for part in parts for buffer in part]
+        buffers: list[Buffer] = [b""] * len(starts)
+        for row, buffer in zip(filled, chain.from_iterable(parts), strict=True):
+            buffers[row] = buffer
+        return buffers
 
     def _call(
         self, key: str, starts: list[int], ends: list[int], etag: str
@@ -217,7 +217,7 @@ class ObjectStore:
                 size = _facts(result.meta).size
                 for start, end, buffer in zip(starts, ends, buffers, strict=True):
                     if end > size:
-                        raise _ends_early(size, self._location(key, start))
+                        raise ends_early(end, self._location(key, start))
                     _refuse_truncated(len(buffer), end - start, self.url(key))
                 return buffers
 
@@ -237,7 +237,7 @@ class ObjectStore:
             options["if_match"] = etag
         result = await self._obs.get_async(self._store, key, options=options)
         if etag and _facts(result.meta).etag != etag:
-            raise _changed(self._location(key))
+            raise changed(self._location(key))
         return result
 
     def put(
@@ -264,7 +264,7 @@ class ObjectStore:
             with self._errors(key):
                 meta = await self._obs.head_async(self._store, key)
                 if _facts(meta).etag != etag:
-                    raise _changed(self._location(key))
+                    raise changed(self._location(key))
                 version: str | None = meta["version"]
                 return version
 
@@ -277,7 +277,7 @@ class ObjectStore:
 
         async def put() -> ObjectFacts:
             with self._errors(key):
-                result = await self._obs.put_async(
+                await self._obs.put_async(
                     self._store,
                     key,
                     path,
@@ -285,7 +285,11 @@ class ObjectStore:
                     chunk_size=_PART_BYTES,
                     max_concurrency=_PARTS_AT_ONCE,
                 )
-                return ObjectFacts(key, size, result["e_tag"] or result["version"] or "", 0)
+                # Some servers answer with an etag that the object does not have afterwards.
+                facts = _facts(await self._obs.head_async(self._store, key))
+            if facts.size != size:
+                raise TransientError(f"the store has {facts.size} bytes instead of {size}")
+            return facts
 
         facts = self._engine.run(self._until_done(put, key, num_bytes=size))
         if progress is not None:
@@ -295,7 +299,12 @@ class ObjectStore:
     def delete(self, keys: Sequence[str]) -> None:
         async def delete() -> None:
             with self._errors(keys[0]):
-                await self._obs.delete_async(self._store, list(keys))
+                try:
+                    await self._obs.delete_async(self._store, list(keys))
+                except self._missing:  # which ends the call, so others may be left
+                    for key in keys:
+                        with contextlib.suppress(*self._missing):
+                            await self._obs.delete_async(self._store, key)
 
         if keys:
             self._engine.run(self._until_done(delete, keys[0]))
@@ -329,72 +338,20 @@ class ObjectStore:
     def _location(self, key: str, offset: int | None = None) -> Location:
         return Location(self.url(key), offset=offset)
 
-    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> "_Errors":
-        return _Errors(self._obs.exceptions, self._location(key, start))
+    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> Failures:
+        return Failures(self._obs.exceptions, self._location(key, start), end)
 
-
-class _Errors:
-    """Turns the client's exceptions into ours."""
-
-    def __init__(self, exceptions: Any, location: Location) -> None:
-        self._exceptions, self._location = exceptions, location
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, FastpackError | TransientError) or not isinstance(error, Exception):
-            return
-        self._raise(error)
-
-    def _raise(self, error: Exception) -> NoReturn:
-        known, location = self._exceptions, self._location
-        reason = _first_line(error)
-        text = str(error).partition("Debug source")[0].lower()
-        answer = _STATUS.search(text)
-        status = int(answer[1]) if answer else 0
-        if isinstance(error, known.NotFoundError | FileNotFoundError) or status == 404:
-            missing = "there is no such object or bucket; check the URL"
-            raise MissingFileError(errno.ENOENT, with_location(missing, location)) from None
-        if isinstance(error, known.AlreadyExistsError):
-            message = "the object exists already; choose another name, or overwrite"
-            raise OutputExistsError(errno.EEXIST, with_location(message, location)) from None
-        if isinstance(error, known.PreconditionError):
-            raise _changed(location) from None
-        if any(part in text for part in _EXPIRED):
-            message = f"the credentials have expired ({reason}); renew them, and go on"
-            raise StoreError(errno.EACCES, with_location(message, location)) from None
-        denied = (known.PermissionDeniedError, known.UnauthenticatedError, PermissionError)
-        if isinstance(error, denied) or status in (401, 403):
-            remedy = "check the credentials and the permissions of the bucket"
-            message = f"the store refuses access ({reason}); {remedy}"
-            raise StoreError(errno.EACCES, with_location(message, location)) from None
-        is_slow_down = status in _SLOW_DOWN_STATUS or any(part in text for part in _SLOW_DOWN)
-        is_silent = status == 0 and any(part in text for part in _TRANSIENT)
-        if is_slow_down or is_silent or status in _TRANSIENT_STATUS:
-            raise TransientError(reason, is_slow_down=is_slow_down) from None
-        message = f"the store refuses the request ({reason}); check the URL and the options"
-        raise StoreError(errno.EIO, with_location(message, location)) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0].strip()[:300]
+    @property
+    def _missing(self) -> tuple[type[Exception], ...]:
+        return self._obs.exceptions.NotFoundError, FileNotFoundError
 
 
 def _facts(meta: Any) -> ObjectFacts:
     etag = meta["e_tag"] or meta["version"] or ""
+    if not etag.endswith('"') and meta["e_tag"]:
+        etag = f'"{etag}"'  # Azure's listings have it without the quotes of HTTP
     mtime_ns = round(meta["last_modified"].timestamp() * 1000) * 1_000_000
     return ObjectFacts(meta["path"], meta["size"], etag, mtime_ns)
-
-
-def _changed(location: Location) -> ChangedFileError:
-    message = "the object was replaced since it was listed; open the dataset again"
-    return ChangedFileError(with_location(message, location))
-
-
-def _ends_early(size: int, location: Location) -> TruncatedFileError:
-    message = f"the object has only {size} bytes; restore it from its source"
-    return TruncatedFileError(with_location(message, location))
 
 
 def _refuse_truncated(num_bytes: int, expected: int, url: str) -> None:
