@@ -10,7 +10,8 @@ from fastpack.core.threads import num_cores
 from fastpack.images.batch import Batch
 from fastpack.loading.options import LoaderOptions
 from fastpack.loading.prefetch import Prefetch
-from fastpack.reading.order import Order, Picks
+from fastpack.reading.block_order import BlockOrder
+from fastpack.reading.picks import Order, Picks
 from fastpack.reading.reader import Reader
 
 # Batches made at once: while some threads decode the last images of one, others start the next.
@@ -82,7 +83,21 @@ class Schedule:
     partition: StepPartition
 
     def samples_at(self, epoch: int, position: int) -> Picks:
-        return self.order.samples_at(epoch, self.partition.mine(position))
+        return self.order.samples_at(epoch, self._positions(epoch, position))
+
+    def _positions(self, epoch: int, position: int) -> npt.NDArray[np.int64]:
+        """Return this rank's positions of the step that starts at `position`, in rising order.
+
+        Of a block order, they are those of few blocks, so that no two ranks read the same block.
+        """
+        mine, partition = self.partition.mine(position), self.partition
+        end = partition.end(position)
+        is_padded = partition.pad_last and end < position + partition.step_size
+        if partition.world == 1 or is_padded or not isinstance(self.order, BlockOrder):
+            return mine
+        of_step = np.arange(position, end)
+        by_block = np.argsort(self.order.slots_at(epoch, of_step), kind="stable")
+        return np.sort(of_step[by_block[mine - position]])
 
     def read(self, reader: Reader, epoch: int, position: int) -> Batch:
         picks = self.samples_at(epoch, position)

@@ -199,6 +199,11 @@ class Reader(Sequence[dict[str, Any]]):
         return self._samples.stored_bytes
 
     @property
+    def mean_bytes(self) -> float:
+        """Mean stored bytes of a sample of the files, all blobs together. It reads nothing."""
+        return self._samples.mean_bytes
+
+    @property
     def sizes_beside(self) -> Rows:
         """Bytes of each sample's blobs other than the main image, (n,) int64."""
         return self._samples.sizes_beside

@@ -226,6 +226,13 @@ class Samples:
         )
 
     @property
+    def mean_bytes(self) -> float:
+        """Mean bytes of the blobs of a sample, of all samples of the files. It reads nothing."""
+        blobs = self.table.summary.blobs
+        num_bytes = sum(blobs[blob.name].num_bytes for blob in self.schema.blobs)
+        return num_bytes / max(1, len(self.table))
+
+    @property
     def sizes_beside(self) -> Rows:
         """Bytes of each sample's blobs other than the main image, (n,)."""
         image_field = self.schema.image_field
