@@ -53,9 +53,9 @@ class BlockOrder:
 
     def __init__(self, num_samples: int, seed: int, block: int, window: int) -> None:
         self.num_positions = num_samples
-        self._block = max(1, min(block, num_samples))
-        self._num_whole = num_samples // self._block
-        self._num_visits = -(-num_samples // self._block)
+        self.block = max(1, min(block, num_samples))
+        self._num_whole = num_samples // self.block
+        self._num_visits = -(-num_samples // self.block)
         self._num_windows = max(1, -(-self._num_visits // window))
         # The first windows have one more block than the others.
         self._window, self._num_larger = divmod(self._num_visits, self._num_windows)
@@ -67,35 +67,35 @@ class BlockOrder:
         places = self._places(positions)
         visits = places.first_visits + self._in_rows(epoch, places)
         offsets = self._in_blocks(epoch, places.rows, visits)
-        numbers = self._blocks(epoch, visits) * self._block + offsets
+        numbers = self._blocks(epoch, visits) * self.block + offsets
         samples = (numbers + self._shift(epoch)) % self.num_positions
         return Picks(samples, np.full(len(positions), epoch, np.int64))
 
     def positions_of(self, epoch: int, samples: Numbers) -> Numbers:
         """Return the positions of samples: the inverse of `samples_at`."""
         numbers = (samples - self._shift(epoch)) % self.num_positions
-        blocks, offsets = np.divmod(numbers, self._block)
+        blocks, offsets = np.divmod(numbers, self.block)
         visits = self._blocks(epoch, blocks, back=True)
         rows = self._in_blocks(epoch, offsets, visits, back=True)
         windows = self._windows_of(visits)
         first_visits, num_blocks = self._first_visit(windows), self._num_blocks(windows)
         widths = self._widths(rows, num_blocks, first_visits)
-        tweaks = windows * self._block + rows
+        tweaks = windows * self.block + rows
         columns = permuted_within(
             visits - first_visits, widths, tweaks, self._row_keys.of(epoch), back=True
         )
         # Before this row, blocks of fewer rows are complete.
         before = np.minimum(rows, self._short_rows(num_blocks, first_visits))
         in_window = rows * (num_blocks - 1) + before + columns
-        return np.asarray(first_visits * self._block + in_window)
+        return np.asarray(first_visits * self.block + in_window)
 
     def window_at(self, position: int) -> tuple[int, int]:
         """Return the first position and the end of the window that contains a position.
 
         The samples of these positions are whole blocks, so they are read together.
         """
-        window = self._windows_of(np.array([position // self._block], np.int64))
-        ends = self._first_visit(np.append(window, window + 1)) * self._block
+        window = self._windows_of(np.array([position // self.block], np.int64))
+        ends = self._first_visit(np.append(window, window + 1)) * self.block
         first, end = ends.tolist()
         return first, min(end, self.num_positions)
 
@@ -104,9 +104,9 @@ class BlockOrder:
         return self._in_rows(epoch, self._places(positions))
 
     def _places(self, positions: Numbers) -> _Places:
-        windows = self._windows_of(positions // self._block)
+        windows = self._windows_of(positions // self.block)
         first_visits, num_blocks = self._first_visit(windows), self._num_blocks(windows)
-        in_window = positions - first_visits * self._block
+        in_window = positions - first_visits * self.block
         short_rows = self._short_rows(num_blocks, first_visits)
         rows, columns = np.divmod(in_window, num_blocks)
         # After the rows that have all blocks, rows without the short block follow.
@@ -116,7 +116,7 @@ class BlockOrder:
         rows = np.where(is_narrow, short_rows + more_rows, rows)
         columns = np.where(is_narrow, narrow_columns, columns)
         widths = np.where(is_narrow, narrow, num_blocks)
-        return _Places(rows, windows * self._block + rows, columns, widths, first_visits)
+        return _Places(rows, windows * self.block + rows, columns, widths, first_visits)
 
     def _windows_of(self, visits: Numbers) -> Numbers:
         num_in_larger = self._num_larger * (self._window + 1)
@@ -137,7 +137,7 @@ class BlockOrder:
     def _short_rows(self, num_blocks: Numbers, first_visits: Numbers) -> Numbers:
         """Return how many rows of a window have all its blocks."""
         has_short = first_visits + num_blocks > self._num_whole
-        return np.where(has_short, self.num_positions % self._block, self._block)
+        return np.where(has_short, self.num_positions % self.block, self.block)
 
     def _widths(self, rows: Numbers, num_blocks: Numbers, first_visits: Numbers) -> Numbers:
         return np.asarray(num_blocks - (rows >= self._short_rows(num_blocks, first_visits)))
@@ -151,8 +151,8 @@ class BlockOrder:
         self, epoch: int, numbers: Numbers, visits: Numbers, *, back: bool = False
     ) -> Numbers:
         """Permute the samples of each block."""
-        short = self.num_positions - self._num_whole * self._block
-        sizes = np.where(visits < self._num_whole, self._block, short)
+        short = self.num_positions - self._num_whole * self.block
+        sizes = np.where(visits < self._num_whole, self.block, short)
         return permuted_within(numbers, sizes, visits, self._offset_keys.of(epoch), back=back)
 
     def _blocks(self, epoch: int, numbers: Numbers, *, back: bool = False) -> Numbers:

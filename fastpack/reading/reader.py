@@ -200,7 +200,7 @@ class Reader(Sequence[dict[str, Any]]):
 
     @property
     def mean_bytes(self) -> float:
-        """Mean stored bytes of a sample of the files, all blobs together. It reads nothing."""
+        """Mean stored bytes of a sample of the files, all blobs together. It reads no index."""
         return self._samples.mean_bytes
 
     @property
@@ -292,11 +292,8 @@ class Reader(Sequence[dict[str, Any]]):
         Inspection reads so: it must not stop where `bits` is not chosen.
         """
         images = [field for field in self.schema.fields if field.kind == "image"]
-        if self._options.bits is None and any(
-            self._samples.depth(field).is_mixed for field in images
-        ):
-            return self.with_options(bits=8)
-        return self
+        is_mixed = any(self._samples.depth(field).is_mixed for field in images)
+        return self.with_options(bits=8) if is_mixed and self._options.bits is None else self
 
     def take(self, rows: Indices) -> "Reader":
         """Return a Reader over some samples.

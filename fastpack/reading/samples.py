@@ -227,10 +227,8 @@ class Samples:
 
     @property
     def mean_bytes(self) -> float:
-        """Mean bytes of the blobs of a sample, of all samples of the files. It reads nothing."""
-        blobs = self.table.summary.blobs
-        num_bytes = sum(blobs[blob.name].num_bytes for blob in self.schema.blobs)
-        return num_bytes / max(1, len(self.table))
+        """Mean bytes of a sample's blobs, of all samples of the files. It reads no index."""
+        return self.table.mean_bytes([blob.name for blob in self.schema.blobs])
 
     @property
     def sizes_beside(self) -> Rows:
