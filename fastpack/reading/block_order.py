@@ -40,7 +40,7 @@ class BlockOrder:
     it. Each `window` visits make a window, which is divided into rows. A row has one sample of
     each of the window's blocks, in random order. So all blocks of a window are used evenly.
 
-    - Windows have equally many blocks, but for one, so the last one is not small.
+    - The numbers of blocks of two windows differ by at most one. So the last window is not small.
     - A last block that is short is visited last. It is missing in the last rows of its window.
     - A random shift of sample numbers in each epoch lets blocks begin elsewhere.
 
