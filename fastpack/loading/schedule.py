@@ -61,11 +61,10 @@ class StepPartition:
         return min(position + self.step_size, self.num_positions)
 
     def mine(self, position: int) -> npt.NDArray[np.int64]:
-        """Return this rank's positions of the step that starts at `position`."""
-        return self.unwrapped(position) % self.num_positions
+        """Return this rank's positions of the step that starts at `position`.
 
-    def unwrapped(self, position: int) -> npt.NDArray[np.int64]:
-        """Return `mine`, but padding has positions past the epoch's end."""
+        Padding has positions past the epoch's end.
+        """
         if self.pad_last:
             first = position + self.rank * self.batch_size
             return np.arange(first, first + self.batch_size)
@@ -89,12 +88,14 @@ class Schedule:
     partition: StepPartition
 
     def samples_at(self, epoch: int, position: int) -> Picks:
-        return self.order.samples_at(epoch, self._positions(epoch, position))
+        positions = self.positions(epoch, position) % self.partition.num_positions
+        return self.order.samples_at(epoch, positions)
 
-    def _positions(self, epoch: int, position: int) -> npt.NDArray[np.int64]:
+    def positions(self, epoch: int, position: int) -> npt.NDArray[np.int64]:
         """Return this rank's positions of the step that starts at `position`, in rising order.
 
-        Of a block order, they are those of few blocks, so that no two ranks read the same block.
+        Padding has positions past the epoch's end. The ranks of a block order divide the blocks of
+        each window. So a block is read by one rank, or by two where steps end within a row.
         """
         mine, partition = self.partition.mine(position), self.partition
         end = partition.end(position)

@@ -77,7 +77,7 @@ class BlockOrder:
         blocks, offsets = np.divmod(numbers, self.block)
         visits = self._blocks(epoch, blocks, back=True)
         rows = self._in_blocks(epoch, offsets, visits, back=True)
-        windows = self._windows_of(visits)
+        windows = self._windows_with(visits)
         first_visits, num_blocks = self._first_visit(windows), self._num_blocks(windows)
         widths = self._widths(rows, num_blocks, first_visits)
         tweaks = windows * self.block + rows
@@ -89,12 +89,16 @@ class BlockOrder:
         in_window = rows * (num_blocks - 1) + before + columns
         return np.asarray(first_visits * self.block + in_window)
 
+    def windows_of(self, positions: Numbers) -> Numbers:
+        """Return the number of the window of each position, (n,)."""
+        return self._windows_with(positions // self.block)
+
     def window_at(self, position: int) -> tuple[int, int]:
         """Return the first position and the end of the window that contains a position.
 
         The samples of these positions are whole blocks, so they are read together.
         """
-        window = self._windows_of(np.array([position // self.block], np.int64))
+        window = self.windows_of(np.array([position], np.int64))
         ends = self._first_visit(np.append(window, window + 1)) * self.block
         first, end = ends.tolist()
         return first, min(end, self.num_positions)
@@ -104,7 +108,7 @@ class BlockOrder:
         return self._in_rows(epoch, self._places(positions))
 
     def _places(self, positions: Numbers) -> _Places:
-        windows = self._windows_of(positions // self.block)
+        windows = self.windows_of(positions)
         first_visits, num_blocks = self._first_visit(windows), self._num_blocks(windows)
         in_window = positions - first_visits * self.block
         short_rows = self._short_rows(num_blocks, first_visits)
@@ -118,7 +122,8 @@ class BlockOrder:
         widths = np.where(is_narrow, narrow, num_blocks)
         return _Places(rows, windows * self.block + rows, columns, widths, first_visits)
 
-    def _windows_of(self, visits: Numbers) -> Numbers:
+    def _windows_with(self, visits: Numbers) -> Numbers:
+        """Return the number of the window of each visit."""
         num_in_larger = self._num_larger * (self._window + 1)
         return np.asarray(
             np.where(

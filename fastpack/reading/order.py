@@ -211,6 +211,10 @@ class _Windows:
         visit = self._in_runs(epoch, (samples - self._shift(epoch)) % self.num_positions, back=True)
         return self._in_windows(epoch, visit, back=True)
 
+    def windows_of(self, positions: Numbers) -> Numbers:
+        """Return the number of the window of each position, (n,)."""
+        return positions // self._window
+
     def _shift(self, epoch: int) -> int:
         return int(self._keys.of(epoch)[0] % np.uint64(self.num_positions))
 

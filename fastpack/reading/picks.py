@@ -19,7 +19,12 @@ class Picks:
 
 
 class Order(Protocol):
-    """A pure function (epoch, position) -> sample."""
+    """A pure function (epoch, position) -> sample.
+
+    An order may have windows, whose samples lie in few places of the files. Then it also has
+    `windows_of(positions)`, (n,) to (n,): the numbers of their windows. Files in object stores are
+    read by window.
+    """
 
     @property
     def num_positions(self) -> int:

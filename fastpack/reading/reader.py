@@ -210,10 +210,7 @@ class Reader(Sequence[dict[str, Any]]):
         return self._samples.sizes_beside
 
     def fingerprints(self) -> dict[str, str]:
-        """Return checksums by name, to compare datasets.
-
-        They differ if other samples or files are read. Paths do not matter.
-        """
+        """Return checksums by name. They differ for other samples or files, not other paths."""
         return self._samples.fingerprints()
 
     def location(self, row: int) -> Location:
