@@ -20,11 +20,11 @@ from benches.internals import (
     Location,
     Plan,
     Ragged,
-    SpanSource,
     Transform,
     decode_images,
     plan_batch,
     probe_blobs,
+    source_of,
 )
 from benches.reference import crop_loop
 from benches.rival_process import RivalProcess, RivalSpec, RivalUnavailableError
@@ -129,7 +129,7 @@ class Cropping:
 
     def _kernel(self, rows: npt.NDArray[np.int64], out: Pixels, num_threads: int) -> None:
         pictures = EncodedImages(
-            SpanSource(memory=self._blobs.values),
+            source_of(self._blobs.values),
             self._spans[rows],
             self._infos[rows],
             lambda row: Location(f"image {row}"),

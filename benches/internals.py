@@ -70,6 +70,13 @@ Location = _any_of(("fastpack.errors",), "Location", "Place")
 DecodeOptions = _any_of(_DECODE, "DecodeOptions")
 EncodedImages = _any_of(_DECODE, "EncodedImages", "Pictures")
 SpanSource = _any_of(_DECODE, "SpanSource", "Origin")
+
+
+def source_of(buffer: Any) -> Any:
+    """Return the source of spans that lie in one buffer."""
+    return SpanSource.of(buffer) if hasattr(SpanSource, "of") else SpanSource(memory=buffer)
+
+
 decode_images = _any_of(_DECODE, "decode_images", "decode_pictures")
 FILTER = _any_of(_DTYPES, "FILTER")
 NO_SPAN = _any_of(_DTYPES, "NO_SPAN")

@@ -21,11 +21,11 @@ from benches.internals import (
     Location,
     PackResult,
     Ragged,
-    SpanSource,
     decode_images,
     offsets_of,
     plan_batch,
     probe_blobs,
+    source_of,
     whole,
 )
 from benches.reference import crop_loop, decode_loop, pread_loop
@@ -72,7 +72,7 @@ class Decoding:
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
         self._jpegs, self._jpeg_offsets = blobs.values, blobs.offsets
         self._pictures = EncodedImages(
-            SpanSource(memory=blobs.values), spans, infos, lambda row: Location(paths[row])
+            source_of(blobs.values), spans, infos, lambda row: Location(paths[row])
         )
         self._plan = whole(infos["width"], infos["height"])
         shapes = [(int(info["height"]), int(info["width"]), 3) for info in infos]

@@ -88,7 +88,8 @@ static int decode_by(const table *t, fp_decoder *decoder, const uint8_t *data, s
                      const fp_decode_options *options, const fp_view *view,
                      const fp_target *target) {
     int fd = -1;
-    fp_origin origin = {.memory = data, .memory_length = length};
+    fp_memory memory = {(uintptr_t)data, length};
+    fp_origin origin = {.memories = &memory, .num_memories = 1};
     if (below(2)) { /* from a file, of which only parts are read */
         fd = memfd_create("image", 0);
         if (fd < 0 || write(fd, data, length) != (ssize_t)length) abort();

@@ -6,18 +6,21 @@ from kernels cimport (
     fp_chunk,
     fp_chunked,
     fp_filter,
+    fp_memory,
     fp_outcome,
     fp_read_chunks,
     fp_wanted,
     outcome_tuple,
 )
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 
 cdef class ReadChunks:
     cdef const fp_chunk[::1] chunks
     cdef const fp_filter[::1] filters
     cdef const uint8_t[::1] fill
+    cdef const fp_memory[::1] memories
+    cdef const uint32_t[::1] memory_numbers
     cdef const int64_t[::1] numbers, starts, within, rows
     cdef uint8_t[::1] out
     cdef fp_chunked dataset
@@ -25,10 +28,18 @@ cdef class ReadChunks:
     cdef int64_t counter
 
     def __init__(self, int fd, const fp_chunk[::1] chunks, const fp_filter[::1] filters,
-                 const uint8_t[::1] fill, *, shape, chunk_shape, wanted, uint8_t[::1] out):
+                 const uint8_t[::1] fill, *, shape, chunk_shape, wanted, uint8_t[::1] out,
+                 const fp_memory[::1] memories=None, const uint32_t[::1] memory_numbers=None):
         self.chunks, self.filters, self.fill, self.out = chunks, filters, fill, out
         self.numbers, self.starts, self.within, self.rows = wanted
         self._describe_dataset(fd, shape, chunk_shape)
+        if memories is not None and memories.shape[0]:
+            if memory_numbers is None or memory_numbers.shape[0] != chunks.shape[0]:
+                raise ValueError("memory_numbers: one for each chunk is needed")
+            self.memories, self.memory_numbers = memories, memory_numbers
+            self.dataset.memories = &self.memories[0]
+            self.dataset.num_memories = <uint32_t> memories.shape[0]
+            self.dataset.memory_numbers = &self.memory_numbers[0]
         self._check_wanted()
 
     cdef _describe_dataset(self, int fd, shape, chunk_shape):

@@ -16,6 +16,7 @@ from kernels cimport (
     fp_decoder_num_with_seek_points,
     fp_fail,
     fp_find_seek_points,
+    fp_memory,
     fp_origin,
     fp_outcome,
     fp_reading,
@@ -128,7 +129,7 @@ cdef class Target:
 cdef class DecodeBatch:
     """Decodes JPEG spans to the arrays `outs`, one each. Threads share the rows in `run`."""
     cdef const int[::1] fds
-    cdef const uint8_t[::1] memory
+    cdef const fp_memory[::1] memories
     cdef const fp_span[::1] spans
     cdef const fp_view[::1] views
     cdef list targets
@@ -159,14 +160,14 @@ cdef class DecodeBatch:
     def __init__(self, const fp_span[::1] spans, const fp_view[::1] views, outs, *, str color="RGB",
                  str interpolation="bilinear", bint may_reduce=False, bint accept_damage=False,
                  uint64_t max_pixels, uint32_t max_scans, const uint8_t[::1] table=None,
-                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True,
+                 const int[::1] fds=None, const fp_memory[::1] memories=None, bint check=True,
                  bint keep_going=False, seek_points=None):
         cdef Py_ssize_t i
         cdef Target target
         cdef int channels = 1 if color == "GRAY" else 3
         if views.shape[0] != spans.shape[0] or len(outs) != spans.shape[0]:
             raise ValueError("one view and one output for each span are needed")
-        self.spans, self.views, self.fds, self.memory = spans, views, fds, memory
+        self.spans, self.views, self.fds, self.memories = spans, views, fds, memories
         self.targets = []  # they keep the arrays alive that own_facts point to
         for i in range(spans.shape[0]):
             if outs[i].ndim != 3 or outs[i].shape[2] != channels or outs[i].size == 0:
@@ -181,7 +182,7 @@ cdef class DecodeBatch:
         self.options.accept_damage = accept_damage
         self.options.max_pixels = max_pixels
         self.options.max_scans = max_scans
-        self.origin = origin_of(fds, memory)
+        self.origin = origin_of(fds, memories)
         self.nums_sequential, self.nums_with_seek_points, self.nums_odd = [], [], []
         self.words = None  # an unset memoryview is not None
         if seek_points is not None:
@@ -253,7 +254,7 @@ cdef class DecodeBatch:
 cdef class SeekPointBatch:
     """Makes the seek tables of JPEG spans. Threads share the rows in `run`."""
     cdef const int[::1] fds
-    cdef const uint8_t[::1] memory
+    cdef const fp_memory[::1] memories
     cdef const fp_span[::1] spans
     cdef fp_origin origin
     cdef fp_outcome* own_outcomes
@@ -279,9 +280,9 @@ cdef class SeekPointBatch:
         free(self.own_lengths)
 
     def __init__(self, const fp_span[::1] spans, *, const int[::1] fds=None,
-                 const uint8_t[::1] memory=None, bint keep_going=False):
-        self.spans, self.fds, self.memory, self.keep_going = spans, fds, memory, keep_going
-        self.origin = origin_of(fds, memory)
+                 const fp_memory[::1] memories=None, bint keep_going=False):
+        self.spans, self.fds, self.memories, self.keep_going = spans, fds, memories, keep_going
+        self.origin = origin_of(fds, memories)
 
     def run(self):
         cdef Decoder decoder = Decoder()

@@ -8,6 +8,7 @@ from kernels cimport (
     fp_crc32c,
     fp_fail,
     fp_image_info,
+    fp_memory,
     fp_origin,
     fp_outcome,
     fp_prefetch_file,
@@ -33,7 +34,7 @@ cdef int32_t NO_FILE = NOT_A_FILE, SKIPPED = PASSED_OVER
 
 cdef class Gather:
     cdef const int[::1] fds
-    cdef const uint8_t[::1] memory
+    cdef const fp_memory[::1] memories
     cdef const fp_span[::1] spans
     cdef const int64_t[::1] offsets
     cdef uint8_t[::1] out
@@ -52,7 +53,7 @@ cdef class Gather:
         free(self.own_outcomes)
 
     def __init__(self, const fp_span[::1] spans, uint8_t[::1] out, const int64_t[::1] offsets, *,
-                 const int[::1] fds=None, const uint8_t[::1] memory=None, bint check=True,
+                 const int[::1] fds=None, const fp_memory[::1] memories=None, bint check=True,
                  bint keep_going=False):
         cdef Py_ssize_t i
         if offsets.shape[0] < spans.shape[0]:
@@ -61,9 +62,9 @@ cdef class Gather:
             if offsets[i] < 0 or offsets[i] > out.shape[0] or \
                     spans[i].length > <size_t> (out.shape[0] - offsets[i]):
                 raise ValueError(f"out: too small for span {i}")
-        self.spans, self.out, self.offsets, self.fds, self.memory = spans, out, offsets, fds, memory
+        self.spans, self.out, self.offsets, self.fds, self.memories = spans, out, offsets, fds, memories
         self.check, self.keep_going = check, keep_going
-        self.origin = origin_of(fds, memory)
+        self.origin = origin_of(fds, memories)
 
     def run(self):
         cdef int64_t failed = -1

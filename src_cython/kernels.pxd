@@ -68,11 +68,15 @@ cdef extern from "kernels/span.h" nogil:
         uint64_t record_offset
         uint64_t record_length
 
+    ctypedef struct fp_memory:
+        uint64_t address
+        uint64_t length
+
     ctypedef struct fp_origin:
         const int* fds
         uint32_t num_fds
-        const uint8_t* memory
-        uint64_t memory_length
+        const fp_memory* memories
+        uint32_t num_memories
 
     ctypedef struct fp_scratch:
         uint8_t* own_bytes
@@ -91,13 +95,13 @@ cdef extern from "kernels/span.h" nogil:
                             int64_t num_spans) noexcept
 
 
-cdef inline fp_origin origin_of(const int[::1] fds, const uint8_t[::1] memory) noexcept:
+cdef inline fp_origin origin_of(const int[::1] fds, const fp_memory[::1] memories) noexcept:
     # The caller keeps both alive while the origin is used.
     cdef fp_origin origin
     origin.fds = &fds[0] if fds is not None and fds.shape[0] else NULL
     origin.num_fds = <uint32_t> fds.shape[0] if origin.fds != NULL else 0
-    origin.memory = &memory[0] if memory is not None and memory.shape[0] else NULL
-    origin.memory_length = memory.shape[0] if origin.memory != NULL else 0
+    origin.memories = &memories[0] if memories is not None and memories.shape[0] else NULL
+    origin.num_memories = <uint32_t> memories.shape[0] if origin.memories != NULL else 0
     return origin
 
 
@@ -366,6 +370,9 @@ cdef extern from "kernels/chunks.h" nogil:
 
     ctypedef struct fp_chunked:
         int fd
+        const fp_memory* memories
+        uint32_t num_memories
+        const uint32_t* memory_numbers
         int rank
         int64_t shape[8]
         int64_t chunk_shape[8]

@@ -48,7 +48,7 @@ class DecodeBatch:
     # may_reduce: decode smaller if the view shrinks.
     # accept_damage: accept libjpeg's pixels of damaged data instead of failing.
     # table: as for Decoder.resample. max_pixels: of one image; max_scans: of a progressive one.
-    # fds, memory, check: as for gather.Gather.
+    # fds, memories, check: as for gather.Gather.
     # seek_points: words, uint64 (total,), and the start and end of each span's table in them, int64
     # (n,) each. An empty table is no table.
     def __init__(
@@ -65,7 +65,7 @@ class DecodeBatch:
         max_scans: int,
         table: npt.NDArray[np.uint8] | None = None,
         fds: npt.NDArray[np.int32] | None = None,
-        memory: npt.NDArray[np.uint8] | None = None,
+        memories: npt.NDArray[Any] | None = None,
         check: bool = True,
         keep_going: bool = False,
         seek_points: tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
@@ -85,14 +85,14 @@ class DecodeBatch:
 
 @disjoint_base
 class SeekPointBatch:
-    # spans: (n,) of dtypes.SPAN, of JPEGs. fds, memory: as for gather.Gather. Checksums are
+    # spans: (n,) of dtypes.SPAN, of JPEGs. fds, memories: as for gather.Gather. Checksums are
     # compared.
     def __init__(
         self,
         spans: npt.NDArray[Any],
         *,
         fds: npt.NDArray[np.int32] | None = None,
-        memory: npt.NDArray[np.uint8] | None = None,
+        memories: npt.NDArray[Any] | None = None,
         keep_going: bool = False,
     ) -> None: ...
     # Called by any number of threads. Returns when no row is left, or after a failure without

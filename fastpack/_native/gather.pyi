@@ -9,7 +9,7 @@ from fastpack.errors import Outcome
 @disjoint_base
 class Gather:
     # spans: (n,) of dtypes.SPAN. Span i goes to out[offsets[i]:], bytes.
-    # fds: descriptors by shard number; or memory: the buffer of all spans.
+    # fds: descriptors by shard number; or memories: (k,) of memories.MEMORY.
     # check: compare the checksums of spans that have one.
     def __init__(
         self,
@@ -18,7 +18,7 @@ class Gather:
         offsets: npt.NDArray[np.int64],
         *,
         fds: npt.NDArray[np.int32] | None = None,
-        memory: npt.NDArray[np.uint8] | None = None,
+        memories: npt.NDArray[Any] | None = None,
         check: bool = True,
         keep_going: bool = False,
     ) -> None: ...

@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import Location, UnreadableFileError, changed_file_error, os_errors_at
+from fastpack.stores.store import ObjectFacts
+from fastpack.stores.store_path import as_object, is_in_store
 
 # Enough of both ends of a file to distinguish it from another of the same size and time.
 _FINGERPRINT_BYTES = 4096
@@ -26,16 +28,17 @@ _MIN_KEPT = 16  # files that stay open, whatever the limit of the process
 
 @dataclass(frozen=True)
 class Shard:
-    """One file as it was when it was indexed.
+    """One file, or object in a store, as it was when it was indexed.
 
     Args:
-        path: the file.
+        path: the file; for an object a StorePath, which has the same interface.
         container: name of its container.
         size: in bytes.
-        mtime_ns: modification time in ns.
-        fingerprint: CRC-32C of the file's ends.
+        mtime_ns: modification time in ns; 0 for an object with an etag.
+        fingerprint: CRC-32C of the file's ends; 0 for an object.
         inode: 0 if unknown. An equal inode spares reading the ends again. It is not compared: a
             copy has another, and some network file systems change it.
+        etag: the store's identity of the object's content; "" for a file.
     """
 
     path: Path
@@ -44,10 +47,13 @@ class Shard:
     mtime_ns: int
     fingerprint: int
     inode: int = field(default=0, compare=False)
+    etag: str = ""
 
     @classmethod
     def of(cls, path: Path, container: str) -> "Shard":
         """Return the shard that the file is now."""
+        if is_in_store(path):
+            return cls.of_object(path, container, as_object(path).facts())
         with os_errors_at(path, "read"), open(path, "rb", buffering=0) as file:
             return cls.of_open(file.fileno(), path, container)
 
@@ -58,10 +64,32 @@ class Shard:
         fingerprint = _fingerprint(descriptor)
         return cls(path, container, status.st_size, status.st_mtime_ns, fingerprint, status.st_ino)
 
+    @classmethod
+    def of_object(cls, path: Path, container: str, facts: ObjectFacts) -> "Shard":
+        """Return the shard of an object with these facts."""
+        mtime_ns = 0 if facts.etag else facts.mtime_ns
+        return cls(path, container, facts.size, mtime_ns, 0, etag=facts.etag)
+
     def to_json(self, folder: Path) -> list[str | int]:
         """Return the path relative to `folder`, and the identity, for a saved index."""
-        path = os.path.relpath(self.path, folder)
-        return [path, self.container, self.size, self.mtime_ns, self.fingerprint]
+        path = _relative(self.path, folder)
+        etag = [self.etag] if self.etag else []
+        return [path, self.container, self.size, self.mtime_ns, self.fingerprint, *etag]
+
+    @classmethod
+    def of_json(cls, path: Path, saved: Sequence[Any]) -> "Shard":
+        """Return the shard with a path and an identity of `to_json`. Raises ValueError."""
+        _, container, *numbers = saved
+        etag = numbers.pop() if len(numbers) > 3 else ""
+        if not all(isinstance(number, int) for number in numbers) or not isinstance(etag, str):
+            raise ValueError("a file's identity is not of numbers")
+        size, mtime_ns, fingerprint = numbers
+        return cls(path, container, size, mtime_ns, fingerprint, etag=etag)
+
+    @property
+    def content(self) -> int:
+        """A checksum of what is known of the content, for the digest of a dataset."""
+        return crc32c(self.etag.encode()) if self.etag else self.fingerprint
 
     def is_open_at(self, descriptor: int) -> bool:
         """Return True if the open file is this one."""
@@ -69,6 +97,10 @@ class Shard:
         if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
             return False
         return status.st_ino == self.inode or _fingerprint(descriptor) == self.fingerprint
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder)) if is_in_store(path) else os.path.relpath(path, folder)
 
 
 def _fingerprint(descriptor: int) -> int:

@@ -33,6 +33,7 @@ class ManifestBuilder:
         self._paths = paths
         self._rows = np.zeros(len(paths), ROW)
         self._inodes = np.zeros(len(paths), np.uint64)
+        self._etags = [""] * len(paths)
         self._is_known = np.zeros(len(paths), np.bool_)
         self._schemas: dict[Schema, int] = {}  # schema -> its number
         self._containers: dict[str, int] = {}
@@ -60,6 +61,7 @@ class ManifestBuilder:
                 file.tables.checksum,
             )
             self._inodes[number], self._is_known[number] = shard.inode, True
+            self._etags[number] = shard.etag
             self._guesses.setdefault((schema, summary.empty_texts), number)
             for note in notes:
                 self._notes[note] = min(number, self._notes.get(note, number))
@@ -104,6 +106,7 @@ class ManifestBuilder:
             self._inodes[numbers],
             containers,
             {name: table for name, table in tables.items() if table is not None},
+            [self._etags[number] for number in numbers],
         )
         notes = sorted(self._notes, key=self._notes.__getitem__) + self._notes_on_classes()
         return Manifest(entries, rows["num_samples"], schemas, self._summary, tuple(notes))

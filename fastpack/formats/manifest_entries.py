@@ -15,9 +15,10 @@ from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile
 
-SHARDS, _NAMES, _LETTERS, _RANGES = "shards", "names", "names/values", "columns/"
+SHARDS, _RANGES = "shards", "columns/"
+_NAMES, _ETAGS = "names", "etags"
 _MAX_SAMPLES, _MAX_TOTAL = 2**48, 2**62  # of a shard, as table files allow; of all
-_MAX_NAME_BYTES = 4096
+_MAX_TEXT_BYTES = 4096  # of a name or an etag
 _REMEDY = "delete it, or make it again with `fastpack index`"
 COLUMNS = {
     "num_samples": np.dtype(np.int64),
@@ -70,6 +71,10 @@ class Entries(Protocol):
         """Return the names of the shards."""
         ...
 
+    def etags(self) -> Sequence[str]:
+        """Return the etags of the shards; none for files."""
+        ...
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return a fact of all shards, (k,)."""
         ...
@@ -88,6 +93,7 @@ class HeldEntries(Entries):
         inodes: (k,) of the shards; 0 if unknown.
         containers: names of the containers, by number.
         tables: min and max by column of numbers.
+        etags: of the shards; () for files.
     """
 
     def __init__(
@@ -97,9 +103,11 @@ class HeldEntries(Entries):
         inodes: npt.NDArray[np.uint64],
         containers: tuple[str, ...],
         tables: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+        etags: Sequence[str] = (),
     ) -> None:
         self._rows, self._paths, self._inodes = rows, paths, inodes
         self._containers, self._tables = containers, tables
+        self._etags = etags if any(etags) else ()
 
     @property
     def containers(self) -> tuple[str, ...]:
@@ -110,8 +118,8 @@ class HeldEntries(Entries):
 
     def __getitem__(self, number: int) -> Entry:
         facts = dict(zip(COLUMNS, self._rows[number].item(), strict=True))
-        inode = int(self._inodes[number])
-        return _entry(self._paths[number], self._containers, facts, inode)
+        inode, etag = int(self._inodes[number]), self._etags[number] if self._etags else ""
+        return _entry(self._paths[number], self._containers, facts, inode, etag)
 
     def column(self, name: str) -> npt.NDArray[Any]:
         return self._rows[name]
@@ -123,6 +131,9 @@ class HeldEntries(Entries):
     def names(self) -> list[str]:
         return [path.name for path in self._paths]
 
+    def etags(self) -> Sequence[str]:
+        return self._etags
+
     def paths(self) -> Sequence[Path]:
         """Return the paths of the shards."""
         return self._paths
@@ -132,12 +143,12 @@ class HeldEntries(Entries):
 
         - names: of the shards, as the file has them.
         """
-        text = Text.of(names)
+        etags = _text_tables(_ETAGS, Text.of(self._etags)) if self._etags else {}
         ranges = {f"{_RANGES}{name}": dict(table) for name, table in self._tables.items()}
         return {
             SHARDS: {name: np.ascontiguousarray(self._rows[name]) for name in COLUMNS},
-            _NAMES: {"start": text.offsets[:-1], "length": text.lengths},
-            _LETTERS: {"value": text.values},
+            **_text_tables(_NAMES, Text.of(names)),
+            **etags,
             **ranges,
         }
 
@@ -174,12 +185,13 @@ class SavedEntries(Entries):
     def checked_counts(self, num_shards: int | None, num_schemas: int) -> Rows:
         """Return the samples of each shard. Raises ValueError for numbers that cannot be."""
         # Before a row is read: rows without bytes cost a forger nothing.
-        num_rows, num_names = len(self), self.file.num_rows(_NAMES)
-        if not num_rows or num_names != num_rows or num_shards not in (None, num_rows):
+        num_rows, texts = len(self), [_NAMES, *([_ETAGS] if self._has_etags else [])]
+        are_complete = all(self.file.num_rows(table) == num_rows for table in texts)
+        if not num_rows or not are_complete or num_shards not in (None, num_rows):
             raise ValueError("it has more or fewer shards than there are files")
         if dict(self.file.layout.tables[SHARDS]) != COLUMNS:
             raise ValueError("it has other columns")
-        if self.file.num_rows(_LETTERS) > _MAX_NAME_BYTES * num_rows:
+        if any(self.file.num_rows(_letters(table)) > _MAX_TEXT_BYTES * num_rows for table in texts):
             raise ValueError("its names are too long")
         names = ("num_samples", "schema", "size", "container", "index_bytes")
         columns = self.file.read(SHARDS, columns=names)
@@ -194,11 +206,21 @@ class SavedEntries(Entries):
             raise ValueError("it names a format that it does not have")
         return counts
 
+    @property
+    def _has_etags(self) -> bool:
+        return {_ETAGS, _letters(_ETAGS)} <= self.file.layout.tables.keys()
+
     def names(self) -> list[str]:
         """Return the names of the shards. Raises FormatError if they lie outside of the file."""
-        places = self.file.read(_NAMES)
+        return self._texts(_NAMES)
+
+    def etags(self) -> list[str]:
+        return self._texts(_ETAGS) if self._has_etags else []
+
+    def _texts(self, table: str) -> list[str]:
+        places = self.file.read(table)
         starts, lengths = (places[name].astype(np.int64) for name in ("start", "length"))
-        letters = self.file.read(_LETTERS)["value"].tobytes()
+        letters = self.file.read(_letters(table))["value"].tobytes()
         ends = starts + lengths
         if starts.min() < 0 or lengths.min() < 0 or ends.min() < 0 or ends.max() > len(letters):
             raise damaged(self.file.path, "a name lies outside of it")
@@ -208,28 +230,47 @@ class SavedEntries(Entries):
     def __getitem__(self, number: int) -> Entry:
         row = self.file.take(SHARDS, np.array([number]))
         facts = {name: values[0].item() for name, values in row.items()}
-        return _entry(self._path(number), self.containers, facts)
+        etag = self._text(_ETAGS, number) if self._has_etags else ""
+        return _entry(self._path(number), self.containers, facts, etag=etag)
 
     def _path(self, number: int) -> Path:
         """Return a shard's path. Raises FormatError for a name that leads out of the folder."""
-        place = self.file.take(_NAMES, np.array([number]))
-        start, length = int(place["start"][0]), int(place["length"][0])
-        end = start + length
-        if not 0 <= start <= end <= self.file.num_rows(_LETTERS) or length > _MAX_NAME_BYTES:
-            raise damaged(self.file.path, f"the name of shard {number} lies outside of it")
-        letters = self.file.read(_LETTERS, start, end)["value"].tobytes()
-        name = letters.decode("utf-8", "surrogateescape")
+        name = self._text(_NAMES, number)
         if self.folder is None:
             return Path(name)
         if "/" in name or "\0" in name or name in ("", ".", ".."):
             raise damaged(self.file.path, f"it names {name!r}, which is not in its folder")
         return self.folder / name
 
+    def _text(self, table: str, number: int) -> str:
+        place, letters = self.file.take(table, np.array([number])), _letters(table)
+        start, length = int(place["start"][0]), int(place["length"][0])
+        end = start + length
+        if not 0 <= start <= end <= self.file.num_rows(letters) or length > _MAX_TEXT_BYTES:
+            raise damaged(self.file.path, f"the name of shard {number} lies outside of it")
+        found: bytes = self.file.read(letters, start, end)["value"].tobytes()
+        return found.decode("utf-8", "surrogateescape")
+
+
+def _letters(table: str) -> str:
+    return f"{table}/values"
+
+
+def _text_tables(name: str, text: Text) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    return {
+        name: {"start": text.offsets[:-1], "length": text.lengths},
+        _letters(name): {"value": text.values},
+    }
+
 
 def _entry(
-    path: Path, containers: tuple[str, ...], facts: Mapping[str, int], inode: int = 0
+    path: Path,
+    containers: tuple[str, ...],
+    facts: Mapping[str, int],
+    inode: int = 0,
+    etag: str = "",
 ) -> Entry:
-    identity = facts["size"], facts["mtime_ns"], facts["fingerprint"], inode
+    identity = facts["size"], facts["mtime_ns"], facts["fingerprint"], inode, etag
     return Entry(
         Shard(path, containers[facts["container"]], *identity),
         facts["num_samples"],

@@ -14,6 +14,7 @@ from fastpack.core.schema import Schema
 from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.summary import Summary
+from fastpack.stores.store_path import StorePath
 
 
 class Table(Protocol):
@@ -32,6 +33,11 @@ class Table(Protocol):
     def containers(self) -> set[str]:
         """Names of the containers of the files."""
         ...
+
+    @property
+    def is_remote(self) -> bool:
+        """True if files lie in object stores."""
+        return isinstance(getattr(next(iter(self.shards), None), "path", None), StorePath)
 
     @property
     def num_bytes(self) -> int:
@@ -100,7 +106,7 @@ class IndexTable(Table):
 
     @cached_property
     def digest(self) -> tuple[str, str]:
-        files = np.array([(shard.size, shard.fingerprint) for shard in self.shards])
+        files = np.array([(shard.size, shard.content) for shard in self.shards])
         chosen = np.stack([self._index.shard_numbers, self._index.record_numbers])
         return digest(files), digest(chosen)
 
@@ -140,6 +146,10 @@ class FieldsOf(Table):
     @property
     def containers(self) -> set[str]:
         return self._table.containers
+
+    @property
+    def is_remote(self) -> bool:
+        return self._table.is_remote
 
     @property
     def num_bytes(self) -> int:

@@ -12,6 +12,7 @@ from fastpack._native.gather import Gather
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import Rows
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
+from fastpack.core.memories import Memories
 from fastpack.core.ragged import Ragged, offsets_of
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import (
@@ -38,14 +39,20 @@ Truncated = Literal["error", "accept"]
 Pixels = npt.NDArray[Any]
 Outputs = Pixels | list[Pixels]
 Failures = dict[int, FastpackError]
+Buffer = bytes | npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class SpanSource:
-    """The bytes that spans refer to: open files by shard number (int32), or a buffer (uint8)."""
+    """The bytes that spans refer to: open files (int32), or blocks of memory, by shard number."""
 
     fds: npt.NDArray[np.int32] | None = None
-    memory: Pixels | None = None
+    memories: Memories | None = None
+
+    @classmethod
+    def of(cls, buffer: Buffer) -> "SpanSource":
+        """Return the source of spans of shard 0, which is one buffer."""
+        return cls(memories=Memories.of([buffer]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +60,7 @@ class EncodedImages:
     """Encoded images of a batch, not read yet.
 
     Args:
-        origin: the files or the buffer of the spans.
+        origin: the files or the memory of the spans.
         spans: SPAN (n,).
         infos: IMAGE_INFO (n,).
         location_of: row -> its location, for messages.
@@ -278,7 +285,7 @@ def _decode_jpegs(
         max_pixels=options.limits.max_pixels,
         max_scans=options.limits.max_scans,
         fds=encoded.origin.fds,
-        memory=encoded.origin.memory,
+        memories=encoded.origin.memories,
         check=options.check,
         keep_going=options.keep_going,
         seek_points=None if tables is None else (tables.words, tables.starts, tables.ends),
@@ -412,7 +419,7 @@ def _gather(encoded: EncodedImages, rows: Rows, options: DecodeOptions) -> tuple
         values,
         offsets,
         fds=origin.fds,
-        memory=origin.memory,
+        memories=origin.memories,
         check=options.check,
         keep_going=options.keep_going,
     )

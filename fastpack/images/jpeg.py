@@ -8,6 +8,7 @@ import numpy.typing as npt
 from fastpack._native.decode import DecodeBatch
 from fastpack.core.dtypes import SPAN, VIEW
 from fastpack.core.limits import Limits
+from fastpack.core.memories import Memories
 from fastpack.errors import Location, Status, UnsupportedImageError, raise_first, raise_status
 from fastpack.images.codec import PixelFormat, Pixels, widen
 
@@ -41,7 +42,7 @@ class JpegCodec:
             color=pixel_format.color,
             max_pixels=limits.max_pixels,
             max_scans=limits.max_scans,
-            memory=np.frombuffer(data, np.uint8),
+            memories=Memories.of([data]),
         )
         job.run()
         raise_first(job.failures(), lambda _: Location())

@@ -7,6 +7,7 @@ from fastpack.errors import StateError
 from fastpack.images.batch import Batch
 from fastpack.loading.options import LoaderOptions
 from fastpack.loading.prefetch import Prefetch
+from fastpack.loading.read_ahead import RemotePrefetch
 from fastpack.loading.schedule import Schedule
 from fastpack.reading.reader import Reader
 
@@ -62,7 +63,18 @@ class Iteration(Iterator[Batch]):
         if loader.options.prefetch == 0:
             return loader.schedule.read(loader.dataset, self._epoch, loader.position)
         if self._prefetch is None or self._prefetch.is_forked:
-            return self._first()
+            return (
+                self._first_remote() if loader.dataset.samples.remote is not None else self._first()
+            )
+        return self._prefetch.take()
+
+    def _first_remote(self) -> Batch:
+        """Request the bytes of the next steps from the stores, and return the first batch."""
+        loader = self._loader
+        start = self._epoch, loader.position
+        self._prefetch = RemotePrefetch(
+            loader.schedule, loader.dataset, start, loader.options.prefetch
+        )
         return self._prefetch.take()
 
     def _first(self) -> Batch:

@@ -1,5 +1,6 @@
 """Schedule: the samples of each step, and the threads that read them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +13,7 @@ from fastpack.loading.options import LoaderOptions
 from fastpack.loading.prefetch import Prefetch
 from fastpack.reading.order import Order, Picks
 from fastpack.reading.reader import Reader
+from fastpack.reading.remote import Window
 
 # Batches made at once: while some threads decode the last images of one, others start the next.
 _NUM_LANES = 2
@@ -59,9 +61,13 @@ class StepPartition:
 
     def mine(self, position: int) -> npt.NDArray[np.int64]:
         """Return this rank's positions of the step that starts at `position`."""
+        return self.unwrapped(position) % self.num_positions
+
+    def unwrapped(self, position: int) -> npt.NDArray[np.int64]:
+        """Return `mine`, but padding has positions past the epoch's end."""
         if self.pad_last:
             first = position + self.rank * self.batch_size
-            return np.arange(first, first + self.batch_size) % self.num_positions
+            return np.arange(first, first + self.batch_size)
         count = self.end(position) - position
         first, end = (position + count * rank // self.world for rank in (self.rank, self.rank + 1))
         return np.arange(first, max(end, first + 1))
@@ -84,9 +90,15 @@ class Schedule:
     def samples_at(self, epoch: int, position: int) -> Picks:
         return self.order.samples_at(epoch, self.partition.mine(position))
 
-    def read(self, reader: Reader, epoch: int, position: int) -> Batch:
+    def read(
+        self, reader: Reader, epoch: int, position: int, windows: Sequence[Window] = ()
+    ) -> Batch:
+        """Read a step.
+
+        - windows: the bytes of its samples, if they are in stores and were requested ahead.
+        """
         picks = self.samples_at(epoch, position)
-        batch = reader.read(picks.samples, epoch=picks.passes)
+        batch = reader.read_from(windows, picks.samples, picks.passes)
         step = position // self.partition.step_size
         batch.epoch, batch.step, batch.position = epoch, step, position
         batch.mask[len(batch.mask) - self.partition.num_padding(position) :] = False
@@ -104,15 +116,21 @@ class Schedule:
 
         The lanes share the threads of the reader's options.
         """
-        num_workers = reader.options.num_workers or num_cores()
-        num_lanes = min(_NUM_LANES, depth, num_workers)
-        shares = [
-            num_workers * (lane + 1) // num_lanes - num_workers * lane // num_lanes
-            for lane in range(num_lanes)
-        ]
-        readers = [reader.with_options(num_workers=share) for share in shares]
+        readers = lane_readers(reader, depth)
+        num_lanes = len(readers)
         lanes = [_Lane(self, of_lane, start, num_lanes, read_ahead) for of_lane in readers]
         return Prefetch(lanes, self.partition.num_steps(start[1]), depth)
+
+
+def lane_readers(reader: Reader, depth: int) -> list[Reader]:
+    """Return a reader for each lane, which share the threads of the reader's options."""
+    num_workers = reader.options.num_workers or num_cores()
+    num_lanes = min(_NUM_LANES, depth, num_workers)
+    shares = [
+        num_workers * (lane + 1) // num_lanes - num_workers * lane // num_lanes
+        for lane in range(num_lanes)
+    ]
+    return [reader.with_options(num_workers=share) for share in shares]
 
 
 class _Lane:

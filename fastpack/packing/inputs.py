@@ -199,7 +199,7 @@ class PixelInput:
         spans = np.zeros(len(blobs), SPAN)
         spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
         return EncodedImages(
-            SpanSource(memory=blobs.values),
+            SpanSource.of(blobs.values),
             spans,
             infos,
             lambda row: self._source.location(int(rows[row])),

@@ -154,9 +154,7 @@ def _one(
     """Prepare one image: the image, the plan of its resize, and its refusal if any."""
     spans = np.zeros(1, SPAN)
     spans["length"] = len(data)
-    encoded = EncodedImages(
-        SpanSource(memory=np.frombuffer(data, np.uint8)), spans, info.reshape(1), lambda _: location
-    )
+    encoded = EncodedImages(SpanSource.of(data), spans, info.reshape(1), lambda _: location)
     refused = refuse_images(encoded, options)
     plan = plan_batch((Resize(size),), *upright_sizes(encoded.infos, True, refused))
     plan.views["orientation"] = info["orientation"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastpack.core import checks
 from fastpack.core.ragged import Ragged
-from fastpack.core.schema import Field
+from fastpack.core.schema import Field, Schema
 from fastpack.errors import OptionError
 from fastpack.formats.index.arrays import Column
 
@@ -20,6 +20,19 @@ def sample_number(i: Any) -> int:
             f"{error}; for several samples, dataset.read([1, 2, 3]) gives a batch and "
             "dataset.take([1, 2, 3]) a Reader"
         ) from None
+
+
+def check_out(out: Any, schema: Schema, *, decode: bool) -> None:
+    """Raise OptionError if a batch cannot write pixels to `out`."""
+    if out is None:
+        return
+    checks.instance("out", out, np.ndarray, "a numpy array")
+    image_field = schema.image_field
+    if image_field is None or (image_field.kind == "image" and not decode):
+        raise OptionError(
+            "out receives pixels, but this dataset gives no pixels; "
+            "leave it out, or open a dataset of images with decode=True"
+        )
 
 
 def writable(column: Column) -> Column:

@@ -28,6 +28,7 @@ from fastpack.images.decode import (
 )
 from fastpack.images.headers import probe_blobs
 from fastpack.reading.fetching import fetch, read_each
+from fastpack.reading.origins import origin_of
 
 
 class BlobReader:
@@ -57,21 +58,22 @@ class BlobReader:
             return entries.location(row, offset=None if offset == NO_SPAN else offset)
 
         has_span = spans["offset"] != NO_SPAN
-        on_disk = EncodedImages(
-            SpanSource(fds=self._files.descriptors(entries.shards, spans["shard"][has_span])),
+        origin, spans = origin_of(entries, self._files, spans)
+        encoded = EncodedImages(
+            origin,
             spans,
             infos,
             location_of,
             seek_points=entries.seek_points.get(field.name),
         )
         if has_span.all():
-            return on_disk
-        blobs, failures = self._in_memory(field, entries, on_disk, options)
+            return encoded
+        blobs, failures = self._in_memory(field, entries, encoded, options)
         fetched = np.zeros(len(entries), SPAN)
         fetched["offset"], fetched["length"] = blobs.offsets[:-1], blobs.lengths
         if field.is_image_file:
             infos, _ = probe_blobs(blobs)
-        return EncodedImages(SpanSource(memory=blobs.values), fetched, infos, location_of, failures)
+        return EncodedImages(SpanSource.of(blobs.values), fetched, infos, location_of, failures)
 
     def _of_lists(
         self, spans: Ragged, infos: npt.NDArray[Any], entries: Index, options: DecodeOptions
@@ -87,20 +89,21 @@ class BlobReader:
         def location_of(blob: int) -> Location:
             return entries.location(int(owner[blob]), offset=int(flat["offset"][blob]))
 
-        files = self._files.descriptors(entries.shards, flat["shard"])
         if not _share_records(flat, owner):
-            return EncodedImages(SpanSource(fds=files), flat, infos, location_of)
+            origin, moved = origin_of(entries, self._files, flat)
+            return EncodedImages(origin, moved, infos, location_of)
         filled = np.flatnonzero(spans.lengths)
         firsts, lasts = flat[spans.offsets[:-1][filled]], flat[spans.offsets[1:][filled] - 1]
         joined = firsts.copy()
         joined["length"] = lasts["offset"] + lasts["length"] - firsts["offset"]
-        on_disk = EncodedImages(
-            SpanSource(fds=files),
-            joined,
+        origin, in_origin = origin_of(entries, self._files, joined)
+        encoded = EncodedImages(
+            origin,
+            in_origin,
             np.zeros(len(joined), IMAGE_INFO),
             lambda row: entries.location(int(filled[row])),
         )
-        lists, failed = read_good_blobs(on_disk, options)
+        lists, failed = read_good_blobs(encoded, options)
         number = np.zeros(len(entries), np.int64)
         number[filled] = np.arange(len(filled))
         of_blob = number[owner]
@@ -111,7 +114,7 @@ class BlobReader:
         lost = np.isin(of_blob, list(failed))
         moved[lost] = np.zeros(1, SPAN)
         failures = {blob: failed[int(of_blob[blob])] for blob in np.flatnonzero(lost).tolist()}
-        return EncodedImages(SpanSource(memory=lists.values), moved, infos, location_of, failures)
+        return EncodedImages(SpanSource.of(lists.values), moved, infos, location_of, failures)
 
     @property
     def formats(self) -> list[int]:

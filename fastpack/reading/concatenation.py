@@ -53,6 +53,10 @@ class Concatenation(Table):
         return reduce(or_, (part.table.containers for part in self._parts))
 
     @property
+    def is_remote(self) -> bool:
+        return any(part.table.is_remote for part in self._parts)
+
+    @property
     def num_bytes(self) -> int:
         return sum(part.table.num_bytes for part in self._parts)
 

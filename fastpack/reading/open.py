@@ -186,5 +186,7 @@ def concat(readers: Sequence[Reader]) -> Reader:
         raise OptionError(
             "the readers have different options; give all the same ones, by with_options"
         )
-    joined = Concatenation([reader.samples for reader in readers])
-    return Reader(Samples.of(joined, tuple(map(len, readers))), readers[0].options)
+    parts = [reader.samples for reader in readers]
+    remote = next((part.remote for part in parts if part.remote is not None), None)
+    samples = Samples.of(Concatenation(parts), tuple(map(len, readers)), remote)
+    return Reader(samples, readers[0].options)

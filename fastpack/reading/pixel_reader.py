@@ -28,6 +28,7 @@ from fastpack.files.shard import OpenShards
 from fastpack.formats.index.index import Index
 from fastpack.images.decode import DecodeOptions, Failures
 from fastpack.reading.fetching import Way, distinct, fetch, read_each
+from fastpack.reading.origins import chunk_places, origin_of
 
 Pixels = npt.NDArray[Any]
 Spans = npt.NDArray[Any]
@@ -115,14 +116,23 @@ class PixelReader:
         options: DecodeOptions,
     ) -> None:
         wanted = spans if len(positions) == len(spans) else spans[positions]
-        firsts = _first_of_neighbors(wanted, positions)
         sample_bytes = int(spans["length"][0])
+        firsts = np.arange(len(positions))
+        if entries.fetched is None:
+            firsts = _first_of_neighbors(wanted, positions)
         if len(firsts) < len(wanted):
             wanted = wanted[firsts]
             wanted["length"] *= np.diff(firsts, append=len(positions)).astype(np.uint64)
         positions = positions[firsts]
-        fds = self._files.descriptors(entries.shards, wanted["shard"])
-        job = Gather(wanted, flat, positions * sample_bytes, fds=fds, check=options.check)
+        origin, wanted = origin_of(entries, self._files, wanted)
+        job = Gather(
+            wanted,
+            flat,
+            positions * sample_bytes,
+            fds=origin.fds,
+            memories=origin.memories,
+            check=options.check,
+        )
         outcomes = run_in_threads(job.run, options.workers_for(len(wanted)))
         _raise_first(outcomes, entries, positions)
 
@@ -130,20 +140,29 @@ class PixelReader:
         self, field: Field, entries: Index, positions: Rows, flat: Pixels, options: DecodeOptions
     ) -> None:
         shard_numbers = entries.shard_numbers[positions]
-        fds = self._files.descriptors(entries.shards, shard_numbers)
+        fetched = entries.fetched
+        fds = None
+        if fetched is None:
+            fds = self._files.descriptors(entries.shards, shard_numbers)
         jobs = []
         for number in distinct(shard_numbers):
             table = entries.chunks[field.name][number]
             chosen = positions[shard_numbers == number]
+            wanted = table.wanted(entries.record_numbers[chosen], chosen)
+            chunks, memory_numbers = table.chunks, None
+            if fetched is not None:
+                chunks, memory_numbers = chunk_places(table, wanted[0], number, fetched)
             job = ReadChunks(
-                int(fds[number]),
-                table.chunks,
+                -1 if fds is None else int(fds[number]),
+                chunks,
                 table.filters,
                 table.fill,
                 shape=table.shape,
                 chunk_shape=table.chunk_shape,
-                wanted=table.wanted(entries.record_numbers[chosen], chosen),
+                wanted=wanted,
                 out=flat,
+                memories=None if fetched is None else fetched.memories,
+                memory_numbers=memory_numbers,
             )
             jobs.append(job)
         num_workers = options.workers_for(len(positions))

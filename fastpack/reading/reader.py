@@ -22,13 +22,14 @@ from fastpack.formats.index.index import Index
 from fastpack.formats.indexing import save_seek_points
 from fastpack.images.batch import Batch, with_failures
 from fastpack.images.decode import Failures
-from fastpack.reading.batch_values import sample_number, shaped, writable
+from fastpack.reading.batch_values import check_out, sample_number, shaped, writable
 from fastpack.reading.blob_reader import BlobReader
 from fastpack.reading.columns import Columns, masks_of
 from fastpack.reading.display import Size, html_of, text_of
 from fastpack.reading.image_pipeline import ImagePipeline, Request
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.order import Shuffle
+from fastpack.reading.remote import Window
 from fastpack.reading.samples import Indices, Samples
 from fastpack.reading.selection import Selection, of_masks, of_rows, span
 from fastpack.reading.split import selections_of
@@ -426,10 +427,23 @@ class Reader(Sequence[dict[str, Any]]):
         """
         rows = self._samples.rows(indices)
         check_epochs(epoch, len(rows))  # type: ignore[arg-type]  # any integer
-        self._check_out(out)
+        check_out(out, self.schema, decode=self._options.decode)
         epoch = epoch if isinstance(epoch, np.ndarray) and epoch.ndim else int(epoch)
+        return self._read((), rows, epoch, out)
+
+    def read_from(self, windows: Sequence[Window], rows: Rows, epoch: Rows) -> Batch:
+        """Internal: read samples whose bytes were requested from stores, if they are there."""
+        return self._read(windows, rows, epoch, None)
+
+    def _read(
+        self,
+        windows: Sequence[Window],
+        rows: Rows,
+        epoch: int | Rows,
+        out: npt.NDArray[Any] | None,
+    ) -> Batch:
         numbers = self._samples.numbers(rows)
-        entries = self._samples.table.take(numbers)
+        entries = self._samples.with_bytes(self._samples.table.take(numbers), windows)
         batch = Request(entries, numbers, epoch)
         failures: Failures = {}
         fields: dict[str, Any] = {}
@@ -447,17 +461,6 @@ class Reader(Sequence[dict[str, Any]]):
             raise failures[min(failures)]
         skips = self._options.on_error == "skip"
         return with_failures(fields, rows, failures, skips=skips, schema=self.schema)
-
-    def _check_out(self, out: Any) -> None:
-        if out is None:
-            return
-        checks.instance("out", out, np.ndarray, "a numpy array")
-        image_field = self.schema.image_field
-        if image_field is None or (image_field.kind == "image" and not self._options.decode):
-            raise OptionError(
-                "out receives pixels, but this dataset gives no pixels; "
-                "leave it out, or open a dataset of images with decode=True"
-            )
 
     def save_seek_points(self, index_dir: str | os.PathLike[str] | None = None) -> int:
         """Save the seek points that seek_points="lazy" has found, for later readers.
@@ -482,7 +485,7 @@ class Reader(Sequence[dict[str, Any]]):
 
     def heads(self, field: Field, rows: Rows, num_bytes: int) -> Ragged:
         """Return up to `num_bytes` first bytes of stored images; empty for unreadable ones."""
-        entries = self._samples.entries(rows)
+        entries = self._samples.with_bytes(self._samples.entries(rows, [field.name]))
         return self._blobs.heads(field, entries, num_bytes, self._pipeline.decoding)
 
     def are_cached(self, rows: Rows) -> bool:

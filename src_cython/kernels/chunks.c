@@ -47,6 +47,35 @@ static int is_plain(const fp_chunked *dataset, const fp_chunk *chunk) {
     return (chunk->mask & all) == all;
 }
 
+/* Copies bytes of a stored chunk to `out`. */
+static int copy_stored(const fp_chunked *dataset, const fp_chunk *chunk, fp_range range,
+                       uint8_t *out, int64_t row, fp_outcome *outcome) {
+    size_t length = range.end - range.first;
+    if (!dataset->memories)
+        return fp_pread(dataset->fd, out, length, chunk->offset + range.first, row, outcome);
+    fp_origin origin = {.memories = dataset->memories, .num_memories = dataset->num_memories};
+    const uint8_t *stored = NULL;
+    uint32_t number = dataset->memory_numbers[chunk - dataset->chunks];
+    if (fp_view_memory(&origin, number, chunk->offset + range.first, length, row, &stored, outcome))
+        return outcome->status;
+    memcpy(out, stored, length);
+    return FP_OK;
+}
+
+/* Gives a pointer to a stored chunk, which a file's is read for. */
+static int view_stored(const fp_chunked *dataset, const fp_chunk *chunk, fp_scratch *scratch,
+                       int64_t row, const uint8_t **stored, fp_outcome *outcome) {
+    if (dataset->memories) {
+        fp_origin origin = {.memories = dataset->memories, .num_memories = dataset->num_memories};
+        uint32_t number = dataset->memory_numbers[chunk - dataset->chunks];
+        return fp_view_memory(&origin, number, chunk->offset, chunk->length, row, stored, outcome);
+    }
+    uint8_t *bytes = fp_scratch_reserve(scratch, chunk->length);
+    if (!bytes) return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk");
+    *stored = bytes;
+    return fp_pread(dataset->fd, bytes, chunk->length, chunk->offset, row, outcome);
+}
+
 /* Decodes a chunk, or at least its wanted bytes, to `out`. */
 static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk,
                       thread_buffers *mine, uint8_t *out, fp_range range, int64_t row,
@@ -55,13 +84,10 @@ static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_ch
         if (chunk->length != plan->chunk_bytes)
             return fp_fail(outcome, FP_BAD_CHUNK, row, chunk->offset,
                            "a chunk is not as long as its dataset says");
-        return fp_pread(dataset->fd, out + range.first, range.end - range.first,
-                        chunk->offset + range.first, row, outcome);
+        return copy_stored(dataset, chunk, range, out + range.first, row, outcome);
     }
-    uint8_t *stored = fp_scratch_reserve(&mine->stored, chunk->length);
-    if (!stored) return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk");
-    if (fp_pread(dataset->fd, stored, chunk->length, chunk->offset, row, outcome))
-        return outcome->status;
+    const uint8_t *stored = NULL;
+    if (view_stored(dataset, chunk, &mine->stored, row, &stored, outcome)) return outcome->status;
     if (!mine->pipeline) mine->pipeline = fp_pipeline_new(dataset->filters, dataset->num_filters);
     if (!mine->pipeline)
         return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset,

@@ -18,6 +18,10 @@ typedef struct {
 /* A dataset with samples along its first axis. Chunks are numbered row by row of their grid. */
 typedef struct {
     int fd;
+    /* If not NULL, the chunks lie in memory instead: chunk i at its offset in number[i]. */
+    const fp_memory *memories;
+    uint32_t num_memories;
+    const uint32_t *memory_numbers;
     int rank;
     int64_t shape[FP_MAX_RANK];
     int64_t chunk_shape[FP_MAX_RANK];

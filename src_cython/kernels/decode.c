@@ -429,7 +429,7 @@ static int plan_with_seek_table(const fp_decoder *decoder, const fp_decode_optio
 static const uint8_t *view_covered(const fp_reading *r, uint64_t covered_bytes,
                                    fp_outcome *outcome) {
     const uint8_t *data = NULL;
-    if (r->origin->memory)
+    if (r->origin->memories)
         return fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data, outcome)
                ? NULL : data;
     uint8_t *bytes = fp_scratch_reserve(r->blob, r->span->length);
@@ -441,7 +441,7 @@ static const uint8_t *view_covered(const fp_reading *r, uint64_t covered_bytes,
 static int read_rest(const fp_reading *r, uint64_t head_bytes, const uint64_t bytes[2],
                      const fp_seek_table *seek_table, fp_outcome *outcome) {
     const uint8_t *data = NULL;
-    if (r->origin->memory) return 1;
+    if (r->origin->memories) return 1;
     int are_all = bytes[0] <= head_bytes && bytes[1] + 8 >= seek_table->image_bytes;
     if (are_all)
         return fp_view_span(r->origin, r->span, r->check, r->blob, r->aside, r->row, &data,

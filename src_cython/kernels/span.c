@@ -83,17 +83,28 @@ static int fail_crc(const fp_span *span, int64_t row, fp_outcome *outcome) {
                    "the bytes differ from their CRC32C");
 }
 
-static int view_memory(const fp_origin *origin, const fp_span *span, int check, int64_t row,
-                       const uint8_t **out, fp_outcome *outcome) {
-    uint64_t limit = origin->memory_length;
-    if (!lies_within(span->offset, span->length, limit) ||
-        !lies_within(span->record_offset, span->record_length, limit))
-        return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the span ends past the buffer");
-    if (check && span->record_length &&
-        fp_crc32c(0, origin->memory + span->record_offset, span->record_length) != span->crc32c)
-        return fail_crc(span, row, outcome);
-    *out = origin->memory + span->offset;
+int fp_view_memory(const fp_origin *origin, uint32_t number, uint64_t offset, uint64_t length,
+                   int64_t row, const uint8_t **out, fp_outcome *outcome) {
+    if (number >= origin->num_memories)
+        return fp_fail(outcome, FP_TRUNCATED, row, offset, "the span refers to a missing buffer");
+    const fp_memory *memory = &origin->memories[number];
+    if (!lies_within(offset, length, memory->length))
+        return fp_fail(outcome, FP_TRUNCATED, row, offset, "the span ends past the buffer");
+    *out = (const uint8_t *)(uintptr_t)memory->address + offset;
     return FP_OK;
+}
+
+static int view_span(const fp_origin *origin, const fp_span *span, int check, int64_t row,
+                     const uint8_t **out, fp_outcome *outcome) {
+    const uint8_t *record = NULL;
+    if (check && span->record_length) {
+        if (fp_view_memory(origin, span->shard, span->record_offset, span->record_length, row,
+                           &record, outcome))
+            return outcome->status;
+        if (fp_crc32c(0, record, span->record_length) != span->crc32c)
+            return fail_crc(span, row, outcome);
+    }
+    return fp_view_memory(origin, span->shard, span->offset, span->length, row, out, outcome);
 }
 
 /* Reads the blob to `out`. One preadv reads the rest of the record to `scratch`, for the
@@ -128,9 +139,9 @@ static int find_file(const fp_origin *origin, const fp_span *span, int64_t row, 
 
 int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_t *out,
                  fp_scratch *scratch, int64_t row, fp_outcome *outcome) {
-    if (origin->memory) {
+    if (origin->memories) {
         const uint8_t *lent = NULL;
-        if (view_memory(origin, span, check, row, &lent, outcome)) return outcome->status;
+        if (view_span(origin, span, check, row, &lent, outcome)) return outcome->status;
         memcpy(out, lent, span->length);
         return FP_OK;
     }
@@ -141,7 +152,7 @@ int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_
 
 int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scratch *blob,
                  fp_scratch *scratch, int64_t row, const uint8_t **out, fp_outcome *outcome) {
-    if (origin->memory) return view_memory(origin, span, check, row, out, outcome);
+    if (origin->memories) return view_span(origin, span, check, row, out, outcome);
     int fd = -1;
     if (find_file(origin, span, row, &fd, outcome)) return outcome->status;
     uint8_t *bytes = fp_scratch_reserve(blob, span->length);

@@ -15,12 +15,19 @@ typedef struct {
     uint64_t record_length;  /* 0: no checksum */
 } fp_span;
 
-/* The origin of spans: open files by shard number, or one block of memory for shard 0. */
+/* A block of memory. The numpy dtype is MEMORY in fastpack/core/memories.py; numpy has no type for
+   a pointer. */
+typedef struct {
+    uint64_t address;
+    uint64_t length;
+} fp_memory;
+
+/* The origin of spans: open files, or blocks of memory, by shard number. */
 typedef struct {
     const int *fds;
     uint32_t num_fds;
-    const uint8_t *memory;
-    uint64_t memory_length;
+    const fp_memory *memories; /* NULL: files */
+    uint32_t num_memories;
 } fp_origin;
 
 /* A growing block of memory. The owner of the struct owns it. Growing discards the contents. */
@@ -35,6 +42,10 @@ void fp_scratch_free(fp_scratch *scratch);
 /* Reads all of [offset, offset + length). Repeats after short reads and interruptions. */
 int fp_pread(int fd, uint8_t *out, size_t length, uint64_t offset, int64_t row,
              fp_outcome *outcome);
+
+/* Gives a pointer to [offset, offset + length) of a block of memory. */
+int fp_view_memory(const fp_origin *origin, uint32_t number, uint64_t offset, uint64_t length,
+                   int64_t row, const uint8_t **out, fp_outcome *outcome);
 
 /* Copies the blob to `out`, `length` bytes. With `check`, compares the record's checksum. */
 int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_t *out,

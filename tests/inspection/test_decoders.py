@@ -10,6 +10,7 @@ from fastpack._native.decode import DecodeBatch, Decoder
 from fastpack.cli import main
 from fastpack.cli.info import decoders_text
 from fastpack.core.dtypes import SPAN, VIEW
+from fastpack.core.memories import Memories
 from fastpack.images.headers import probe
 from fastpack.inspection import decoders as decoders
 from fastpack.inspection.decoders import DecoderUsage, decoder_usage
@@ -74,7 +75,7 @@ def test_the_decoder_goes_the_same_way(decoder_name, data):
     views["width"], views["height"] = info["width"], info["height"]
     out = np.empty((info["height"], info["width"], 3), np.uint8)
     job = DecodeBatch(
-        spans, views, [out], max_pixels=10**8, max_scans=100, memory=np.frombuffer(data, np.uint8)
+        spans, views, [out], max_pixels=10**8, max_scans=100, memories=Memories.of([data])
     )
     job.run()
     assert job.failures() == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import SPAN
+from fastpack.core.memories import Memories
 from fastpack.core.threads import run_in_threads
 from tests.support.crops import FACTORS, SIZES, boxes, plain_paths
 from tests.support.decode_jobs import batch, run_all, view_of
@@ -230,7 +231,7 @@ def test_factors_that_no_mcu_has_room_for(luma, chroma):
     span = np.zeros(1, SPAN)
     span["length"] = len(data)
     job, length = (
-        SeekPointBatch(span, memory=np.frombuffer(bytes(data), np.uint8)),
+        SeekPointBatch(span, memories=Memories.of([bytes(data)])),
         np.ones(1, np.int64),
     )
     job.run()

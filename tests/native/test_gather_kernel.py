@@ -20,6 +20,7 @@ from fastpack._native.gather import (
     advise_willneed,
 )
 from fastpack.core.dtypes import IMAGE_INFO, SPAN
+from fastpack.core.memories import Memories
 from fastpack.core.ragged import offsets_of
 from fastpack.core.threads import run_in_threads
 
@@ -75,7 +76,7 @@ places = st.lists(
 @given(places)
 def test_spans_of_memory_are_slices(places):
     expected = b"".join(DATA[first : first + length] for first, length in places)
-    assert gather(spans_of(places), memory=MEMORY) == (expected, None)
+    assert gather(spans_of(places), memories=Memories.of([MEMORY])) == (expected, None)
 
 
 @pytest.mark.parametrize("num_workers", [1, 2, 8])
@@ -182,7 +183,7 @@ def test_a_closed_file_is_an_io_error(tmp_path):
 def test_the_first_row_that_fails_is_reported(num_workers):
     spans = spans_of([(0, 10)] * 100)
     spans["offset"][[40, 41, 77]] = 9999
-    assert gather(spans, memory=MEMORY, num_workers=num_workers)[1][2] == 40
+    assert gather(spans, memories=Memories.of([MEMORY]), num_workers=num_workers)[1][2] == 40
 
 
 @pytest.mark.parametrize(
@@ -195,7 +196,7 @@ def test_outputs_without_room_are_a_mistake(offsets, size):
             spans_of([(0, 10)]),
             np.empty(size, np.uint8),
             np.array(offsets, np.int64),
-            memory=MEMORY,
+            memories=Memories.of([MEMORY]),
         )
 
 
@@ -457,7 +458,7 @@ def test_keep_going_reads_the_others_and_reports_all_failures(fds, num_workers):
 def test_without_it_reading_stops():
     spans = spans_of([(0, 10), (5000, 1), (20, 10)])
     out = np.full(21, 99, np.uint8)
-    job = Gather(spans, out, offsets_of(spans["length"]), memory=MEMORY)
+    job = Gather(spans, out, offsets_of(spans["length"]), memories=Memories.of([MEMORY]))
     assert job.run()[2] == 1
     assert [failure[2] for failure in job.failures()] == [1]
     assert (out[11:] == 99).all()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fastpack._native.crc32c import crc32c
 from fastpack._native.decode import DecodeBatch, SeekPointBatch
 from fastpack.core.dtypes import SPAN
+from fastpack.core.memories import Memories
 from fastpack.errors import FastpackError, outcome_error
 from tests.support.crops import FACTORS, boxes, plain_paths
 from tests.support.damaged_jpegs import damaged_jpegs
@@ -43,7 +44,7 @@ def decode_marked(data, view, table, color="RGB", **options):
         spans_of([data]),
         view,
         [out],
-        memory=np.frombuffer(data, np.uint8),
+        memories=Memories.of([data]),
         seek_points=by(table),
         **options,
     )

@@ -7,6 +7,7 @@ from PIL import Image
 
 from fastpack._native.decode import DecodeBatch
 from fastpack.core.dtypes import SPAN, VIEW
+from fastpack.core.memories import Memories
 from fastpack.core.ragged import Ragged
 from tests.support.images import jpeg
 
@@ -20,7 +21,9 @@ def batch(files, views, outs, **options):
     spans = np.zeros(len(blobs), SPAN)
     spans["offset"], spans["length"] = blobs.offsets[:-1], blobs.lengths
     limits = {"max_pixels": 2**20, "max_scans": 100}
-    return DecodeBatch(spans, views, outs, memory=blobs.values, **{**limits, **options})
+    return DecodeBatch(
+        spans, views, outs, memories=Memories.of([blobs.values]), **{**limits, **options}
+    )
 
 
 def run_all(job):

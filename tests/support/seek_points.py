@@ -4,6 +4,7 @@ import numpy as np
 
 from fastpack._native.decode import SeekPointBatch
 from fastpack.core.dtypes import SPAN
+from fastpack.core.memories import Memories
 from tests.support.decode_jobs import run_all
 
 
@@ -16,7 +17,7 @@ def spans_of(files):
 
 def tables_of(files):
     """A table of seek points for each."""
-    job = SeekPointBatch(spans_of(files), memory=np.frombuffer(b"".join(files), np.uint8))
+    job = SeekPointBatch(spans_of(files), memories=Memories.of([b"".join(files)]))
     assert run_all(job) == []
     lengths = np.zeros(len(files), np.int64)
     job.lengths(lengths)

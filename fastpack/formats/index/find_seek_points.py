@@ -14,6 +14,7 @@ from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import Outcome, raise_first
 from fastpack.files.shard import OpenShards
 from fastpack.formats.index.index import Index
+from fastpack.images.decode import SpanSource
 from fastpack.images.headers import JPEG
 from fastpack.images.seek_points import SeekPoints
 
@@ -64,8 +65,8 @@ class _Search:
         """Return the tables of all images of a field: earlier ones, and those found now."""
         index, spans = self.index, self.index.spans[name]
         rows = np.flatnonzero(can_have_seek_points(spans, index.infos[name]) & ~is_known)
-        fds = self.files.descriptors(index.shards, spans["shard"][rows])
-        found, outcomes = _found(spans[rows], fds, self.keep_damaged, self.num_workers)
+        origin = SpanSource(fds=self.files.descriptors(index.shards, spans["shard"][rows]))
+        found, outcomes = _found(spans[rows], origin, self.keep_damaged, self.num_workers)
         if not self.keep_damaged:
             raise_first(
                 outcomes,
@@ -84,19 +85,19 @@ def can_have_seek_points(spans: npt.NDArray[Any], infos: npt.NDArray[Any]) -> Ma
 
 
 def tables_of(
-    spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], num_workers: int
+    spans: npt.NDArray[Any], origin: SpanSource, num_workers: int
 ) -> tuple[SeekPoints, Mask]:
     """Return the tables of JPEGs (n,), and which of them could be read, (n,) bool."""
-    found, outcomes = _found(spans, fds, True, num_workers)
+    found, outcomes = _found(spans, origin, True, num_workers)
     is_read = np.ones(len(spans), np.bool_)
     is_read[[outcome[2] for outcome in outcomes if outcome]] = False
     return found, is_read
 
 
 def _found(
-    spans: npt.NDArray[Any], fds: npt.NDArray[np.int32], keep_going: bool, num_workers: int
+    spans: npt.NDArray[Any], origin: SpanSource, keep_going: bool, num_workers: int
 ) -> tuple[SeekPoints, list[Outcome]]:
-    job = SeekPointBatch(spans, fds=fds, keep_going=keep_going)
+    job = SeekPointBatch(spans, fds=origin.fds, memories=origin.memories, keep_going=keep_going)
     run_in_threads(job.run, max(1, min(num_workers, len(spans))))
     lengths = np.zeros(len(spans), np.int64)
     job.lengths(lengths)

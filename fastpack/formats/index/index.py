@@ -45,6 +45,7 @@ from fastpack.formats.index.tables import (
     SpanTables,
 )
 from fastpack.images.seek_points import SeekPoints
+from fastpack.stores.fetched import Fetched
 
 _LOST = {
     Status.BAD_DATA_CRC: "the record differs from its CRC32C",
@@ -72,6 +73,7 @@ class Index:
         lost: the kernels' status of each sample that cannot be read, else 0, (n,) uint8; None if
             all samples can be read. An index with lost samples is not saved.
         notes: guesses and omissions, a sentence each.
+        fetched: bytes of the samples that were read from object stores; it is not saved.
         receipt: digest of the pack that wrote the file, which a resumed pack compares; "" if
             unknown.
 
@@ -106,6 +108,7 @@ class Index:
     )
     notes: tuple[str, ...] = ()
     receipt: str = ""
+    fetched: Fetched | None = None
 
     def __post_init__(self) -> None:
         """Take read-only views: readers, threads and parts share these arrays."""

@@ -122,14 +122,12 @@ class IndexFile:
         return self
 
     def _shards_of(self, saved: Any) -> list[Shard]:
-        if not all(isinstance(value, int) for shard in saved for value in shard[2:]):
-            raise ValueError("a file's identity is not of numbers")
         first, *others = saved
         if any("\0" in name for name, *_ in others):
             raise ValueError("a file's name has a NUL")
         folder = self.shard.parent
-        beside = (Shard(folder / name, *rest) for name, *rest in others)
-        return [Shard(self.shard, *first[1:]), *beside]
+        beside = (Shard.of_json(folder / other[0], other) for other in others)
+        return [Shard.of_json(self.shard, first), *beside]
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -54,13 +54,13 @@ class SeekPointCache:
 
         `num_workers` threads search the images that are new. Damage is left to the decoder.
         """
-        fds, entries = encoded.origin.fds, self._entries.get(name)
-        if entries is None or fds is None or len(samples) == 0:
+        entries = self._entries.get(name)
+        if entries is None or len(samples) == 0:
             return encoded
         is_new = entries.at(samples) == 0
         new = np.flatnonzero(is_new & can_have_seek_points(encoded.spans, encoded.infos))
         if len(new):
-            tables, is_read = tables_of(encoded.spans[new], fds, num_workers)
+            tables, is_read = tables_of(encoded.spans[new], encoded.origin, num_workers)
             if is_read.any():
                 self._keep(entries, samples[new[is_read]], tables.take(np.flatnonzero(is_read)))
         return replace(encoded, seek_points=self.tables(name, samples))
