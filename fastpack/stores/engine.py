@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from fastpack.errors import FastpackError
+from fastpack.stores.client import settle
 from fastpack.stores.limiter import Limiter
 
 Result = TypeVar("Result")
@@ -173,6 +174,7 @@ class Engine:
         if with_timeout.done:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_STOP_SECONDS)
+        settle()
 
 
 async def _cancel_all() -> None:

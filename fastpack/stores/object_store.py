@@ -3,27 +3,24 @@
 import asyncio
 import errno
 import os
-import re
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from fastpack.core.cached import cached_property
 from fastpack.errors import (
     FastpackError,
     Location,
-    MissingFileError,
     OptionError,
-    OutputExistsError,
     StoreError,
-    TruncatedFileError,
     with_location,
 )
 from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
+from fastpack.stores.failures import Failures, changed, ends_early, reason_of, status_of
 from fastpack.stores.limiter import Limiter
-from fastpack.stores.object_writes import ObjectWrites, facts_of, replaced_error
+from fastpack.stores.object_writes import ObjectWrites, facts_of
 from fastpack.stores.store import Buffer, ObjectFacts, Options
 
 Result = TypeVar("Result")
@@ -50,26 +47,6 @@ RANGES_A_CALL = 16
 _CHUNK_OBJECTS = 1000
 _PART_RETRIES = 10
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
-# HTTP answers, and parts of messages, of failures that may not happen again.
-_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
-_TRANSIENT = (
-    "error sending request",
-    "connection",
-    "timed out",
-    "timeout",
-    "response body",
-    "end of file",
-    "reset",
-    "broken pipe",
-    "incomplete",
-)
-_SLOW_DOWN_STATUS = (429, 503)
-_SLOW_DOWN = ("slowdown", "slow down", "timed out", "timeout")
-# The client's words for a range that begins after the end, and for an answer with all bytes.
-_PAST_THE_END = "wanted range starting at"
-_NO_RANGES = "received non-partial response"
-_STATUS = re.compile(r"status code: (\d{3})")
-_EXPIRED = ("expiredtoken", "token has expired", "tokenrefreshrequired", "requesttimetooskewed")
 
 
 class ObjectStore(ObjectWrites):
@@ -98,15 +75,21 @@ class ObjectStore(ObjectWrites):
     @property
     def _compares_parts(self) -> bool:
         """True for AWS itself, which compares each part with its checksum."""
-        is_elsewhere = any("endpoint" in name for name in dict(self._options)) or any(
-            os.environ.get(name) for name in _ENDPOINT_VARIABLES
-        )
-        return self._root.startswith("s3://") and not is_elsewhere
+        return self._root.startswith("s3://") and not self._endpoint
+
+    @property
+    def _endpoint(self) -> str:
+        """The URL of a store that is not AWS; "" if neither options nor environment name it."""
+        options = {name.removeprefix("aws_"): value for name, value in self._options}
+        given = [options.get("endpoint"), options.get("endpoint_url")]
+        return next(filter(None, [*given, *map(os.environ.get, _ENDPOINT_VARIABLES)]), "")
 
     def _made(self, given: dict[str, Any], timeout: float, max_retries: int) -> Any:
         connection = {name: given[name] for name in _CONNECTION_OPTIONS if name in given}
         connection.setdefault("connect_timeout", "10s")
         connection["timeout"] = timedelta(seconds=timeout)
+        if self._endpoint.startswith("http://"):
+            connection.setdefault("allow_http", True)
         others = {
             name: value
             for name, value in given.items()
@@ -123,7 +106,7 @@ class ObjectStore(ObjectWrites):
                 common["credential_provider"] = provider
             return self._obs.store.from_url(self._root, config=others or None, **common)
         except Exception as error:
-            message = f"the store's client refuses its options: {_first_line(error)}"
+            message = f"the store's client refuses its options: {reason_of(error)}"
             raise OptionError(
                 with_location(f"{message}; correct them", Location(self._root))
             ) from (error)
@@ -148,12 +131,20 @@ class ObjectStore(ObjectWrites):
     def facts(self, key: str) -> ObjectFacts:
         return self._engine.run(self._head(key))
 
-    def _head(self, key: str) -> Coroutine[Any, Any, ObjectFacts]:
+    def _head(
+        self, key: str, start: int | None = None, end: int | None = None
+    ) -> Coroutine[Any, Any, ObjectFacts]:
         async def head() -> ObjectFacts:
-            with self._errors(key):
-                return facts_of(await self._obs.head_async(self._store, key))
+            with self._errors(key, start):
+                try:
+                    return facts_of(await self._obs.head_async(self._store, key))
+                except Exception as error:
+                    # The answer to a HEAD has no room for a reason, the answer to a GET has.
+                    if status_of(error) in (400, 401, 403):
+                        await self._obs.get_async(self._store, key, options={"range": (0, 1)})
+                    raise
 
-        return self._until_done(head, key)
+        return self._until_done(head, key, start, end)
 
     def list_objects(self, prefix: str) -> Iterator[ObjectFacts]:
         # The client lists whole folders only.
@@ -212,7 +203,8 @@ class ObjectStore(ObjectWrites):
         # No store answers a request for an empty range.
         filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
         if len(filled) > 1 and not etag:
-            etag = (await self._head(key)).etag  # else its parts may be of two contents
+            whole = min(starts), max(ends)
+            etag = (await self._head(key, *whole)).etag  # else its parts may be of two contents
         calls = []
         for first in range(0, len(filled), RANGES_A_CALL):
             rows = filled[first : first + RANGES_A_CALL]
@@ -248,7 +240,7 @@ class ObjectStore(ObjectWrites):
                 size = facts_of(result.meta).size
                 for start, end, buffer in zip(starts, ends, buffers, strict=True):
                     if end > size:
-                        raise _ends_early(end, self._location(key, start))
+                        raise ends_early(end, self._location(key, start))
                     _refuse_truncated(len(buffer), end - start, self.url(key))
                 return buffers
 
@@ -268,7 +260,7 @@ class ObjectStore(ObjectWrites):
             options["if_match"] = etag
         result = await self._obs.get_async(self._store, key, options=options)
         if etag and facts_of(result.meta).etag != etag:
-            raise replaced_error(self._location(key))
+            raise changed(self._location(key))
         return result
 
     def _until_done(
@@ -302,70 +294,12 @@ class ObjectStore(ObjectWrites):
     def _location(self, key: str, offset: int | None = None) -> Location:
         return Location(self.url(key), offset=offset)
 
-    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> "_Errors":
-        return _Errors(self._obs.exceptions, self._location(key, start), end)
+    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> Failures:
+        return Failures(self._obs.exceptions, self._location(key, start), end)
 
     @property
     def _missing(self) -> tuple[type[Exception], ...]:
         return self._obs.exceptions.NotFoundError, FileNotFoundError
-
-
-class _Errors:
-    """Turns the client's exceptions into ours."""
-
-    def __init__(self, exceptions: Any, location: Location, end: int | None = None) -> None:
-        self._exceptions, self._location, self._end = exceptions, location, end
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, FastpackError | TransientError) or not isinstance(error, Exception):
-            return
-        self._raise(error)
-
-    def _raise(self, error: Exception) -> NoReturn:
-        known, location = self._exceptions, self._location
-        reason = _first_line(error)
-        text = str(error).partition("Debug source")[0].lower()
-        answer = _STATUS.search(text)
-        status = int(answer[1]) if answer else 0
-        if isinstance(error, known.NotFoundError | FileNotFoundError) or status == 404:
-            missing = "there is no such object or bucket; check the URL"
-            raise MissingFileError(errno.ENOENT, with_location(missing, location)) from None
-        if self._end is not None and (status == 416 or _PAST_THE_END in text):
-            raise _ends_early(self._end, location) from None
-        if _NO_RANGES in text:
-            message = "the store ignores byte ranges; copy the object to a store that has them"
-            raise StoreError(errno.ENOTSUP, with_location(message, location)) from None
-        if isinstance(error, known.AlreadyExistsError):
-            message = "the object exists already; choose another name, or overwrite"
-            raise OutputExistsError(errno.EEXIST, with_location(message, location)) from None
-        if isinstance(error, known.PreconditionError):
-            raise replaced_error(location) from None
-        if any(part in text for part in _EXPIRED):
-            message = f"the credentials have expired ({reason}); renew them, and go on"
-            raise StoreError(errno.EACCES, with_location(message, location)) from None
-        denied = (known.PermissionDeniedError, known.UnauthenticatedError, PermissionError)
-        if isinstance(error, denied) or status in (401, 403):
-            remedy = "check the credentials and the permissions of the bucket"
-            message = f"the store refuses access ({reason}); {remedy}"
-            raise StoreError(errno.EACCES, with_location(message, location)) from None
-        is_slow_down = status in _SLOW_DOWN_STATUS or any(part in text for part in _SLOW_DOWN)
-        is_silent = status == 0 and any(part in text for part in _TRANSIENT)
-        if is_slow_down or is_silent or status in _TRANSIENT_STATUS:
-            raise TransientError(reason, is_slow_down=is_slow_down) from None
-        message = f"the store refuses the request ({reason}); check the URL and the options"
-        raise StoreError(errno.EIO, with_location(message, location)) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0].strip()[:300]
-
-
-def _ends_early(end: int, location: Location) -> TruncatedFileError:
-    message = f"the object ends before byte {end}; restore it from its source"
-    return TruncatedFileError(with_location(message, location))
 
 
 def _refuse_truncated(num_bytes: int, expected: int, url: str) -> None:

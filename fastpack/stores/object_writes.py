@@ -15,13 +15,13 @@ from typing import Any, NoReturn
 from fastpack.errors import (
     ChangedFileError,
     FastpackError,
-    Location,
     MissingFileError,
     OutputExistsError,
     StoreError,
     with_location,
 )
 from fastpack.stores.engine import Engine, TransientError
+from fastpack.stores.failures import changed
 from fastpack.stores.store import ObjectFacts, UploadProgress
 from fastpack.stores.upload import FileUpload
 
@@ -112,7 +112,7 @@ class ObjectWrites:
             with self._errors(key):
                 meta = await self._obs.head_async(self._store, key)
                 if facts_of(meta).etag != etag:
-                    raise replaced_error(self._location(key))
+                    raise changed(self._location(key))
                 version: str | None = meta["version"]
                 return version
 
@@ -149,6 +149,8 @@ class ObjectWrites:
             upload.stop()
             futures.wait([future], _ABORT_SECONDS)
             raise
+        if upload.error is not None:
+            raise upload.error
 
     async def _parts_sent(self, key: str, upload: FileUpload) -> None:
         put = asyncio.ensure_future(
@@ -168,9 +170,8 @@ class ObjectWrites:
             await asyncio.wait([put], timeout=_ABORT_SECONDS)
             raise
         except Exception as error:
-            if upload.error is not None:
-                raise upload.error from None
-            self._raise_refusal(key, error)
+            if upload.error is None:
+                self._raise_refusal(key, error)
 
     def _raise_refusal(self, key: str, error: Exception) -> NoReturn:
         """Raise the error of an upload that the client has repeated in vain."""
@@ -214,8 +215,3 @@ def facts_of(meta: Any) -> ObjectFacts:
         etag = f'"{etag}"'  # Azure's listings have it without the quotes of HTTP
     mtime_ns = round(meta["last_modified"].timestamp() * 1000) * 1_000_000
     return ObjectFacts(meta["path"], meta["size"], etag, mtime_ns)
-
-
-def replaced_error(location: Location) -> ChangedFileError:
-    message = "the object was replaced since it was listed; open the dataset again"
-    return ChangedFileError(with_location(message, location))

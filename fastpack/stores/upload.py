@@ -50,21 +50,23 @@ class FileUpload:
         self._is_stopped.set()
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """Yield the parts. Raises if the upload is stopped, or the file cannot be read."""
+        """Yield the parts. Raises UploadStoppedError, and sets `error`, if there is no next one."""
         self._digests = []
+        with open(self.path, "rb", buffering=0) as file:
+            for start in range(0, self.size, self.part_bytes):
+                # Reading and the checksum take 30 ms a part; requests go on meanwhile.
+                yield await asyncio.to_thread(self._next_part, file, start)
+
+    def _next_part(self, file: BinaryIO, start: int) -> bytes:
         try:
-            with open(self.path, "rb", buffering=0) as file:
-                for start in range(0, self.size, self.part_bytes):
-                    # Reading and the checksum take 30 ms a part; requests go on meanwhile.
-                    yield await asyncio.to_thread(self._part, file, start)
-        except BaseException as error:
+            return self._part(file, start)
+        except BaseException as error:  # of the progress too; KeyboardInterrupt would end the loop
             self.error = error
-            raise
+            raise UploadStoppedError from None
 
     def whole(self) -> bytes:
         """Return the file as one part."""
-        self._digests = []
-        with open(self.path, "rb", buffering=0) as file:
+        with os_errors_at(self.path, "upload"), open(self.path, "rb", buffering=0) as file:
             return self._part(file, 0)
 
     def ended(self) -> None:
