@@ -128,7 +128,7 @@ class FileIndex:
         return self._fetched(save) if file is None and is_in_store(self.path) else file
 
     def _fetched(self, save: bool) -> IndexFile | None:
-        """Download the index beside an object; None if there is none of the object as it is."""
+        """Download the index beside an object; None without one of the object as it is now."""
         file = fetch_index(as_object(self.path), self._checksum)
         if file is None or not save:
             return file

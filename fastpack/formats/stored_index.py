@@ -18,10 +18,10 @@ from fastpack.stores.store_path import StorePath, as_path
 
 
 def fetch_index(path: StorePath, checksum: int | None = None) -> IndexFile | None:
-    """Download the index beside an object. None if there is none of the object as it is.
+    """Download the index beside an object; None without one of the object as it is now.
 
-    The index may be that of a local file which was uploaded with it: then the ends of the object
-    are compared with those of the file. Raises StoreError.
+    An index of a local file may have been uploaded with that file. Then the ends of the object are
+    compared with those of the file. Raises StoreError.
 
     - checksum: of the header of the object's index, if a manifest has it.
     """
