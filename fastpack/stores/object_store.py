@@ -17,8 +17,9 @@ from fastpack.errors import (
 )
 from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
-from fastpack.stores.failures import Failures, changed, ends_early, reason_of, status_of
+from fastpack.stores.failures import Failures, changed, reason_of, status_of
 from fastpack.stores.limiter import Limiter
+from fastpack.stores.range_call import RangeCall
 from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
 
 Result = TypeVar("Result")
@@ -110,7 +111,7 @@ class ObjectStore:
         self, key: str, start: int | None = None, end: int | None = None
     ) -> Coroutine[Any, Any, ObjectFacts]:
         async def head() -> ObjectFacts:
-            with self._errors(key, start):
+            with self.failures(key, start):
                 try:
                     return _facts(await self._obs.head_async(self._store, key))
                 except Exception as error:
@@ -133,7 +134,7 @@ class ObjectStore:
 
     def _pages(self, folder: str) -> list[list[ObjectFacts]]:
         async def pages() -> list[list[ObjectFacts]]:
-            with self._errors(folder):
+            with self.failures(folder):
                 stream = self._obs.list(self._store, folder or None, chunk_size=_CHUNK_OBJECTS)
                 return [[_facts(meta) for meta in page] async for page in stream]
 
@@ -141,7 +142,7 @@ class ObjectStore:
 
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         async def listing() -> tuple[list[ObjectFacts], list[str]]:
-            with self._errors(folder):
+            with self.failures(folder):
                 found = await self._obs.list_with_delimiter_async(
                     self._store, folder.rstrip("/") or None
                 )
@@ -153,7 +154,7 @@ class ObjectStore:
 
     def read(self, key: str, etag: str = "") -> bytes:
         async def get() -> bytes:
-            with self._errors(key):
+            with self.failures(key):
                 result = await self._conditional(key, etag)
                 data = bytes(await result.bytes_async())
                 _refuse_truncated(len(data), _facts(result.meta).size, self.url(key))
@@ -202,28 +203,20 @@ class ObjectStore:
     def _call(
         self, key: str, starts: list[int], ends: list[int], etag: str
     ) -> Coroutine[Any, Any, list[Buffer]]:
-        num_bytes = sum(ends) - sum(starts)
+        call = RangeCall(self, key, starts, ends, etag)
+        whole = min(starts), max(ends)
+        counts = {"num_slots": len(starts), "num_bytes": call.num_bytes}
+        return self._until_done(call.attempt, key, *whole, **counts)
 
-        async def attempt() -> list[Buffer]:
-            with self._errors(key, starts[0], ends[-1]):
-                buffers = []
-                if len(starts) > 1:
-                    buffers = await self._obs.get_ranges_async(
-                        self._store, key, starts=starts[:-1], ends=ends[:-1], coalesce=0
-                    )
-                last = (starts[-1], ends[-1])
-                result = await self._conditional(key, etag, last)
-                buffers.append(await result.bytes_async())
-                size = _facts(result.meta).size
-                for start, end, buffer in zip(starts, ends, buffers, strict=True):
-                    if end > size:
-                        raise ends_early(end, self._location(key, start))
-                    _refuse_truncated(len(buffer), end - start, self.url(key))
-                return buffers
+    async def get_ranges(self, key: str, starts: list[int], ends: list[int]) -> list[Buffer]:
+        """Ask once for ranges, each in a request of its own, without a condition."""
+        call = self._obs.get_ranges_async
+        return list(await call(self._store, key, starts=starts, ends=ends, coalesce=0))
 
-        return self._until_done(
-            attempt, key, starts[0], ends[-1], num_slots=len(starts), num_bytes=num_bytes
-        )
+    async def get_range(self, key: str, start: int, end: int, etag: str) -> tuple[int, Buffer]:
+        """Ask once for a range of an object with this etag; return the object's size and bytes."""
+        result = await self._conditional(key, etag, (start, end))
+        return _facts(result.meta).size, await result.bytes_async()
 
     async def _conditional(self, key: str, etag: str, span: tuple[int, int] | None = None) -> Any:
         """Get an object, or a range of it, if it has the given etag.
@@ -237,7 +230,7 @@ class ObjectStore:
             options["if_match"] = etag
         result = await self._obs.get_async(self._store, key, options=options)
         if etag and _facts(result.meta).etag != etag:
-            raise changed(self._location(key))
+            raise changed(self.location(key))
         return result
 
     def put(
@@ -249,7 +242,7 @@ class ObjectStore:
             mode = {"e_tag": if_match, **({"version": version} if version else {})}
 
         async def put() -> ObjectFacts:
-            with self._errors(key):
+            with self.failures(key):
                 result = await self._obs.put_async(
                     self._store, key, data, mode=mode, use_multipart=False
                 )
@@ -261,10 +254,10 @@ class ObjectStore:
         """Return the version with this etag: GCS compares versions when an object is replaced."""
 
         async def head() -> str | None:
-            with self._errors(key):
+            with self.failures(key):
                 meta = await self._obs.head_async(self._store, key)
                 if _facts(meta).etag != etag:
-                    raise changed(self._location(key))
+                    raise changed(self.location(key))
                 version: str | None = meta["version"]
                 return version
 
@@ -276,7 +269,7 @@ class ObjectStore:
         size = path.stat().st_size
 
         async def put() -> ObjectFacts:
-            with self._errors(key):
+            with self.failures(key):
                 await self._obs.put_async(
                     self._store,
                     key,
@@ -298,7 +291,7 @@ class ObjectStore:
 
     def delete(self, keys: Sequence[str]) -> None:
         async def delete() -> None:
-            with self._errors(keys[0]):
+            with self.failures(keys[0]):
                 try:
                     await self._obs.delete_async(self._store, list(keys))
                 except self._missing:  # which ends the call, so others may be left
@@ -324,7 +317,7 @@ class ObjectStore:
             part = "" if start is None else f"bytes {start} to {end}: "
             remedy = "check the network and the store, or raise the deadline"
             message = f"the store did not answer after {tried} ({part}{reason}); {remedy}"
-            return StoreError(errno.ETIMEDOUT, with_location(message, self._location(key, start)))
+            return StoreError(errno.ETIMEDOUT, with_location(message, self.location(key, start)))
 
         return until_done(
             attempt,
@@ -335,11 +328,13 @@ class ObjectStore:
             num_bytes=num_bytes,
         )
 
-    def _location(self, key: str, offset: int | None = None) -> Location:
+    def location(self, key: str, offset: int | None = None) -> Location:
+        """Return the location of an object, or of a byte of it."""
         return Location(self.url(key), offset=offset)
 
-    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> Failures:
-        return Failures(self._obs.exceptions, self._location(key, start), end)
+    def failures(self, key: str, start: int | None = None, end: int | None = None) -> Failures:
+        """Return a context that turns the client's exceptions into ours."""
+        return Failures(self._obs.exceptions, self.location(key, start), end)
 
     @property
     def _missing(self) -> tuple[type[Exception], ...]:
