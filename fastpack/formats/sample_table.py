@@ -22,6 +22,7 @@ from fastpack.formats.manifest import Manifest
 from fastpack.formats.shard_indexes import Opening, ShardIndexes
 from fastpack.formats.table import Table
 from fastpack.formats.view import View
+from fastpack.stores.store_path import StorePath
 
 
 class SampleTable(Table):
@@ -73,6 +74,10 @@ class SampleTable(Table):
     @property
     def containers(self) -> set[str]:
         return self.manifest.containers
+
+    @property
+    def is_remote(self) -> bool:
+        return isinstance(self.manifest.entries[0].shard.path, StorePath)
 
     @property
     def num_bytes(self) -> int:

@@ -72,7 +72,8 @@ def chunk_places(
 def _chunks_of(table: ChunkTable, layers: Rows) -> Spans:
     """Return the chunks of some layers of the grid, CHUNK."""
     per_layer = len(table.chunks) // table.grid[0]
-    return table.chunks.reshape(-1, per_layer)[layers].reshape(-1)
+    chunks: Spans = table.chunks.reshape(-1, per_layer)[layers].reshape(-1)
+    return chunks
 
 
 def ranges_of(entries: Index) -> Ranges:
