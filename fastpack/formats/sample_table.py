@@ -116,7 +116,7 @@ class SampleTable(Table):
         numbers, local = self._places(rows)
         if len(numbers) > self._max_taken:
             return self._take_in_parts(local, rows, names)
-        files = [self._indexes[number] for number in numbers]
+        files = self._indexes.opened(numbers)
         try:
             return self._take(files, numbers, local, rows, view)
         except (FormatError, UnreadableFileError):
@@ -225,7 +225,7 @@ class SampleTable(Table):
         if self._indexes.are_kept:
             return
         numbers, local = self._places(rows)
-        files = [self._indexes[number] for number in numbers]
+        files = self._indexes.opened(numbers)
         if len({id(file.tables.layout) for file in files}) == 1:
             advise_rows(files, local, self._rows(rows, numbers, local))
 
