@@ -18,9 +18,9 @@ SETS ?= 1e6-1 1e7-10 1e8-100 1e9-1000 1e9-100000
 KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kernels/*.[ch])
 
 .DEFAULT_GOAL := help
-.PHONY: build test test-all test-adapters lint types bench bench-baseline bench-guard bench-hdf5 \
-    bench-rivals bench-results bench-report bench-scale demo test-sanitized check-neon fuzz clean \
-    help
+.PHONY: build test test-all test-adapters test-stores lint types bench bench-baseline \
+    bench-guard bench-hdf5 bench-rivals bench-results bench-report bench-scale demo \
+    test-sanitized check-neon fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place and install this tree
 	@:
@@ -37,6 +37,10 @@ test-adapters: ## run the adapters' tests with their frameworks, in an environme
 	for tests in tests/adapters/test_*.py "$(ADAPTERS:%=fastpack/%.py)"; do \
 	    $(VENV)-adapters/bin/python -m pytest $$tests || exit 1; \
 	done
+
+# Azurite and nginx are used where they are installed: from npm, and Debian's nginx-light.
+test-stores: build $(VENV)/.group-stores ## run all tests of object stores, with every server
+	$(BIN)/python -m pytest -n auto -m stores --all
 
 lint: $(VENV)/.group-lint ## check the style of Python and Cython
 	$(BIN)/ruff check
@@ -106,7 +110,7 @@ test-sanitized: build $(VENV)/.group-test ## run the tests with ASan and UBSan i
 	    LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 \
 	    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	    $(CURDIR)/$(BIN)/python -m pytest --capture=sys -k "not forked" tests
+	    $(CURDIR)/$(BIN)/python -m pytest --capture=sys -k "not forked" -m "not stores" tests
 
 # Skipped without Debian's gcc-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user.
 check-neon: build $(VENV)/.group-test ## compare pixels of the aarch64 JPEG kernels, under qemu

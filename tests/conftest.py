@@ -15,6 +15,9 @@ from tests.support import isolation
 from tests.support.command_line import write_image
 from tests.support.extent import num_examples
 from tests.support.images import jpeg, photo, save, to_pillow, with_orientation
+from tests.support.stores.fixtures import reachable, servers
+
+__all__ = ["reachable", "servers"]
 
 # Called by pytest in place of the bodies of tests marked `isolated`.
 pytest_pyfunc_call = isolation.pytest_pyfunc_call
@@ -30,6 +33,13 @@ def pytest_configure() -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("fastpack")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that need servers of object stores."""
+    for item in items:
+        if "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.stores)
 
 
 @pytest.fixture

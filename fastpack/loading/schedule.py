@@ -114,7 +114,10 @@ class Schedule:
         - windows: the bytes of its samples, if they are in stores and were requested ahead.
         """
         picks = self.samples_at(epoch, position)
-        batch = reader.read_from(windows, picks.samples, picks.passes)
+        if windows:
+            batch = reader.read_from(windows, picks.samples, picks.passes)
+        else:
+            batch = reader.read(picks.samples, epoch=picks.passes)
         step = position // self.partition.step_size
         batch.epoch, batch.step, batch.position = epoch, step, position
         batch.mask[len(batch.mask) - self.partition.num_padding(position) :] = False

@@ -1,28 +1,27 @@
 """ObjectStore: S3, GCS, Azure and HTTP(S), through obstore."""
 
+import asyncio
 import errno
-import re
+import os
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
+from fastpack.core.cached import cached_property
 from fastpack.errors import (
-    ChangedFileError,
     FastpackError,
     Location,
-    MissingFileError,
     OptionError,
-    OutputExistsError,
     StoreError,
-    TruncatedFileError,
     with_location,
 )
 from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
+from fastpack.stores.failures import Failures, changed, ends_early, reason_of, status_of
 from fastpack.stores.limiter import Limiter
-from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
+from fastpack.stores.object_writes import ObjectWrites, facts_of
+from fastpack.stores.store import Buffer, ObjectFacts, Options
 
 Result = TypeVar("Result")
 
@@ -46,28 +45,11 @@ _CONNECTION_OPTIONS = (
 # costs 280 us of CPU, each other range 95 us.
 RANGES_A_CALL = 16
 _CHUNK_OBJECTS = 1000
-_PART_BYTES = 2**24
-_PARTS_AT_ONCE = 4
-# HTTP answers, and parts of messages, of failures that may not happen again.
-_TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
-_TRANSIENT = (
-    "error sending request",
-    "connection",
-    "timed out",
-    "timeout",
-    "response body",
-    "end of file",
-    "reset",
-    "broken pipe",
-    "incomplete",
-)
-_SLOW_DOWN_STATUS = (429, 503)
-_SLOW_DOWN = ("slowdown", "slow down", "timed out", "timeout")
-_STATUS = re.compile(r"status code: (\d{3})")
-_EXPIRED = ("expiredtoken", "token has expired", "tokenrefreshrequired", "requesttimetooskewed")
+_PART_RETRIES = 10
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
-class ObjectStore:
+class ObjectStore(ObjectWrites):
     """The objects of one bucket, container or host. See Store."""
 
     def __init__(self, root: str, options: Options = ()) -> None:
@@ -79,19 +61,42 @@ class ObjectStore:
         )
         self._limiter = Limiter()
         self._obs = client()
-        self._store = self._made(given)
+        # The engine repeats requests: it sees which failed, and sends fewer at once.
+        self._store = self._made(given, self._patience.timeout, max_retries=0)
 
-    def _made(self, given: dict[str, Any]) -> Any:
+    @cached_property
+    def _uploading(self) -> Any:
+        """A client that repeats parts of an upload itself: only it knows them."""
+        given = dict(self._options)
+        if self._compares_parts:
+            given.setdefault("checksum_algorithm", "SHA256")
+        return self._made(given, self._patience.deadline, max_retries=_PART_RETRIES)
+
+    @property
+    def _compares_parts(self) -> bool:
+        """True for AWS itself, which compares each part with its checksum."""
+        return self._root.startswith("s3://") and not self._endpoint
+
+    @property
+    def _endpoint(self) -> str:
+        """The URL of a store that is not AWS; "" if neither options nor environment name it."""
+        options = {name.removeprefix("aws_"): value for name, value in self._options}
+        given = [options.get("endpoint"), options.get("endpoint_url")]
+        return next(filter(None, [*given, *map(os.environ.get, _ENDPOINT_VARIABLES)]), "")
+
+    def _made(self, given: dict[str, Any], timeout: float, max_retries: int) -> Any:
         connection = {name: given[name] for name in _CONNECTION_OPTIONS if name in given}
         connection.setdefault("connect_timeout", "10s")
-        connection["timeout"] = timedelta(seconds=self._patience.timeout)
+        connection["timeout"] = timedelta(seconds=timeout)
+        if self._endpoint.startswith("http://"):
+            connection.setdefault("allow_http", True)
         others = {
             name: value
             for name, value in given.items()
             if name not in (*_CONNECTION_OPTIONS, *_OWN_OPTIONS)
         }
-        # The engine repeats requests: it sees which failed, and sends fewer at once.
-        retry = {"max_retries": 0, "retry_timeout": timedelta(seconds=self._patience.deadline)}
+        deadline = timedelta(seconds=self._patience.deadline)
+        retry = {"max_retries": max_retries, "retry_timeout": deadline}
         common = {"client_options": connection, "retry_config": retry}
         try:
             if self._root.startswith(("http://", "https://")):
@@ -101,7 +106,7 @@ class ObjectStore:
                 common["credential_provider"] = provider
             return self._obs.store.from_url(self._root, config=others or None, **common)
         except Exception as error:
-            message = f"the store's client refuses its options: {_first_line(error)}"
+            message = f"the store's client refuses its options: {reason_of(error)}"
             raise OptionError(
                 with_location(f"{message}; correct them", Location(self._root))
             ) from (error)
@@ -124,11 +129,22 @@ class ObjectStore:
         return engine()
 
     def facts(self, key: str) -> ObjectFacts:
-        async def head() -> ObjectFacts:
-            with self._errors(key):
-                return _facts(await self._obs.head_async(self._store, key))
+        return self._engine.run(self._head(key))
 
-        return self._engine.run(self._until_done(head, key))
+    def _head(
+        self, key: str, start: int | None = None, end: int | None = None
+    ) -> Coroutine[Any, Any, ObjectFacts]:
+        async def head() -> ObjectFacts:
+            with self._errors(key, start):
+                try:
+                    return facts_of(await self._obs.head_async(self._store, key))
+                except Exception as error:
+                    # The answer to a HEAD has no room for a reason, the answer to a GET has.
+                    if status_of(error) in (400, 401, 403):
+                        await self._obs.get_async(self._store, key, options={"range": (0, 1)})
+                    raise
+
+        return self._until_done(head, key, start, end)
 
     def list_objects(self, prefix: str) -> Iterator[ObjectFacts]:
         # The client lists whole folders only.
@@ -144,7 +160,7 @@ class ObjectStore:
         async def pages() -> list[list[ObjectFacts]]:
             with self._errors(folder):
                 stream = self._obs.list(self._store, folder or None, chunk_size=_CHUNK_OBJECTS)
-                return [[_facts(meta) for meta in page] async for page in stream]
+                return [[facts_of(meta) for meta in page] async for page in stream]
 
         return self._engine.run(self._until_done(pages, folder))
 
@@ -154,7 +170,7 @@ class ObjectStore:
                 found = await self._obs.list_with_delimiter_async(
                     self._store, folder.rstrip("/") or None
                 )
-                objects = [_facts(meta) for meta in found["objects"]]
+                objects = [facts_of(meta) for meta in found["objects"]]
                 names = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]
                 return sorted(objects, key=lambda facts: facts.key), sorted(names)
 
@@ -165,7 +181,7 @@ class ObjectStore:
             with self._errors(key):
                 result = await self._conditional(key, etag)
                 data = bytes(await result.bytes_async())
-                _refuse_truncated(len(data), _facts(result.meta).size, self.url(key))
+                _refuse_truncated(len(data), facts_of(result.meta).size, self.url(key))
                 return data
 
         return self._engine.run(self._until_done(get, key))
@@ -184,12 +200,16 @@ class ObjectStore:
     async def _ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
     ) -> list[Buffer]:
-        import asyncio
-
+        # No store answers a request for an empty range.
+        filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
+        if len(filled) > 1 and not etag:
+            whole = min(starts), max(ends)
+            etag = (await self._head(key, *whole)).etag  # else its parts may be of two contents
         calls = []
-        for first in range(0, len(starts), RANGES_A_CALL):
-            part = slice(first, first + RANGES_A_CALL)
-            calls.append(self._call(key, list(starts[part]), list(ends[part]), etag))
+        for first in range(0, len(filled), RANGES_A_CALL):
+            rows = filled[first : first + RANGES_A_CALL]
+            spans = [starts[row] for row in rows], [ends[row] for row in rows]
+            calls.append(self._call(key, *spans, etag))
         tasks = [asyncio.ensure_future(call) for call in calls]
         try:
             parts = await asyncio.gather(*tasks)
@@ -197,7 +217,10 @@ class ObjectStore:
             for task in tasks:
                 task.cancel()
             raise
-        return [buffer for part in parts for buffer in part]
+        buffers: list[Buffer] = [b""] * len(starts)
+        for row, buffer in zip(filled, chain.from_iterable(parts), strict=True):
+            buffers[row] = buffer
+        return buffers
 
     def _call(
         self, key: str, starts: list[int], ends: list[int], etag: str
@@ -214,10 +237,10 @@ class ObjectStore:
                 last = (starts[-1], ends[-1])
                 result = await self._conditional(key, etag, last)
                 buffers.append(await result.bytes_async())
-                size = _facts(result.meta).size
+                size = facts_of(result.meta).size
                 for start, end, buffer in zip(starts, ends, buffers, strict=True):
                     if end > size:
-                        raise _ends_early(size, self._location(key, start))
+                        raise ends_early(end, self._location(key, start))
                     _refuse_truncated(len(buffer), end - start, self.url(key))
                 return buffers
 
@@ -236,69 +259,9 @@ class ObjectStore:
         if etag:
             options["if_match"] = etag
         result = await self._obs.get_async(self._store, key, options=options)
-        if etag and _facts(result.meta).etag != etag:
-            raise _changed(self._location(key))
+        if etag and facts_of(result.meta).etag != etag:
+            raise changed(self._location(key))
         return result
-
-    def put(
-        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
-    ) -> ObjectFacts:
-        mode: Any = "create" if if_absent else "overwrite"
-        if if_match:
-            version = self._version(key, if_match)
-            mode = {"e_tag": if_match, **({"version": version} if version else {})}
-
-        async def put() -> ObjectFacts:
-            with self._errors(key):
-                result = await self._obs.put_async(
-                    self._store, key, data, mode=mode, use_multipart=False
-                )
-                return ObjectFacts(key, len(data), result["e_tag"] or result["version"] or "", 0)
-
-        return self._engine.run(self._until_done(put, key, num_bytes=len(data)))
-
-    def _version(self, key: str, etag: str) -> str | None:
-        """Return the version with this etag: GCS compares versions when an object is replaced."""
-
-        async def head() -> str | None:
-            with self._errors(key):
-                meta = await self._obs.head_async(self._store, key)
-                if _facts(meta).etag != etag:
-                    raise _changed(self._location(key))
-                version: str | None = meta["version"]
-                return version
-
-        return self._engine.run(self._until_done(head, key))
-
-    def upload(
-        self, key: str, path: Path, *, progress: UploadProgress | None = None
-    ) -> ObjectFacts:
-        size = path.stat().st_size
-
-        async def put() -> ObjectFacts:
-            with self._errors(key):
-                result = await self._obs.put_async(
-                    self._store,
-                    key,
-                    path,
-                    use_multipart=size > _PART_BYTES,
-                    chunk_size=_PART_BYTES,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
-                return ObjectFacts(key, size, result["e_tag"] or result["version"] or "", 0)
-
-        facts = self._engine.run(self._until_done(put, key, num_bytes=size))
-        if progress is not None:
-            progress(size, size)
-        return facts
-
-    def delete(self, keys: Sequence[str]) -> None:
-        async def delete() -> None:
-            with self._errors(keys[0]):
-                await self._obs.delete_async(self._store, list(keys))
-
-        if keys:
-            self._engine.run(self._until_done(delete, keys[0]))
 
     def _until_done(
         self,
@@ -309,6 +272,7 @@ class ObjectStore:
         *,
         num_slots: int = 1,
         num_bytes: int = 0,
+        is_write: bool = False,
     ) -> Coroutine[Any, Any, Result]:
         def give_up(reason: str, num_attempts: int, seconds: float) -> FastpackError:
             tried = f"{num_attempts} attempts in {seconds:.1f} s"
@@ -324,77 +288,18 @@ class ObjectStore:
             give_up,
             num_slots=num_slots,
             num_bytes=num_bytes,
+            is_write=is_write,
         )
 
     def _location(self, key: str, offset: int | None = None) -> Location:
         return Location(self.url(key), offset=offset)
 
-    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> "_Errors":
-        return _Errors(self._obs.exceptions, self._location(key, start))
+    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> Failures:
+        return Failures(self._obs.exceptions, self._location(key, start), end)
 
-
-class _Errors:
-    """Turns the client's exceptions into ours."""
-
-    def __init__(self, exceptions: Any, location: Location) -> None:
-        self._exceptions, self._location = exceptions, location
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if isinstance(error, FastpackError | TransientError) or not isinstance(error, Exception):
-            return
-        self._raise(error)
-
-    def _raise(self, error: Exception) -> NoReturn:
-        known, location = self._exceptions, self._location
-        reason = _first_line(error)
-        text = str(error).partition("Debug source")[0].lower()
-        answer = _STATUS.search(text)
-        status = int(answer[1]) if answer else 0
-        if isinstance(error, known.NotFoundError | FileNotFoundError) or status == 404:
-            missing = "there is no such object or bucket; check the URL"
-            raise MissingFileError(errno.ENOENT, with_location(missing, location)) from None
-        if isinstance(error, known.AlreadyExistsError):
-            message = "the object exists already; choose another name, or overwrite"
-            raise OutputExistsError(errno.EEXIST, with_location(message, location)) from None
-        if isinstance(error, known.PreconditionError):
-            raise _changed(location) from None
-        if any(part in text for part in _EXPIRED):
-            message = f"the credentials have expired ({reason}); renew them, and go on"
-            raise StoreError(errno.EACCES, with_location(message, location)) from None
-        denied = (known.PermissionDeniedError, known.UnauthenticatedError, PermissionError)
-        if isinstance(error, denied) or status in (401, 403):
-            remedy = "check the credentials and the permissions of the bucket"
-            message = f"the store refuses access ({reason}); {remedy}"
-            raise StoreError(errno.EACCES, with_location(message, location)) from None
-        is_slow_down = status in _SLOW_DOWN_STATUS or any(part in text for part in _SLOW_DOWN)
-        is_silent = status == 0 and any(part in text for part in _TRANSIENT)
-        if is_slow_down or is_silent or status in _TRANSIENT_STATUS:
-            raise TransientError(reason, is_slow_down=is_slow_down) from None
-        message = f"the store refuses the request ({reason}); check the URL and the options"
-        raise StoreError(errno.EIO, with_location(message, location)) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0].strip()[:300]
-
-
-def _facts(meta: Any) -> ObjectFacts:
-    etag = meta["e_tag"] or meta["version"] or ""
-    mtime_ns = round(meta["last_modified"].timestamp() * 1000) * 1_000_000
-    return ObjectFacts(meta["path"], meta["size"], etag, mtime_ns)
-
-
-def _changed(location: Location) -> ChangedFileError:
-    message = "the object was replaced since it was listed; open the dataset again"
-    return ChangedFileError(with_location(message, location))
-
-
-def _ends_early(size: int, location: Location) -> TruncatedFileError:
-    message = f"the object has only {size} bytes; restore it from its source"
-    return TruncatedFileError(with_location(message, location))
+    @property
+    def _missing(self) -> tuple[type[Exception], ...]:
+        return self._obs.exceptions.NotFoundError, FileNotFoundError
 
 
 def _refuse_truncated(num_bytes: int, expected: int, url: str) -> None:

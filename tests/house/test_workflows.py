@@ -26,7 +26,15 @@ def test_targets_exist(path):
 
 def test_ci_runs_every_check():
     called = set().union(*(make_targets_in(path.read_text()) for path in CALLERS))
-    assert called >= {"lint", "types", "test", "test-all", "test-adapters", "test-sanitized"}
+    assert called >= {
+        "lint",
+        "types",
+        "test",
+        "test-all",
+        "test-adapters",
+        "test-sanitized",
+        "test-stores",
+    }
 
 
 def test_targets_of_a_matrix_are_found():
