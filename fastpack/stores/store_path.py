@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from fastpack.errors import MissingFileError
@@ -11,7 +11,7 @@ from fastpack.stores.registry import options_of, store_at
 from fastpack.stores.store import ObjectFacts, Options, Store
 from fastpack.stores.url import is_url, split_url
 
-__all__ = ["StorePath", "StoreStat", "as_object", "is_in_store", "is_url"]
+__all__ = ["StorePath", "StoreStat", "as_object", "as_path", "is_in_store", "is_url"]
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,11 @@ def is_in_store(path: object) -> bool:
 def as_object(path: object) -> StorePath:
     """Return a path that is known to be a StorePath, with its own type."""
     return cast(StorePath, path)
+
+
+def as_path(path: object) -> Path:
+    """Return a StorePath with the type that functions for both kinds of paths declare."""
+    return cast(Path, path)
 
 
 def path_at(value: str | os.PathLike[str] | StorePath) -> Any:
