@@ -128,15 +128,17 @@ class StoreJournal:
         facts |= {"index_size": receipt.index_size, "index_etag": receipt.index_etag}
         self._put(f"shard-{number:05d}.json", facts)
 
-    def commit(self) -> Commit | None:
-        """Return the last step, if it was begun."""
+    def commit(self, token: str) -> Commit:
+        """Return the last step of a plan; without manifests if it was not begun."""
         facts = self._read(_COMMIT)
         try:
             old = tuple((str(name), str(etag)) for name, etag in facts["old"])
             shards = tuple(map(dict, facts["shards"]))
-            return Commit(dict(facts["manifests"]), old, shards, str(facts["token"]))
+            if facts["token"] == token:
+                return Commit(dict(facts["manifests"]), old, shards, token)
         except (TypeError, KeyError, ValueError):
-            return None
+            pass
+        return Commit({}, (), (), token)
 
     def put_commit(self, commit: Commit) -> None:
         self._put(_COMMIT, asdict(commit))

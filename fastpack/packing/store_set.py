@@ -81,19 +81,21 @@ def _other(manifest: StorePath) -> str:
     return with_location("another program put this manifest", Location(manifest))
 
 
-def load_manifest(path: StorePath, folder: Path) -> Manifest | None:
-    """Return a manifest in a store; None if there is none, or it is another program's.
-
-    - folder: for a local copy, which is removed at once.
-    """
+def load_manifest(path: StorePath) -> Manifest | None:
+    """Return a manifest in a store; None if there is none, or it is another program's."""
     try:
         data = path.store.read(path.key)
     except MissingFileError:
         return None
-    with suppress(FastpackError), temporary_in(folder) as local:
-        local.write_bytes(data)
-        return Manifest.load(local, as_path(path.parent))[0]
+    with suppress(FastpackError):
+        return Manifest.of_bytes(data, as_path(path.parent))
     return None
+
+
+def held_names(each: StoreSet) -> list[str]:
+    """Return the names of the shards that the manifest of a set names."""
+    manifest = load_manifest(each.manifest)
+    return [] if manifest is None else manifest.entries.names()
 
 
 def manifest_bytes(indexes: Mapping[StorePath, Path], folder: Path) -> bytes:

@@ -8,10 +8,9 @@ The new shards get names that no object has. So a reader sees the old set until 
 replaced. The old objects are deleted after it.
 """
 
-import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,15 +30,14 @@ from fastpack.errors import (
 from fastpack.files.companions import index_path
 from fastpack.files.free_space import free_bytes, require_free_space
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
-from fastpack.files.naming import marked
-from fastpack.files.publication import companions, staging_folder
+from fastpack.files.publication import staging_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile, load_index, save_index
 from fastpack.packing import journal
 from fastpack.packing.claim import Claim
 from fastpack.packing.journal import Finished
-from fastpack.packing.rejects import Reject, report_text
+from fastpack.packing.rejects import Reject
 from fastpack.packing.staging import (
     RESUME,
     Plan,
@@ -49,11 +47,11 @@ from fastpack.packing.staging import (
     stands,
 )
 from fastpack.packing.store_journal import Commit, Receipt, StoredPlan, StoreJournal
-from fastpack.packing.store_set import StoreSet, load_manifest, manifest_bytes
+from fastpack.packing.store_output import StoreOutput, digest_of, index_name
+from fastpack.packing.store_set import StoreSet, manifest_bytes
 from fastpack.packing.transcode import Transcodes
 from fastpack.packing.upload_queue import UploadQueue
 from fastpack.stores.probe import Probed
-from fastpack.stores.store import ObjectFacts
 from fastpack.stores.store_path import StorePath, as_path
 
 _TOKEN = "token"
@@ -97,12 +95,11 @@ class StoreStaging:
         self._report, self._receipt = report, receipt_of(plan)
         names = {"shards": [path.name for path in paths], "outputs": list(outputs)}
         self._plan = json.loads(json.dumps({**plan, **names}))
-        self._sets = [StoreSet(output.with_name(name)) for name in outputs]
+        self._objects = StoreOutput(output, outputs, probed)
         self._lock = LockedFolder(staging_folder(paths[0].with_name(output.name)))
         self._folder = self._lock.path
         self._journal = StoreJournal(as_object_folder(output))
         self._stored = StoredPlan(self._plan, secrets.token_hex(16), ())
-        self._listed: dict[str, ObjectFacts] = {}
         self._finished: dict[int, Finished] = {}
         self._receipts: dict[int, Receipt] = {}
         self._is_published = self._is_begun = False
@@ -114,7 +111,7 @@ class StoreStaging:
         self._queue = UploadQueue(self._upload)
         try:
             self._claim.take()
-            self._list()
+            self._objects.list()
             with os_errors_at(self._folder):
                 self._find_earlier()
             self._is_begun = True
@@ -151,7 +148,7 @@ class StoreStaging:
             uploaded = f"{len(self._receipts)} of them in the store and the others in"
             error.add_note(f"{kept} are kept, {uploaded} {self._folder}; {RESUME}")
             return
-        self._delete(self._stored.names)
+        self._objects.delete(self._stored.names)
         self._journal.remove()
         self._remove_scratch()
 
@@ -212,8 +209,8 @@ class StoreStaging:
         if not self._is_published:
             self._queue.finish()
             self._commit()
-        self._put_report(rejects)
-        self._complete()
+        self._objects.put_report(self._report, rejects)
+        self._complete(self._journal.commit(self._stored.token))
         with os_errors_at(self._folder):
             self._remove_scratch()
 
@@ -240,17 +237,6 @@ class StoreStaging:
 
     # An earlier pack.
 
-    def _list(self) -> None:
-        """List the objects of the output's folder, and remember the manifests."""
-        parent = self._output.parent
-        objects, _ = parent.store.list_folder(f"{parent.key}/" if parent.key else "")
-        self._listed = {facts.key.rpartition("/")[2]: facts for facts in objects}
-        self._manifests = {
-            each.name: self._listed[each.manifest_name].etag
-            for each in self._sets
-            if each.manifest_name in self._listed
-        }
-
     def _find_earlier(self) -> None:
         """Keep the shards of an earlier pack, or remove or refuse them."""
         stored = self._journal.plan()
@@ -261,24 +247,26 @@ class StoreStaging:
             return
         if stored is not None:
             self._discard(stored)
-        self._refuse_existing()
-        self._stored = replace(self._stored, names=self._new_names())
+        if not self._overwrite:
+            self._objects.refuse_existing()
+        names = self._objects.new_names(self._paths, self._stored.token)
+        self._stored = replace(self._stored, names=names)
         self._clear_scratch()
         self._journal.put_plan(self._stored)
 
     def _take_over(self) -> None:
         """Find the finished shards of the same pack, in the store and in the scratch folder."""
         token, num_shards = self._stored.token, len(self._paths)
-        commit = self._committed(token)
-        if commit is not None:
+        commit = self._journal.commit(token)
+        if self._objects.has_put(commit):
             self._is_published = True
             self._finished = journal.finished_of(commit.shards, num_shards)
             return
         if not self._overwrite:
-            self._refuse_other_manifests(token)
+            self._objects.refuse_other_manifests(commit)
         for number, receipt in self._journal.receipts(token, num_shards).items():
             name = self._stored.names[number]
-            if receipt.is_of(self._listed.get(name), self._listed.get(_index_name(name))):
+            if receipt.is_of(self._objects.facts(name), self._objects.facts(index_name(name))):
                 self._receipts[number], self._finished[number] = receipt, receipt.finished
         if self._scratch_token() != token:
             self._clear_scratch()
@@ -290,36 +278,11 @@ class StoreStaging:
                 self._finished[number] = finished
         self._remove_halves()
 
-    def _committed(self, token: str) -> Commit | None:
-        """Return the last step of a pack if the manifests in the store are those that it put."""
-        commit = self._journal.commit()
-        if commit is None or commit.token != token or not commit.manifests:
-            return None
-        is_put = all(self._is_put(name, commit) for name in commit.manifests)
-        return commit if is_put else None
-
-    def _is_put(self, name: str, commit: Commit | None) -> bool:
-        path = self._output.with_name(name)
-        return commit is not None and _checksum(path) == commit.manifests.get(name)
-
-    def _refuse_other_manifests(self, token: str) -> None:
-        """Raise OutputExistsError if another program put a manifest since the pack was begun."""
-        commit = self._journal.commit()
-        for each in self._sets:
-            is_ours = commit is not None and commit.token == token
-            if each.name in self._manifests and not (
-                is_ours and self._is_put(each.manifest_name, commit)
-            ):
-                message = "another program wrote this output meanwhile"
-                remedy = "choose another name, or ask for overwrite"
-                location = Location(each.manifest)
-                raise OutputExistsError(with_location(f"{message}; {remedy}", location))
-
     def _discard(self, stored: StoredPlan) -> None:
         """Delete what another pack left. Raises OutputExistsError unless `overwrite` is set."""
-        if self._committed(stored.token) is not None:
-            self._complete()
-            self._list()
+        commit = self._journal.commit(stored.token)
+        if self._objects.has_put(commit):
+            self._complete(commit)
             return
         receipts = self._journal.receipts(stored.token, len(stored.names))
         if receipts and not self._overwrite:
@@ -329,27 +292,7 @@ class StoreStaging:
             raise OutputExistsError(with_location(f"{message}; {remedy}", location))
         self._delete(stored.names)
         self._journal.remove()
-        self._list()
-
-    def _refuse_existing(self) -> None:
-        if self._overwrite:
-            return
-        for each in self._sets:
-            names = [name for name in self._listed if each.has(name)]
-            if names:
-                message = "the output exists already; ask for overwrite, or choose another name"
-                location = Location(self._output.with_name(names[0]))
-                raise OutputExistsError(with_location(message, location))
-
-    def _new_names(self) -> tuple[str, ...]:
-        """Return names for the shards that no object has."""
-        usual = tuple(path.name for path in self._paths)
-        beside = (path.name for shard in self._paths for path in companions(shard))
-        is_free = self._listed.keys().isdisjoint([*usual, *beside])
-        if is_free and self._probed.honors_conditions:
-            return usual
-        mark = self._stored.token[:_MARK_LETTERS]
-        return tuple(marked(path, mark).name for path in self._paths)
+        self._objects.list()
 
     # Objects.
 
@@ -362,7 +305,7 @@ class StoreStaging:
         index = load_index(saved, self._folder)
         shard = Shard.of_object(as_path(target), index.shards[0].container, facts)
         save_index(replace(index, shards=(shard,)), saved)
-        beside = target.with_name(_index_name(target.name))
+        beside = target.with_name(index_name(target.name))
         index_facts = store.upload(beside.key, saved, progress=self._queue.refuse_stopped)
         finished, token = self._finished[number], self._stored.token
         receipt = Receipt(finished, facts.etag, index_facts.size, index_facts.etag, token)
@@ -374,21 +317,18 @@ class StoreStaging:
     def _commit(self) -> None:
         """Put the manifests. Raises OutputExistsError if another program put one meanwhile."""
         self._claim.check()
-        manifests = {each: self._manifest(each) for each in self._sets}
-        checksums = {each.manifest_name: _digest(data) for each, data in manifests.items()}
-        old = tuple(
-            (name, facts.etag)
-            for name, facts in self._listed.items()
-            if any(each.has(name) and name != each.manifest_name for each in self._sets)
-            and name not in self._new_objects()
+        manifests = {each: self._manifest(each) for each in self._objects.sets}
+        commit = Commit(
+            {each.manifest_name: digest_of(data) for each, data in manifests.items()},
+            self._objects.replaced_by(self._stored.names),
+            tuple(finished.entry(number) for number, finished in self._finished.items()),
+            self._stored.token,
         )
-        shards = tuple(finished.entry(number) for number, finished in self._finished.items())
-        self._journal.put_commit(Commit(checksums, old, shards, self._stored.token))
-        for each, data in manifests.items():
-            try:
-                each.put_manifest(data, self._manifests.get(each.name, ""), self._probed)
-            except (OutputExistsError, ChangedFileError, MissingFileError) as error:
-                self._lose(error)
+        self._journal.put_commit(commit)
+        try:
+            self._objects.put_manifests(manifests)
+        except (OutputExistsError, ChangedFileError, MissingFileError) as error:
+            self._lose(error)
 
     def _manifest(self, each: StoreSet) -> bytes:
         """Return the manifest of a set."""
@@ -405,18 +345,15 @@ class StoreStaging:
         with suppress(FastpackError):  # missing: another machine uploaded the shard
             if IndexFile.open(saved, as_path(target)).shards[0].etag == receipt.etag:
                 return saved
-        beside = target.with_name(_index_name(target.name))
+        beside = target.with_name(index_name(target.name))
         data = beside.store.read(beside.key, receipt.index_etag)
         with os_errors_at(saved):
             saved.write_bytes(data)
         return saved
 
-    def _new_objects(self) -> set[str]:
-        return {*self._stored.names, *map(_index_name, self._stored.names)}
-
     def _lose(self, error: FastpackError) -> None:
         """Delete the shards of this pack, since another one has put the manifest."""
-        self._delete(self._stored.names)
+        self._objects.delete(self._stored.names)
         self._journal.remove()
         self._finished, self._receipts = {}, {}
         message = "another program wrote this output meanwhile, so this pack's files are deleted"
@@ -424,32 +361,17 @@ class StoreStaging:
         location = Location(self._output)
         raise OutputExistsError(with_location(f"{message}; {remedy}", location)) from error
 
-    def _put_report(self, rejects: Sequence[Reject]) -> None:
-        target = self._output.with_name(self._report)
-        if rejects:
-            target.store.put(target.key, report_text(rejects).encode())
-        elif self._report in self._listed:
-            target.store.delete([target.key])
-
-    def _complete(self) -> None:
+    def _complete(self, commit: Commit) -> None:
         """Delete the objects of the old set, and the receipts."""
-        commit = self._journal.commit()
-        if commit is not None and commit.old:
-            self._list()
-            old = {name for name, etag in commit.old if self._etag_of(name) == etag}
-            self._delete(old - {self._report})
+        if commit.old:
+            self._objects.list()
+            self._objects.delete(
+                name
+                for name, etag in commit.old
+                if (facts := self._objects.facts(name)) is not None and facts.etag == etag
+            )
         self._journal.remove()
-
-    def _etag_of(self, name: str) -> str | None:
-        return self._listed[name].etag if name in self._listed else None
-
-    def _delete(self, names: Iterable[str]) -> None:
-        """Delete shards and their indexes, but none that a manifest names."""
-        manifests = [load_manifest(each.manifest, self._folder) for each in self._sets]
-        kept = {name for manifest in manifests if manifest for name in manifest.entries.names()}
-        unwanted = {each for name in names for each in (name, _index_name(name))}
-        unwanted -= {*kept, *map(_index_name, kept)}
-        self._output.store.delete([self._output.with_name(name).key for name in sorted(unwanted)])
+        self._objects.list()
 
     # The scratch folder.
 
@@ -482,18 +404,3 @@ def as_object_folder(output: StorePath) -> StorePath:
     """Return the hidden folder of a pack to a store."""
     folder: Any = staging_folder(as_path(output))
     return folder  # type: ignore[no-any-return]
-
-
-def _index_name(shard: str) -> str:
-    return index_path(Path(shard)).name
-
-
-def _checksum(path: StorePath) -> str:
-    try:
-        return _digest(path.store.read(path.key))
-    except MissingFileError:
-        return ""
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
