@@ -290,7 +290,7 @@ class StoreStaging:
             remedy = f"{RESUME}, or with overwrite=True to start over"
             location = Location(self._journal.folder)
             raise OutputExistsError(with_location(f"{message}; {remedy}", location))
-        self._delete(stored.names)
+        self._objects.delete(stored.names)
         self._journal.remove()
         self._objects.list()
 
