@@ -5,11 +5,9 @@ A pack is planned for local files. Those of a store are in a scratch folder, and
 
 import hashlib
 import os
-import stat
 import tempfile
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +17,6 @@ from fastpack.errors import (
     Location,
     OptionError,
     OutputExistsError,
-    os_errors_at,
     with_location,
 )
 from fastpack.files.file_names import path_of
@@ -176,8 +173,7 @@ class StoreDestination(Destination):
         self._stage: StoreStaging | None = None
         parent = tempfile.gettempdir() if options.scratch is None else options.scratch
         self._above = path_of("scratch", parent)
-        folder = self._above if options.dry_run else self._above / _scratch_name(output)
-        self.local = folder / output.name
+        self.local = self._above / output.name
 
     def check(self) -> None:
         self._refuse_options()
@@ -220,10 +216,7 @@ class StoreDestination(Destination):
                 raise OutputExistsError(with_location(message, Location(each.path)))
 
     def prepare(self) -> None:
-        with os_errors_at(self.local.parent):
-            with suppress(FileExistsError):
-                self.local.parent.mkdir(mode=0o700)
-            _refuse_foreign(self.local.parent)
+        pass  # StoreStaging completes what an earlier pack began, under its claim
 
     def final(self, path: Path) -> Path:
         return as_path(self._output.with_name(path.name))
@@ -231,6 +224,7 @@ class StoreDestination(Destination):
     def stage(self, plan: PackPlan) -> StoreStaging:
         self._stage = StoreStaging(
             self._output,
+            self._above / _scratch_name(self._output),
             plan.paths,
             plan.num_bytes,
             plan.facts(),
@@ -266,12 +260,3 @@ def _scratch_name(output: StorePath) -> str:
     """Return a name that only packs of this user to this output have."""
     digest = hashlib.blake2b(str(output).encode(), digest_size=8).hexdigest()
     return f"{_SCRATCH}{os.getuid()}-{digest}"
-
-
-def _refuse_foreign(folder: Path) -> None:
-    """Raise OptionError for a folder that another user can change."""
-    facts = os.lstat(folder)
-    is_private = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
-    if not is_private or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        message = "other users can change this folder; remove it, or give another scratch folder"
-        raise OptionError(with_location(message, Location(folder)))

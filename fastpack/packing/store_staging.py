@@ -9,7 +9,9 @@ replaced. The old objects are deleted after it.
 """
 
 import json
+import os
 import secrets
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -23,6 +25,7 @@ from fastpack.errors import (
     FastpackError,
     Location,
     MissingFileError,
+    OptionError,
     OutputExistsError,
     os_errors_at,
     with_location,
@@ -65,7 +68,8 @@ class StoreStaging:
 
     Args:
         output: the output.
-        paths: final names of all shards, in the scratch folder.
+        scratch: the scratch folder, which is made.
+        paths: names of all shards.
         sizes: estimated bytes of the shards.
         plan: see Staging.
         outputs: names of the sets.
@@ -79,6 +83,7 @@ class StoreStaging:
     def __init__(
         self,
         output: StorePath,
+        scratch: Path,
         paths: Sequence[Path],
         sizes: Sequence[int],
         plan: Plan,
@@ -96,8 +101,7 @@ class StoreStaging:
         names = {"shards": [path.name for path in paths], "outputs": list(outputs)}
         self._plan = json.loads(json.dumps({**plan, **names}))
         self._objects = StoreOutput(output, outputs, probed)
-        self._lock = LockedFolder(staging_folder(paths[0].with_name(output.name)))
-        self._folder = self._lock.path
+        self._lock, self._folder = LockedFolder(scratch), scratch
         self._journal = StoreJournal(as_object_folder(output))
         self._stored = StoredPlan(self._plan, secrets.token_hex(16), ())
         self._finished: dict[int, Finished] = {}
@@ -106,6 +110,7 @@ class StoreStaging:
 
     def __enter__(self) -> "StoreStaging":
         with os_errors_at(self._folder):
+            make_private(self._folder)
             self._lock.lock()
         self._claim = Claim(self._journal.claim, self._folder / LOCK_NAME, self._probed)
         self._queue = UploadQueue(self._upload)
@@ -137,6 +142,8 @@ class StoreStaging:
             if error is not None and self._is_begun and self._claim.is_held:
                 with suppress(FastpackError, OSError):
                     self._keep_or_remove(error)
+            if not self._is_begun and not self._scratch_token():
+                self._remove_scratch()
             with suppress(FastpackError):
                 self._claim.release()
         finally:
@@ -396,8 +403,17 @@ class StoreStaging:
 
     def _remove_scratch(self) -> None:
         self._lock.remove(last=[_TOKEN])
-        with suppress(OSError):  # another pack uses it
-            self._folder.parent.rmdir()
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder. Raises OptionError for one that another user can change."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    facts = os.lstat(folder)
+    is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+    if not is_ours or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        message = "other users can change this folder; remove it, or give another scratch folder"
+        raise OptionError(with_location(message, Location(folder)))
 
 
 def as_object_folder(output: StorePath) -> StorePath:
