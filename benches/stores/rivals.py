@@ -23,9 +23,7 @@ def _spec(name: str, module: str, environment: str, variant: str, mode: str) -> 
 
 
 def _of(name: str, module: str, *variants: str, environment: str = "stores") -> list[RivalSpec]:
-    return [
-        _spec(name, module, environment, variant, variant) for variant in variants
-    ]
+    return [_spec(name, module, environment, variant, variant) for variant in variants]
 
 
 # The first one is the baseline.

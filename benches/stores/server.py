@@ -119,7 +119,10 @@ def running_server(
     server = SeaweedServer(
         f"http://{host}:{options['s3.port']}", f"http://{host}:{options['metricsPort']}/metrics"
     )
-    ready = (f"{server.endpoint}/status", f"http://{host}:{options['filer.port']}/buckets/{BUCKET}/")
+    ready = (
+        f"{server.endpoint}/status",
+        f"http://{host}:{options['filer.port']}/buckets/{BUCKET}/",
+    )
     log = folder / "log.txt"
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)

@@ -2,8 +2,6 @@
 
 from importlib.metadata import version
 
-import tensorflow_io as _  # registers s3://
-
 from benches.rivals.protocol import Task, Workload, count_pixels, serve
 from benches.rivals.stores.sets import local_copy, url_of
 from benches.rivals.tensorflow import crops, write
