@@ -201,10 +201,34 @@ class ObjectStore(ObjectWrites):
     async def _ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
     ) -> list[Buffer]:
+
         # No store answers a request for an empty range.
         filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
         if len(filled) > 1 and not etag:
-            return self._until_done(
+            whole = min(starts), max(ends)
+            etag = (await self._head(key, *whole)).etag  # else its parts may be of two contents
+        calls = []
+        for first in range(0, len(filled), RANGES_A_CALL):
+            rows = filled[first : first + RANGES_A_CALL]
+            spans = [starts[row] for row in rows], [ends[row] for row in rows]
+            calls.append(self._call(key, *spans, etag))
+        tasks = [asyncio.ensure_future(call) for call in calls]
+        try:
+            parts = await asyncio.gather(*tasks)
+        except BaseException:
+            for task in tasks:
+                task.cancel()
+            raise
+        buffers: list[Buffer] = [b""] * len(starts)
+        for row, buffer in zip(filled, chain.from_iterable(parts), strict=True):
+            buffers[row] = buffer
+        return buffers
+
+    def _call(
+        self, key: str, starts: list[int], ends: list[int], etag: str
+    ) -> Coroutine[Any, Any, list[Buffer]]:
+        call = RangeCall(self, key, starts, ends, etag)
+        return self._until_done(
             call.attempt,
             key,
             min(starts),
@@ -212,14 +236,6 @@ class ObjectStore(ObjectWrites):
             num_slots=len(starts),
             num_bytes=call.num_bytes,
         )
-
-    def _call(
-        self, key: str, starts: list[int], ends: list[int], etag: str
-    ) -> Coroutine[Any, Any, list[Buffer]]:
-        call = RangeCall(self, key, starts, ends, etag)
-        whole = min(starts), max(ends)
-        counts = {"num_slots": len(starts), "num_bytes": call.num_bytes}
-        return self._until_done(call.attempt, key, *whole, **counts)
 
     async def get_ranges(self, key: str, starts: list[int], ends: list[int]) -> list[Buffer]:
         """Ask once for ranges, each in a request of its own, without a condition."""
