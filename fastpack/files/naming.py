@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack.errors import Location, with_location
+from fastpack.stores.listing import Listing
+from fastpack.stores.store_path import as_object, is_in_store
+from fastpack.stores.url import has_listing
 
 _NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})((?:\.[0-9a-f]{8}(?=\.))?)((?:\..*)?)", re.DOTALL)
 _MAX_MISSING = 100  # files of a set that are listed one by one
@@ -107,7 +110,8 @@ def marked(path: Path, mark: str) -> Path:
 def numbered_members(output: Path) -> list[Member]:
     """Return the numbered files of a set, in order."""
     found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix)
-    return [member for member in found.get(output, []) if not member.path.is_dir()]
+    members = found.get(output, [])
+    return members if is_in_store(output) else [each for each in members if not each.path.is_dir()]
 
 
 def members_below(
@@ -135,11 +139,17 @@ def _numbered_names(folder: Path, start: str, end: str) -> list[str]:
     try:
         return [
             name
-            for name in os.listdir(folder)
+            for name in _names_in(folder)
             if name.startswith(start) and name.endswith(end) and "-of-" in name
         ]
     except OSError:  # missing, or not readable
         return []
+
+
+def _names_in(folder: Path) -> Iterable[str]:
+    if not is_in_store(folder):
+        return os.listdir(folder)
+    return Listing.of(as_object(folder)).objects if has_listing(as_object(folder).root) else []
 
 
 def members_of(output: Path) -> list[Path]:
