@@ -101,6 +101,8 @@ def test_killed_packs_are_resumed(servers, photos, tmp_path, monkeypatch):
             num_killed += killed_pack(server, arguments, chance.randrange(_NUM_REQUESTS), delay)
             found = read_set(output)
             assert found in ((old, new) if is_overwriting else (None, new)), run
+            if found == new and is_complete(output):
+                break
         resume(photos, output, scratch, is_overwriting, chance, monkeypatch)
         assert read_set(output) == new, run
         keys = [each.key for each in server.objects(f"kill-{run}/")]
@@ -139,11 +141,10 @@ def test_a_killed_upload_in_parts_is_overwritten(servers, tmp_path, monkeypatch)
     server = servers["seaweedfs"]
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    (tmp_path / "photos").mkdir()
+    (tmp_path / "large").mkdir()
     for number in range(4):
-        (tmp_path / "photos" / f"{number}.jpg").write_bytes(
-            jpeg(9, 9, seed=number) + bytes(9 << 20)
-        )
+        image = jpeg(9, 9, seed=number) + bytes(9 << 20)
+        (tmp_path / "large" / f"{number}.jpg").write_bytes(image)
     output, scratch = f"{server.url}/parts/train.tfrecord", tmp_path / "scratch"
     scratch.mkdir()
     server.proxy.forget()
