@@ -43,6 +43,7 @@ from fastpack.formats.protocols import (
 )
 from fastpack.formats.registry import named, of_file
 from fastpack.formats.stored_index import fetch_index, index_object_of
+from fastpack.stores.range_file import can_read_alone
 from fastpack.stores.store_path import as_object, is_in_store
 
 _BY_DEFAULT = IndexOptions()
@@ -170,7 +171,7 @@ class FileIndex:
             return self._selected(container, options, save)
         try:
             if options.untrusted:  # an index that came with the data may name other bytes of it
-                return self._built(options.kinds)
+                return self._built(options.kinds, copies=True)
             return self._by_default(options.kinds, save)
         except SchemaError:
             if options.fields is not None and isinstance(container, FieldSelectingContainer):
@@ -209,21 +210,35 @@ class FileIndex:
         return self._index_with(container, options)
 
     def _index_with(self, container: SelectingContainer, options: IndexOptions) -> Index:
-        return self._of_local(lambda path, _: container.index_with(path, options, self._limits))
+        return self._of_local(
+            lambda path, _: container.index_with(path, options, self._limits),
+            copies=options.untrusted,
+        )
 
-    def _built(self, kinds: Kinds, progress: BytesDone | None = None) -> Index:
+    def _built(
+        self, kinds: Kinds, progress: BytesDone | None = None, *, copies: bool = False
+    ) -> Index:
         """Index the file or object."""
 
         def build(path: Path, progress: BytesDone | None) -> Index:
             return self.container.index(path, limits=self._limits, progress=progress, kinds=kinds)
 
-        return self._of_local(build, progress)
+        return self._of_local(build, progress, copies=copies)
 
     def _of_local(
-        self, build: Callable[[Path, BytesDone | None], Index], progress: BytesDone | None = None
+        self,
+        build: Callable[[Path, BytesDone | None], Index],
+        progress: BytesDone | None = None,
+        *,
+        copies: bool = False,
     ) -> Index:
-        """Index the file, or a local copy of the object."""
+        """Index the file; or the object, or a local copy of it.
+
+        - copies: of an object always a copy.
+        """
         if not is_in_store(self.path):
+            return build(self.path, progress)
+        if self.container.reads_objects and not copies and can_read_alone(self.path):
             return build(self.path, progress)
         return index_object_of(as_object(self.path), self.container.name, build, progress)
 
