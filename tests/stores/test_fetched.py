@@ -9,7 +9,9 @@ from fastpack.stores.fetched import Fetched
 from fastpack.stores.ranges import Ranges, join
 
 CONTENTS = [np.random.default_rng(file).bytes(1000) for file in range(3)]
-SPANS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 900), st.integers(0, 100)), max_size=20)
+SPANS = st.lists(
+    st.tuples(st.integers(0, 2), st.integers(0, 900), st.integers(0, 100)), max_size=20
+)
 
 
 def columns_of(rows, count):
@@ -31,7 +33,9 @@ def bytes_of(fetched, rows):
     assert (numbers.dtype, offsets.dtype) == (np.uint32, np.uint64)
     places = zip(numbers.tolist(), offsets.tolist(), rows, strict=True)
     buffers = fetched.memories.buffers
-    return [bytes(buffers[number][first : first + length]) for number, first, (*_, length) in places]
+    return [
+        bytes(buffers[number][first : first + length]) for number, first, (*_, length) in places
+    ]
 
 
 def contents_of(rows):
@@ -78,3 +82,10 @@ def test_empty_spans_need_no_range():
     assert bytes_of(fetched, [(0, 0, 0), (7, 10**12, 0)]) == [b"", b""]
     with pytest.raises(LookupError):
         fetched.locate(*columns_of([(0, 0, 0), (0, 0, 1)], 3))
+
+
+def test_windows_overlap_in_the_gaps_that_they_read():
+    rows = [(1, 0, 10), (1, 90, 10), (1, 40, 10)]
+    parts = [fetched_of(join(ranges_of(part), max_gap=200)) for part in (rows[:2], rows[2:])]
+    assert bytes_of(Fetched.joined(parts), rows) == contents_of(rows)
+    assert bytes_of(Fetched.joined(parts[::-1]), rows) == contents_of(rows)
