@@ -22,9 +22,11 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.companions import exists, former_index_path, index_path
+from fastpack.files.local_copy import local_copy
 from fastpack.files.local_metadata import make_metadata_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.find_seek_points import add_seek_points, lacks_tables
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import (
     INDEX_BYTES_A_BYTE,
@@ -305,6 +307,16 @@ class FileIndex:
             and len(earlier.shards) == 1
             and RecordDigest.of(spans[: len(index)]) == index.record_digest
         )
+
+    def with_seek_points(self, index: Index, *, keep_damaged: bool = False) -> Index:
+        """Return the index with seek points; those of an object through a local copy of it."""
+        if not is_in_store(self.path) or not lacks_tables(index):
+            return add_seek_points(index, keep_damaged=keep_damaged)
+        with local_copy(as_object(self.path)) as local:
+            shard = Shard.of(local, self.container.name)
+            local_index = replace(index, shards=(shard, *index.shards[1:]))
+            completed = add_seek_points(local_index, keep_damaged=keep_damaged)
+        return replace(completed, shards=index.shards)
 
     def save(self, index: Index) -> None:
         """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""

@@ -209,11 +209,11 @@ class ObjectStore(ObjectWrites):
         while True:
             num_attempts += 1
             try:
-                with self._errors(key, start, end):
+                with self.failures(key, start, end):
                     options = {"range": (start, end), **({"if_match": etag} if etag else {})}
                     result = self._obs.get(self._store, key, options=options)
                     if etag and facts_of(result.meta).etag != etag:
-                        raise changed(self._location(key))
+                        raise changed(self.location(key))
                     data = bytes(result.bytes())
                     _refuse_truncated(len(data), end - start, self.url(key))
                     return data
@@ -228,7 +228,6 @@ class ObjectStore(ObjectWrites):
     async def _ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
     ) -> list[Buffer]:
-
         # No store answers a request for an empty range.
         filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
         if len(filled) > 1 and not etag:
