@@ -18,9 +18,10 @@ from fastpack.errors import (
 )
 from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
-from fastpack.stores.failures import Failures, changed, ends_early, reason_of, status_of
+from fastpack.stores.failures import Failures, changed, reason_of, status_of
 from fastpack.stores.limiter import Limiter
 from fastpack.stores.object_writes import ObjectWrites, facts_of
+from fastpack.stores.range_call import RangeCall
 from fastpack.stores.store import Buffer, ObjectFacts, Options
 
 Result = TypeVar("Result")
@@ -135,7 +136,7 @@ class ObjectStore(ObjectWrites):
         self, key: str, start: int | None = None, end: int | None = None
     ) -> Coroutine[Any, Any, ObjectFacts]:
         async def head() -> ObjectFacts:
-            with self._errors(key, start):
+            with self.failures(key, start):
                 try:
                     return facts_of(await self._obs.head_async(self._store, key))
                 except Exception as error:
@@ -158,7 +159,7 @@ class ObjectStore(ObjectWrites):
 
     def _pages(self, folder: str) -> list[list[ObjectFacts]]:
         async def pages() -> list[list[ObjectFacts]]:
-            with self._errors(folder):
+            with self.failures(folder):
                 stream = self._obs.list(self._store, folder or None, chunk_size=_CHUNK_OBJECTS)
                 return [[facts_of(meta) for meta in page] async for page in stream]
 
@@ -166,7 +167,7 @@ class ObjectStore(ObjectWrites):
 
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         async def listing() -> tuple[list[ObjectFacts], list[str]]:
-            with self._errors(folder):
+            with self.failures(folder):
                 found = await self._obs.list_with_delimiter_async(
                     self._store, folder.rstrip("/") or None
                 )
@@ -178,7 +179,7 @@ class ObjectStore(ObjectWrites):
 
     def read(self, key: str, etag: str = "") -> bytes:
         async def get() -> bytes:
-            with self._errors(key):
+            with self.failures(key):
                 result = await self._conditional(key, etag)
                 data = bytes(await result.bytes_async())
                 _refuse_truncated(len(data), facts_of(result.meta).size, self.url(key))
@@ -200,6 +201,7 @@ class ObjectStore(ObjectWrites):
     async def _ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
     ) -> list[Buffer]:
+
         # No store answers a request for an empty range.
         filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
         if len(filled) > 1 and not etag:
@@ -225,28 +227,25 @@ class ObjectStore(ObjectWrites):
     def _call(
         self, key: str, starts: list[int], ends: list[int], etag: str
     ) -> Coroutine[Any, Any, list[Buffer]]:
-        num_bytes = sum(ends) - sum(starts)
-
-        async def attempt() -> list[Buffer]:
-            with self._errors(key, starts[0], ends[-1]):
-                buffers = []
-                if len(starts) > 1:
-                    buffers = await self._obs.get_ranges_async(
-                        self._store, key, starts=starts[:-1], ends=ends[:-1], coalesce=0
-                    )
-                last = (starts[-1], ends[-1])
-                result = await self._conditional(key, etag, last)
-                buffers.append(await result.bytes_async())
-                size = facts_of(result.meta).size
-                for start, end, buffer in zip(starts, ends, buffers, strict=True):
-                    if end > size:
-                        raise ends_early(end, self._location(key, start))
-                    _refuse_truncated(len(buffer), end - start, self.url(key))
-                return buffers
-
+        call = RangeCall(self, key, starts, ends, etag)
         return self._until_done(
-            attempt, key, starts[0], ends[-1], num_slots=len(starts), num_bytes=num_bytes
+            call.attempt,
+            key,
+            min(starts),
+            max(ends),
+            num_slots=len(starts),
+            num_bytes=call.num_bytes,
         )
+
+    async def get_ranges(self, key: str, starts: list[int], ends: list[int]) -> list[Buffer]:
+        """Ask once for ranges, each in a request of its own, without a condition."""
+        call = self._obs.get_ranges_async
+        return list(await call(self._store, key, starts=starts, ends=ends, coalesce=0))
+
+    async def get_range(self, key: str, start: int, end: int, etag: str) -> tuple[int, Buffer]:
+        """Ask once for a range of an object with this etag; return the object's size and bytes."""
+        result = await self._conditional(key, etag, (start, end))
+        return facts_of(result.meta).size, await result.bytes_async()
 
     async def _conditional(self, key: str, etag: str, span: tuple[int, int] | None = None) -> Any:
         """Get an object, or a range of it, if it has the given etag.
@@ -260,7 +259,7 @@ class ObjectStore(ObjectWrites):
             options["if_match"] = etag
         result = await self._obs.get_async(self._store, key, options=options)
         if etag and facts_of(result.meta).etag != etag:
-            raise changed(self._location(key))
+            raise changed(self.location(key))
         return result
 
     def _until_done(
@@ -279,7 +278,7 @@ class ObjectStore(ObjectWrites):
             part = "" if start is None else f"bytes {start} to {end}: "
             remedy = "check the network and the store, or raise the deadline"
             message = f"the store did not answer after {tried} ({part}{reason}); {remedy}"
-            return StoreError(errno.ETIMEDOUT, with_location(message, self._location(key, start)))
+            return StoreError(errno.ETIMEDOUT, with_location(message, self.location(key, start)))
 
         return until_done(
             attempt,
@@ -291,11 +290,13 @@ class ObjectStore(ObjectWrites):
             is_write=is_write,
         )
 
-    def _location(self, key: str, offset: int | None = None) -> Location:
+    def location(self, key: str, offset: int | None = None) -> Location:
+        """Return the location of an object, or of a byte of it."""
         return Location(self.url(key), offset=offset)
 
-    def _errors(self, key: str, start: int | None = None, end: int | None = None) -> Failures:
-        return Failures(self._obs.exceptions, self._location(key, start), end)
+    def failures(self, key: str, start: int | None = None, end: int | None = None) -> Failures:
+        """Return a context that turns the client's exceptions into ours."""
+        return Failures(self._obs.exceptions, self.location(key, start), end)
 
     @property
     def _missing(self) -> tuple[type[Exception], ...]:

@@ -36,8 +36,8 @@ class ObjectWrites:
     _obs: Any
     _store: Any
     _until_done: Any
-    _errors: Any
-    _location: Any
+    failures: Any
+    location: Any
     read_ranges: Any
 
     def facts(self, key: str) -> ObjectFacts:
@@ -74,7 +74,7 @@ class ObjectWrites:
         async def put() -> ObjectFacts:
             nonlocal num_attempts
             num_attempts += 1
-            with self._errors(key):
+            with self.failures(key):
                 try:
                     result = await self._obs.put_async(
                         self._store, key, data, mode=mode, use_multipart=False
@@ -109,10 +109,10 @@ class ObjectWrites:
         """Return the version with this etag: GCS compares versions when an object is replaced."""
 
         async def head() -> str | None:
-            with self._errors(key):
+            with self.failures(key):
                 meta = await self._obs.head_async(self._store, key)
                 if facts_of(meta).etag != etag:
-                    raise changed(self._location(key))
+                    raise changed(self.location(key))
                 version: str | None = meta["version"]
                 return version
 
@@ -176,12 +176,12 @@ class ObjectWrites:
     def _raise_refusal(self, key: str, error: Exception) -> NoReturn:
         """Raise the error of an upload that the client has repeated in vain."""
         try:
-            with self._errors(key):
+            with self.failures(key):
                 raise error
         except TransientError as failure:
             remedy = "check the network and the store, and go on"
             message = f"the store did not take all parts ({failure}); {remedy}"
-            text = with_location(message, self._location(key))
+            text = with_location(message, self.location(key))
             raise StoreError(errno.ETIMEDOUT, text) from None
 
     def _refuse_damaged(self, key: str, upload: FileUpload, facts: ObjectFacts) -> None:
@@ -193,11 +193,11 @@ class ObjectWrites:
             if upload.is_equal(lambda starts, ends: self.read_ranges(key, starts, ends)):
                 return
         message = "the object is not the file that was uploaded; upload it again"
-        raise StoreError(errno.EIO, with_location(message, self._location(key)))
+        raise StoreError(errno.EIO, with_location(message, self.location(key)))
 
     def delete(self, keys: Sequence[str]) -> None:
         async def delete() -> None:
-            with self._errors(keys[0]):
+            with self.failures(keys[0]):
                 try:
                     await self._obs.delete_async(self._store, list(keys))
                 except self._missing:  # which ends the call, so others may be left
