@@ -19,7 +19,7 @@ class Memories(np.ndarray[Any, np.dtype[Any]]):
     @classmethod
     def of(cls, buffers: Sequence[Any]) -> "Memories":
         """Take contiguous buffers, such as bytes or arrays of uint8."""
-        views = list(map(memoryview, buffers))
+        views: list[Any] = [memoryview(buffer) for buffer in buffers]
         table = np.empty(len(views), MEMORY).view(cls)
         describe_memories(views, table)
         table.buffers = views
