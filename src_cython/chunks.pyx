@@ -10,39 +10,40 @@ from kernels cimport (
     fp_outcome,
     fp_read_chunks,
     fp_wanted,
+    origin_of,
     outcome_tuple,
 )
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
 cdef class ReadChunks:
     cdef const fp_chunk[::1] chunks
     cdef const fp_filter[::1] filters
     cdef const uint8_t[::1] fill
-    cdef const fp_memory[::1] memories
-    cdef const uint32_t[::1] memory_numbers
     cdef const int64_t[::1] numbers, starts, within, rows
     cdef uint8_t[::1] out
+    cdef int fd
+    cdef const fp_memory[::1] memories
+    cdef const uint32_t[::1] memory_numbers
+    cdef const uint64_t[::1] memory_offsets
     cdef fp_chunked dataset
     cdef fp_wanted wanted
     cdef int64_t counter
 
     def __init__(self, int fd, const fp_chunk[::1] chunks, const fp_filter[::1] filters,
                  const uint8_t[::1] fill, *, shape, chunk_shape, wanted, uint8_t[::1] out,
-                 const fp_memory[::1] memories=None, const uint32_t[::1] memory_numbers=None):
+                 const fp_memory[::1] memories=None, located=None):
         self.chunks, self.filters, self.fill, self.out = chunks, filters, fill, out
         self.numbers, self.starts, self.within, self.rows = wanted
-        self._describe_dataset(fd, shape, chunk_shape)
-        if memories is not None and memories.shape[0]:
-            if memory_numbers is None or memory_numbers.shape[0] != chunks.shape[0]:
-                raise ValueError("memory_numbers: one for each chunk is needed")
-            self.memories, self.memory_numbers = memories, memory_numbers
-            self.dataset.memories = &self.memories[0]
-            self.dataset.num_memories = <uint32_t> memories.shape[0]
-            self.dataset.memory_numbers = &self.memory_numbers[0]
+        self._describe_dataset(shape, chunk_shape)
         self._check_wanted()
+        self.fd, self.memories = fd, memories
+        self.dataset.origin = origin_of(None, memories)
+        self.dataset.origin.fds, self.dataset.origin.num_fds = &self.fd, 1
+        if self.dataset.origin.memories != NULL:
+            self._take_located(*located)
 
-    cdef _describe_dataset(self, int fd, shape, chunk_shape):
+    cdef _describe_dataset(self, shape, chunk_shape):
         cdef int64_t num_chunks = 1
         if not 1 <= len(shape) == len(chunk_shape) <= FP_MAX_RANK or \
                 min(*shape, *chunk_shape) < 1:
@@ -55,11 +56,22 @@ cdef class ReadChunks:
             num_chunks *= -(-shape[axis] // chunk_shape[axis])
         if num_chunks != self.chunks.shape[0]:
             raise ValueError(f"chunks: {num_chunks} are needed, not {self.chunks.shape[0]}")
-        self.dataset.fd, self.dataset.rank = fd, len(shape)
+        self.dataset.rank = len(shape)
         self.dataset.chunks = &self.chunks[0]
         self.dataset.filters = &self.filters[0] if self.filters.shape[0] else NULL
         self.dataset.num_filters = self.filters.shape[0]
         self.dataset.item_bytes, self.dataset.fill = self.fill.shape[0], &self.fill[0]
+
+    def _take_located(self, const uint32_t[::1] numbers, const uint64_t[::1] offsets):
+        cdef int64_t num_chunks = self.wanted.num_layers, step
+        for axis in range(1, self.dataset.rank):
+            step = self.dataset.chunk_shape[axis]
+            num_chunks *= (self.dataset.shape[axis] + step - 1) // step
+        if not numbers.shape[0] == offsets.shape[0] == num_chunks:
+            raise ValueError(f"located: numbers and offsets of {num_chunks} chunks are needed")
+        self.memory_numbers, self.memory_offsets = numbers, offsets
+        if num_chunks:
+            self.dataset.memory_numbers, self.dataset.memory_offsets = &numbers[0], &offsets[0]
 
     cdef _check_wanted(self):
         cdef int64_t layer, i, num_rows, last, sample_bytes = self.dataset.item_bytes

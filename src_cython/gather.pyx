@@ -62,7 +62,8 @@ cdef class Gather:
             if offsets[i] < 0 or offsets[i] > out.shape[0] or \
                     spans[i].length > <size_t> (out.shape[0] - offsets[i]):
                 raise ValueError(f"out: too small for span {i}")
-        self.spans, self.out, self.offsets, self.fds, self.memories = spans, out, offsets, fds, memories
+        self.spans, self.out, self.offsets = spans, out, offsets
+        self.fds, self.memories = fds, memories
         self.check, self.keep_going = check, keep_going
         self.origin = origin_of(fds, memories)
 

@@ -369,10 +369,9 @@ cdef extern from "kernels/chunks.h" nogil:
         uint32_t mask
 
     ctypedef struct fp_chunked:
-        int fd
-        const fp_memory* memories
-        uint32_t num_memories
+        fp_origin origin
         const uint32_t* memory_numbers
+        const uint64_t* memory_offsets
         int rank
         int64_t shape[8]
         int64_t chunk_shape[8]

@@ -16,8 +16,10 @@ class ReadChunks:
     # chunks: (n,) of dtypes.CHUNK, row by row of the grid. filters: (k,) of dtypes.FILTER.
     # fill: the bytes of one item. shape, chunk_shape: of the dataset, samples first.
     # wanted: layers (l,) of the grid, and starts (l + 1,) of their samples. For each sample (m,):
-    # its number within the layer, and its row of `out` (bytes). With memories, (k,) of
-    # memories.MEMORY, each chunk lies at its offset in one of them, (n,), and fd is not used.
+    # its number within the layer, and its row of `out` (bytes).
+    # memories: (k,) of memories.MEMORY, which have the wanted chunks; fd is not used. located: the
+    # memory and the offset of each wanted chunk, (l * chunks in a layer,), row by row of the grid.
+    # Those of chunks that were never written are ignored.
     def __init__(
         self,
         fd: int,
@@ -30,7 +32,7 @@ class ReadChunks:
         wanted: _Wanted,
         out: npt.NDArray[np.uint8],
         memories: npt.NDArray[Any] | None = None,
-        memory_numbers: npt.NDArray[np.uint32] | None = None,
+        located: tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]] | None = None,
     ) -> None: ...
     # Called by any number of threads. Returns when no chunk is left.
     def run(self) -> Outcome: ...

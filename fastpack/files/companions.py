@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fastpack._native.crc32c import crc32c
 from fastpack.errors import Location, OptionError, from_os_error, with_location
+from fastpack.files.local_metadata import content_digest, metadata_folder
+from fastpack.stores.store_path import StorePath, as_object, is_in_store
 
 _INDEX_SUFFIX = ".fpindex"
 _FORMER_INDEX_SUFFIX = ".index.npz"
@@ -19,6 +21,7 @@ def index_path(shard: Path, index_dir: Path | None = None) -> Path:
     """Return the path of a shard's index: beside it, or in `index_dir`.
 
     There its name has a checksum of the shard's folder: shards of two folders may share a name.
+    That of an object in a store is a local file too (see `local_metadata`).
     """
     return _companion(shard, index_dir, _INDEX_SUFFIX)
 
@@ -38,6 +41,21 @@ def manifest_path(output: Path, index_dir: Path | None = None) -> Path:
     return _companion(output, index_dir, _MANIFEST_SUFFIX)
 
 
+def index_object(shard: Path) -> StorePath:
+    """Return the object beside a shard in a store that has the shard's index."""
+    return as_object(shard.with_name(shard.name + _INDEX_SUFFIX))
+
+
+def manifest_object(output: Path) -> StorePath:
+    """Return the object with the manifest of a set in a store."""
+    return as_object(output.with_name(output.name + _MANIFEST_SUFFIX))
+
+
+def root_manifest_path(output: Path, etag: str, index_dir: Path | None = None) -> Path:
+    """Return the path of the local copy of one content of that object."""
+    return _companion(output, index_dir, f".{content_digest(etag)}{_MANIFEST_SUFFIX}")
+
+
 def classes_path(file: Path, column: str) -> Path:
     """Return the path of the classes that `Balanced` sorts by, beside an index or a manifest.
 
@@ -49,9 +67,10 @@ def classes_path(file: Path, column: str) -> Path:
 def _companion(file: Path, index_dir: Path | None, suffix: str) -> Path:
     file = file if file.name not in ("", "..") else file.resolve()
     if index_dir is None:
-        return file.with_name(file.name + suffix)
-    folder = crc32c(os.fsencode(file.absolute().parent))
-    return index_dir / f"{file.name}.{folder:08x}{suffix}"
+        folder = metadata_folder(file.parent) if is_in_store(file) else file.parent
+        return folder / f"{file.name}{suffix}"
+    checksum = crc32c(os.fsencode(str(file.absolute().parent)))
+    return index_dir / f"{file.name}.{checksum:08x}{suffix}"
 
 
 def is_beside(path: Path) -> bool:

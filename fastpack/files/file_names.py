@@ -28,6 +28,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.images.headers import ProbedFiles
+from fastpack.stores.store_path import as_path, is_in_store, path_at
 
 # To stat fewer files takes less time than to start threads.
 _FEW = 256
@@ -38,10 +39,13 @@ _TEXT_IS_NAMES = sys.getfilesystemencoding() == "utf-8"
 
 
 def path_of(name: str, value: Any) -> Path:
-    """Return the argument `name` as a path.
+    """Return the argument `name` as a path; a URL as a StorePath, which has its interface.
 
     Raises OptionError for other types, UnreadableFileError for a name that is too long.
     """
+    value = path_at(value)
+    if is_in_store(value):
+        return as_path(value)
     if not isinstance(value, (str, os.PathLike)) or isinstance(os.fspath(value), bytes):
         kind = type(value).__name__
         raise OptionError(f"{name} must be a path, not {kind}; give a str or a pathlib.Path")

@@ -103,13 +103,18 @@ def _relative(path: Path, folder: Path) -> str:
     return str(path.relative_to(folder)) if is_in_store(path) else os.path.relpath(path, folder)
 
 
+def fingerprint_spans(size: int) -> tuple[list[int], list[int]]:
+    """Return starts and ends of the bytes of a file that its fingerprint is of, in order."""
+    starts = [0, max(0, size - _FINGERPRINT_BYTES)]
+    return starts, [min(size, start + _FINGERPRINT_BYTES) for start in starts]
+
+
 def _fingerprint(descriptor: int) -> int:
     """Return a checksum of both ends of an open file."""
-    last = max(0, os.fstat(descriptor).st_size - _FINGERPRINT_BYTES)
-    return crc32c(
-        os.pread(descriptor, _FINGERPRINT_BYTES, last),
-        crc32c(os.pread(descriptor, _FINGERPRINT_BYTES, 0)),
-    )
+    checksum = 0
+    for start, end in zip(*fingerprint_spans(os.fstat(descriptor).st_size), strict=True):
+        checksum = crc32c(os.pread(descriptor, end - start, start), checksum)
+    return checksum
 
 
 class Descriptors(np.ndarray[Any, np.dtype[np.int32]]):

@@ -35,12 +35,22 @@ from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
+from fastpack.formats.root_manifest import root_manifests
 from fastpack.formats.sample_table import SampleTable
-from fastpack.formats.saved_manifest import changed_shards, find_manifest, save_manifest
+from fastpack.formats.saved_manifest import (
+    changed_shards,
+    find_manifest,
+    save_manifest,
+    save_manifest_of,
+    stored_path,
+)
 from fastpack.formats.shard_indexes import Opening
+from fastpack.formats.stored_set import StoredSets
 from fastpack.formats.view import View
+from fastpack.stores.store_path import is_in_store
 
 _BLOCK_ROWS = 2**18
+_DOWNLOADS = 32  # of indexes of objects at once
 
 
 def open_table(
@@ -63,17 +73,23 @@ def open_table(
     - seek_points: add missing seek points.
     """
     options = opening.options
-    found = None if seek_points else find_manifest(path, opening.index_dir, options)
+    roots = None if options.untrusted else root_manifests(opening.index_dir, save=opening.save)
+    stored = StoredSets(roots)
+    found = None if seek_points else find_manifest(path, opening.index_dir, options, stored)
     if found is not None:
         indexed = Indexed(found, opening)
     else:
         # Absolute, so that a later os.chdir changes nothing; links stay links.
-        shards = [shard.absolute() for shard in find_shards(path, untrusted=options.untrusted)]
+        found_shards = find_shards(path, untrusted=options.untrusted, stored=stored)
+        shards = [shard.absolute() for shard in found_shards]
         indexed = index_files(shards, opening, seek_points=seek_points)
         if len(indexed.manifest) > 1:
             refuse_replaced(indexed.manifest)
         if opening.save and not indexed.held and options == IndexOptions():
-            save_manifest(path, indexed.manifest, opening.index_dir)
+            if (at := stored_path(path)) is None:
+                save_manifest(path, indexed.manifest, opening.index_dir)
+            else:
+                save_manifest_of(stored.find(at), indexed.manifest, opening.index_dir)
     view = view_of(indexed.manifest, names, class_names)
     table = SampleTable(indexed.manifest, view, opening, indexed.held)
     refuse_unknown_classes(table)
@@ -159,7 +175,8 @@ class _Indexing:
             else:
                 self.held[number] = file
 
-        build_all(build, len(numbers))
+        is_remote = any(is_in_store(self._shards[number]) for number in numbers)
+        build_all(build, len(numbers), _DOWNLOADS if is_remote else None)
 
     def _file(self, number: int) -> FileIndex:
         return FileIndex(self._shards[number], self._opening.index_dir, self._opening.limits)

@@ -24,9 +24,18 @@ from fastpack.files.naming import Member, first_alias, in_order, members_below, 
 from fastpack.files.publication import refuse_unfinished, unfinished_files
 from fastpack.formats.protocols import DatasetPaths, VirtualDatasetContainer
 from fastpack.formats.registry import is_packed_name, of_suffix
+from fastpack.formats.root_manifest import root_manifests
+from fastpack.formats.stored_set import StoredSets
+from fastpack.stores.store_path import as_object, as_path, is_in_store
 
 
-def find_shards(path: DatasetPaths, *, check: bool = True, untrusted: bool = False) -> list[Path]:
+def find_shards(
+    path: DatasetPaths,
+    *,
+    check: bool = True,
+    untrusted: bool = False,
+    stored: StoredSets | None = None,
+) -> list[Path]:
     """Return the files that a path, a glob, a folder or a list of these stands for, in order.
 
     The output's name of a pack stands for all files of its set, also appended ones.
@@ -34,27 +43,36 @@ def find_shards(path: DatasetPaths, *, check: bool = True, untrusted: bool = Fal
     - check: raise MixedSetError for files of one set that do not belong together, and for a set
       that is being replaced. A set that is not listed file by file must also be complete.
     - untrusted: open no file; raise FormatError if one may be the virtual dataset of others.
+    - stored: finds objects in stores.
     """
     parts = _flat(path)
     if not parts:
         raise EmptySourceError("the list of files is empty")
+    stored = stored or StoredSets(None if untrusted else root_manifests(None))
+    stored.list_common([as_object(part) for part in parts if is_in_store(part)])
     named, shards, wholes = set(parts), list[Path](), list[Path]()
+    local = [part for part in named if not is_in_store(part)]
     sets = members_below(
-        part.parent for part in named if Member.of(part) is None and not part.is_dir()
+        part.parent for part in local if Member.of(part) is None and not part.is_dir()
     )
     for part in parts:
-        found = _files_of(part, sets.get(part, []), untrusted)
+        if is_in_store(part):
+            objects = stored.find(as_object(part))
+            found, has_root = list(map(as_path, objects.paths)), objects.root is not None
+        else:
+            found, has_root = _files_of(part, sets.get(part, []), untrusted), False
         shards += [file for file in found if file == part or file not in named]
-        wholes += found if found != [part] else []
+        wholes += found if found != [part] and not has_root else []
     if check:
-        refuse_unfinished(shards)
+        refuse_unfinished(shard for shard in shards if not is_in_store(shard))
         for problem in itertools.chain(strangers(shards), missing(wholes)):
             raise MixedSetError(problem)
     return shards
 
 
 def _flat(path: DatasetPaths) -> list[Path]:
-    parts = None if isinstance(path, (str, os.PathLike)) else checks.listed(path)
+    is_one = isinstance(path, (str, os.PathLike)) or is_in_store(path)
+    parts = None if is_one else checks.listed(path)
     if parts is None:
         return [path_of("path", path)]
     return [each for part in parts for each in _flat(part)]

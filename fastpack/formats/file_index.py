@@ -1,6 +1,7 @@
 """FileIndex: the index of one file, saved or built."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.companions import exists, former_index_path, index_path
+from fastpack.files.local_metadata import make_metadata_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
 from fastpack.formats.index.index import Index
@@ -40,6 +42,8 @@ from fastpack.formats.protocols import (
     SelectingContainer,
 )
 from fastpack.formats.registry import named, of_file
+from fastpack.formats.stored_index import fetch_index, index_object_of
+from fastpack.stores.store_path import as_object, is_in_store
 
 _BY_DEFAULT = IndexOptions()
 
@@ -53,12 +57,17 @@ class FileIndex:
         path: A file, or a folder of images.
         index_dir: The folder of the indexes; None stands for the file's own.
         limits: Limits for what the file claims.
+        checksum: Of the header of its index, if a manifest has it.
     """
 
     def __init__(
-        self, path: Path, index_dir: Path | None = None, limits: Limits = DEFAULT_LIMITS
+        self,
+        path: Path,
+        index_dir: Path | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        checksum: int | None = None,
     ) -> None:
-        self.path, self._limits = path, limits
+        self.path, self._limits, self._checksum = path, limits, checksum
         self.index_path = index_path(path, index_dir)
         self._former_path = former_index_path(path, index_dir)
         self.is_saved = False  # the index that was returned last is on the disk
@@ -80,8 +89,10 @@ class FileIndex:
         Of a saved index only the header is read.
         """
         self._refuse_options(options)
-        if not options.untrusted and (file := self.open_saved()) and self._serves(file, options):
-            return file
+        if not options.untrusted:
+            file = self.open_saved(save=save)
+            if file is not None and self._serves(file, options):
+                return file
         return self._file_of(self.index(options, save=save))
 
     def restore(self, options: IndexOptions, *, save: bool = True) -> IndexFile:
@@ -90,6 +101,10 @@ class FileIndex:
         - options: those of the lost index. Its kinds may be those of other files of the dataset,
           so it is saved with them.
         """
+        if is_in_store(self.path) and not options.untrusted:
+            file = self._fetched(save)
+            if file is not None and self._serves(file, options):
+                return file
         index = self.index(options, save=save)
         may_save = save and self.saves_index and replace(options, kinds={}) == _BY_DEFAULT
         if may_save and not self.is_saved and index.lost is None:
@@ -104,8 +119,27 @@ class FileIndex:
                 return IndexFile.open(self.index_path, self.path).identified(index.shards)
         return IndexFile.of(index)
 
-    def open_saved(self) -> IndexFile | None:
-        """Open the saved index; None if it is missing, stale or damaged."""
+    def open_saved(self, *, save: bool = True) -> IndexFile | None:
+        """Open the saved index; None if it is missing, stale or damaged.
+
+        Without a local one, that of a store is downloaded and, with `save`, saved.
+        """
+        file = self._opened()
+        return self._fetched(save) if file is None and is_in_store(self.path) else file
+
+    def _fetched(self, save: bool) -> IndexFile | None:
+        """Download the index beside an object; None without one of the object as it is now."""
+        file = fetch_index(as_object(self.path), self._checksum)
+        if file is None or not save:
+            return file
+        with contextlib.suppress(FastpackError):  # an index is derived
+            self._prepare_folder()
+            file.save_as(self.index_path)
+            self.is_saved = True
+            return IndexFile.open(self.index_path, self.path)
+        return file
+
+    def _opened(self) -> IndexFile | None:
         with contextlib.suppress(FastpackError):
             file = IndexFile.open(self.index_path, self.path)
             shards = self._shards_now(file.shards) if file.is_whole else None
@@ -136,18 +170,23 @@ class FileIndex:
             return self._selected(container, options, save)
         try:
             if options.untrusted:  # an index that came with the data may name other bytes of it
-                return container.index(self.path, limits=self._limits, kinds=options.kinds)
+                return self._built(options.kinds)
             return self._by_default(options.kinds, save)
         except SchemaError:
             if options.fields is not None and isinstance(container, FieldSelectingContainer):
-                return container.index_fields(
-                    self.path, options.fields, self._limits, options.kinds
+                fields = options.fields
+                return self._of_local(
+                    lambda path, _: container.index_fields(
+                        path, fields, self._limits, options.kinds
+                    )
                 )
             raise
         except (CorruptRecordError, FormatError):
             if options.keep_damaged and isinstance(container, DamageTolerantContainer):
                 with contextlib.suppress(EmptySourceError):
-                    return container.index_damaged(self.path, self._limits, options.kinds)
+                    return self._of_local(
+                        lambda path, _: container.index_damaged(path, self._limits, options.kinds)
+                    )
             raise
 
     def _refuse_options(self, options: IndexOptions) -> None:
@@ -159,7 +198,7 @@ class FileIndex:
 
     def _selected(self, container: SelectingContainer, options: IndexOptions, save: bool) -> Index:
         if options.allow_external or options.untrusted or options.restricted:
-            return container.index_with(self.path, options, self._limits)
+            return self._index_with(container, options)
         if options == _BY_DEFAULT:
             return self._by_default(GUESSED, save)
         with contextlib.suppress(FastpackError):
@@ -167,7 +206,26 @@ class FileIndex:
             if index.schema.has_fields(options.fields or ()):
                 return index
         self.is_saved = False
-        return container.index_with(self.path, options, self._limits)
+        return self._index_with(container, options)
+
+    def _index_with(self, container: SelectingContainer, options: IndexOptions) -> Index:
+        return self._of_local(lambda path, _: container.index_with(path, options, self._limits))
+
+    def _built(self, kinds: Kinds, progress: BytesDone | None = None) -> Index:
+        """Index the file or object."""
+
+        def build(path: Path, progress: BytesDone | None) -> Index:
+            return self.container.index(path, limits=self._limits, progress=progress, kinds=kinds)
+
+        return self._of_local(build, progress)
+
+    def _of_local(
+        self, build: Callable[[Path, BytesDone | None], Index], progress: BytesDone | None = None
+    ) -> Index:
+        """Index the file, or a local copy of the object."""
+        if not is_in_store(self.path):
+            return build(self.path, progress)
+        return index_object_of(as_object(self.path), self.container.name, build, progress)
 
     def _by_default(self, kinds: Kinds, save: bool) -> Index:
         earlier = self.earlier()
@@ -179,8 +237,7 @@ class FileIndex:
             self.is_saved = exists(self.index_path)
             return fresh
         if kinds:
-            index = self.container.index(self.path, limits=self._limits, kinds=kinds)
-            return self._noting_loss(index, earlier)
+            return self._noting_loss(self._built(kinds), earlier)
         index = self.build(earlier)
         if save and self.saves_index:
             # The folder may be read-only. An index is derived, so nothing is lost.
@@ -201,13 +258,12 @@ class FileIndex:
         guessed, and a note names each field whose kind changed. Another note reports the loss of
         records at the file's end.
         """
-        index = self.container.index(self.path, limits=self._limits, progress=progress, kinds=kinds)
-        index = self._noting_loss(index, earlier)
+        index = self._noting_loss(self._built(kinds, progress), earlier)
         known = {**kinds_of(earlier), **kinds}
         if earlier is None or has_kinds(index.schema, known):
             return index
         if earlier.record_digest is not None and earlier.record_digest == index.record_digest:
-            return self.container.index(self.path, limits=self._limits, kinds=known)
+            return self._built(known)
         return replace(index, notes=(*index.notes, *changed_kinds(earlier, index)))
 
     def _noting_loss(self, index: Index, earlier: Index | None) -> Index:
@@ -237,8 +293,12 @@ class FileIndex:
 
     def save(self, index: Index) -> None:
         """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""
+        self._prepare_folder()
         save_index(index, self.index_path)
         self.is_saved = True
+
+    def _prepare_folder(self) -> None:
+        make_metadata_folder(self.index_path, self.path)
 
     def saved(self) -> Index | None:
         """Return the saved index, or None if it is missing, stale or damaged."""
@@ -302,7 +362,7 @@ class FileIndex:
 
     @property
     def _num_bytes(self) -> int:
-        is_file = self.path.is_file()
+        is_file = is_in_store(self.path) or self.path.is_file()
         return self.path.stat().st_size if is_file else self.container.shard(self.path).size
 
     def _bytes_of(self, others: tuple[Shard, ...]) -> int:

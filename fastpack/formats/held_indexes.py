@@ -1,13 +1,13 @@
 """HeldIndexes: the indexes of a dataset that are not saved."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from fastpack.files.scratch import Scratch
 from fastpack.formats.index.index_file import IndexFile
+from fastpack.stores.store import Options
+from fastpack.stores.store_path import as_object, is_in_store, path_named
 
 _PICKLED_BYTES = 2**18
 _LENGTH_BYTES = 8  # of the number before the names
@@ -30,10 +30,12 @@ class HeldIndexes(dict[int, IndexFile]):
         if sum(map(len, small.values())) <= _PICKLED_BYTES:
             return HeldIndexes, (files,)
         if self._shared is None or self._shared[0] != files:
-            shards = [os.fspath(files[number].shard) for number in small]
+            shards = [str(files[number].shard) for number in small]
             self._shared = files, _written(small, shards)
         large = {number: files[number] for number in files.keys() - small.keys()}
-        return _of_scratch, (self._shared[1], large)
+        paths = [files[number].shard for number in small]
+        options = [as_object(path).options for path in paths if is_in_store(path)]
+        return _of_scratch, (self._shared[1], large, options[0] if options else ())
 
 
 def _written(pieces: Mapping[int, bytes], shards: Sequence[str]) -> Scratch:
@@ -44,11 +46,12 @@ def _written(pieces: Mapping[int, bytes], shards: Sequence[str]) -> Scratch:
     return Scratch.write(b"".join([length, text, *pieces.values()]))
 
 
-def _of_scratch(scratch: Scratch, large: Mapping[int, IndexFile]) -> HeldIndexes:
+def _of_scratch(scratch: Scratch, large: Mapping[int, IndexFile], options: Options) -> HeldIndexes:
     data = scratch.mapped()
     at = _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")
     files = dict(large)
     for number, shard, length in json.loads(bytes(data[_LENGTH_BYTES:at])):
-        files[number] = IndexFile.of_held(bytes(data[at : at + length]), Path(shard))
+        file = IndexFile.of_held(bytes(data[at : at + length]), path_named(shard, options))
+        files[number] = file
         at += length
     return HeldIndexes(files, scratch)

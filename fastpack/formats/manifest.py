@@ -25,6 +25,7 @@ from fastpack.files.table_file import TableFile, save_tables, table_bytes
 from fastpack.formats.index.damaged import DATA_ERRORS
 from fastpack.formats.index.summary import Summary
 from fastpack.formats.manifest_entries import Entries, HeldEntries, Ranges, SavedEntries, damaged
+from fastpack.stores.store import Options
 
 MANIFEST_VERSION = 1
 _ABOUT = {"manifest": MANIFEST_VERSION}
@@ -59,12 +60,11 @@ class Manifest:
         self._held: bytes | Scratch | None = None  # the table of a pickle
 
     def __reduce__(self) -> Any:
-        if isinstance(self.entries, SavedEntries) and self.file is not None:
-            return _reopened, (self.file.path, self.entries.folder, self.file.checksum)
+        if isinstance(self.entries, SavedEntries) and self.saved_path is not None:
+            return _reopened, (self.saved_path, self.entries.folder, self.entries.file.checksum)
         if self._held is None:
-            data = self._table_bytes()
-            self._held = data if len(data) <= _PICKLED_BYTES else Scratch.write(data)
-        return _of_held, (self._held,)
+            self._held = _held(self._table_bytes())
+        return _of_held, (self._held, *self.entries.base())
 
     @property
     def saved_path(self) -> Path | None:
@@ -185,14 +185,26 @@ class Manifest:
         return cls._of_file(TableFile.open(path, "manifest", keep=is_small), folder, num_shards)
 
     @classmethod
+    def of_bytes(cls, data: bytes, folder: Path) -> "Manifest":
+        """Return the manifest of a folder's shards that is in memory. Raises FormatError."""
+        manifest, _ = cls._of_file(TableFile.of_bytes(data), folder)
+        manifest._held = _held(data)
+        return manifest
+
+    @classmethod
     def _of_file(
-        cls, file: TableFile, folder: Path | None, num_shards: int | None = None
+        cls,
+        file: TableFile,
+        folder: Path | None,
+        num_shards: int | None = None,
+        options: Options = (),
     ) -> "tuple[Manifest, str]":
         try:
             if file.layout.about != _ABOUT:
                 raise ValueError("it is of another version")
             own = json.loads(file.own)
-            entries = SavedEntries(file, folder, tuple(map(str, own["containers"])))
+            containers = tuple(map(str, own["containers"]))
+            entries = SavedEntries(file, folder, containers, options)
             counts = entries.checked_counts(num_shards, len(own["schemas"]))
             schemas = tuple(map(Schema.from_json, own["schemas"]))
             summary = Summary.of_json(own["summary"])
@@ -215,8 +227,12 @@ def _reopened(path: Path, folder: Path, checksum: int) -> Manifest:
     return manifest
 
 
-def _of_held(held: bytes | Scratch) -> Manifest:
+def _held(data: bytes) -> bytes | Scratch:
+    return data if len(data) <= _PICKLED_BYTES else Scratch.write(data)
+
+
+def _of_held(held: bytes | Scratch, folder: Path | None, options: Options) -> Manifest:
     """Load a manifest without a file of its own."""
-    manifest, _ = Manifest._of_file(TableFile.of_held(held), None)
+    manifest, _ = Manifest._of_file(TableFile.of_held(held), folder, options=options)
     manifest._held = held
     return manifest

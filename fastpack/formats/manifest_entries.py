@@ -14,6 +14,8 @@ from fastpack.core.ragged import Text
 from fastpack.errors import FormatError, Location, with_location
 from fastpack.files.shard import Shard
 from fastpack.files.table_file import TableFile
+from fastpack.stores.store import ObjectFacts, Options
+from fastpack.stores.store_path import as_object, as_path, is_in_store, path_named
 
 SHARDS, _RANGES = "shards", "columns/"
 _NAMES, _ETAGS = "names", "etags"
@@ -32,6 +34,8 @@ COLUMNS = {
     "index_checksum": np.dtype(np.uint32),
 }
 ROW = np.dtype(list(COLUMNS.items()))
+# The folder of the shards, or None for whole paths; and the options of their store.
+Base = tuple[Path | None, Options]
 # (k,) least and greatest value of a column in each shard.
 Ranges = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -69,6 +73,10 @@ class Entries(Protocol):
     def __getitem__(self, number: int) -> Entry: ...
     def names(self) -> list[str]:
         """Return the names of the shards."""
+        ...
+
+    def base(self) -> Base:
+        """Return what a copy of the entries needs to find the shards."""
         ...
 
     def etags(self) -> Sequence[str]:
@@ -131,6 +139,10 @@ class HeldEntries(Entries):
     def names(self) -> list[str]:
         return [path.name for path in self._paths]
 
+    def base(self) -> Base:
+        options = [as_object(path).options for path in self._paths if is_in_store(path)]
+        return None, options[0] if options else ()
+
     def etags(self) -> Sequence[str]:
         return self._etags
 
@@ -160,10 +172,21 @@ class SavedEntries(Entries):
         file: the table file.
         folder: that of the shards; None if the file has their whole paths.
         containers: names of the containers, by number.
+        options: of the stores of whole paths that are URLs.
     """
 
-    def __init__(self, file: TableFile, folder: Path | None, containers: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        file: TableFile,
+        folder: Path | None,
+        containers: tuple[str, ...],
+        options: Options = (),
+    ) -> None:
         self.file, self.folder, self._containers = file, folder, containers
+        self._options = options
+
+    def base(self) -> Base:
+        return self.folder, self._options
 
     @property
     def containers(self) -> tuple[str, ...]:
@@ -237,7 +260,7 @@ class SavedEntries(Entries):
         """Return a shard's path. Raises FormatError for a name that leads out of the folder."""
         name = self._text(_NAMES, number)
         if self.folder is None:
-            return Path(name)
+            return path_named(name, self._options)
         if "/" in name or "\0" in name or name in ("", ".", ".."):
             raise damaged(self.file.path, f"it names {name!r}, which is not in its folder")
         return self.folder / name
@@ -271,6 +294,9 @@ def _entry(
     etag: str = "",
 ) -> Entry:
     identity = facts["size"], facts["mtime_ns"], facts["fingerprint"], inode, etag
+    if is_in_store(path):
+        at = as_object(path)
+        path = as_path(at.with_facts(ObjectFacts(at.key, identity[0], etag, identity[1])))
     return Entry(
         Shard(path, containers[facts["container"]], *identity),
         facts["num_samples"],

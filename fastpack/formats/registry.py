@@ -14,6 +14,7 @@ from fastpack.errors import (
 )
 from fastpack.formats.file_options import Layout
 from fastpack.formats.protocols import Container, SelectingContainer
+from fastpack.stores.store_path import as_object, is_in_store
 
 _HEAD_BYTES = 4096
 
@@ -65,13 +66,9 @@ def of_file(path: Path) -> Container:
 
     Raises FormatError for other files.
     """
-    if path.is_dir():
+    if not is_in_store(path) and path.is_dir():
         return named("folder")
-    if path.exists() and not path.is_file():
-        message = "this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file"
-        raise FormatError(with_location(message, Location(path)))
-    with os_errors_at(path, "read"), open(path, "rb") as file:
-        head = file.read(_HEAD_BYTES)
+    head = _head(path)
     if found := recognized(head):
         return found
     if head[:2] == b"\x1f\x8b":
@@ -85,6 +82,19 @@ def of_file(path: Path) -> Container:
         return guess  # a damaged file: its indexer reports what is wrong
     message = "this is not a TFRecord, HDF5 or tar file; pack images with `fastpack pack`"
     raise FormatError(with_location(message, Location(path)))
+
+
+def _head(path: Path) -> bytes:
+    """Return the first bytes of a file or an object. Raises FormatError for a pipe."""
+    if is_in_store(path):
+        facts, store = as_object(path).facts(), as_object(path).store
+        end = min(facts.size, _HEAD_BYTES)
+        return bytes(store.read_ranges(facts.key, [0], [end], facts.etag)[0]) if end else b""
+    if path.exists() and not path.is_file():
+        message = "this is a pipe or a device, not a file; name a TFRecord, HDF5 or tar file"
+        raise FormatError(with_location(message, Location(path)))
+    with os_errors_at(path, "read"), open(path, "rb") as file:
+        return file.read(_HEAD_BYTES)
 
 
 def refuse_layout(container: Container, layout: Layout) -> None:

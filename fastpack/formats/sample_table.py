@@ -22,6 +22,7 @@ from fastpack.formats.manifest import Manifest
 from fastpack.formats.shard_indexes import Opening, ShardIndexes
 from fastpack.formats.table import Table
 from fastpack.formats.view import View
+from fastpack.stores.store_path import StorePath
 
 
 class SampleTable(Table):
@@ -75,6 +76,10 @@ class SampleTable(Table):
         return self.manifest.containers
 
     @property
+    def is_remote(self) -> bool:
+        return isinstance(self.manifest.entries[0].shard.path, StorePath)
+
+    @property
     def num_bytes(self) -> int:
         if len(self.manifest) == 1:
             return sum(shard.size for shard in self.shards)
@@ -111,7 +116,7 @@ class SampleTable(Table):
         numbers, local = self._places(rows)
         if len(numbers) > self._max_taken:
             return self._take_in_parts(local, rows, names)
-        files = [self._indexes[number] for number in numbers]
+        files = self._indexes.opened(numbers)
         try:
             return self._take(files, numbers, local, rows, view)
         except (FormatError, UnreadableFileError):
@@ -220,7 +225,7 @@ class SampleTable(Table):
         if self._indexes.are_kept:
             return
         numbers, local = self._places(rows)
-        files = [self._indexes[number] for number in numbers]
+        files = self._indexes.opened(numbers)
         if len({id(file.tables.layout) for file in files}) == 1:
             advise_rows(files, local, self._rows(rows, numbers, local))
 

@@ -11,6 +11,7 @@ from fastpack._native.crc32c import crc32c
 from fastpack.errors import FastpackError
 from fastpack.files.companions import COMPANION_ENDINGS, manifest_path
 from fastpack.files.image_tree import has_image_files
+from fastpack.files.local_metadata import make_metadata_folder
 from fastpack.files.naming import Member, data_members
 from fastpack.files.publication import is_staging_name, unfinished_files
 from fastpack.files.table_file import TableFile, is_table_file
@@ -19,6 +20,9 @@ from fastpack.formats.index.kinds import has_kinds
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.protocols import DatasetPaths, SelectingContainer
+from fastpack.formats.root_manifest import root_manifests
+from fastpack.formats.stored_set import StoredSet, StoredSets
+from fastpack.stores.store_path import StorePath, as_path, is_in_store, path_at
 
 # Shards whose size and time are compared when a dataset is opened. Others are compared when a
 # sample of them is read first.
@@ -147,15 +151,23 @@ def _may_have_images(listed: Sequence[str]) -> bool:
 
 
 def find_manifest(
-    path: DatasetPaths, index_dir: Path | None, options: IndexOptions
+    path: DatasetPaths,
+    index_dir: Path | None,
+    options: IndexOptions,
+    stored: StoredSets | None = None,
 ) -> Manifest | None:
     """Return the saved manifest of the files that a path stands for.
 
     Returns None without a manifest, and if files of the set came, went or changed. Returns None
     also if the options need other indexes than the saved ones.
+
+    - stored: finds objects in stores.
     """
     if options.untrusted or options.allow_external or options.restricted:
         return None
+    if (at := stored_path(path)) is not None:
+        stored = stored or StoredSets(root_manifests(index_dir))
+        return _manifest_of(stored.find(at), index_dir, options)
     found = NamedSet.of(path)
     if found is None:
         return None
@@ -172,6 +184,43 @@ def find_manifest(
         if is_same and is_known and _serves(manifest, options) and not _has_changed(manifest):
             return manifest
     return None
+
+
+def stored_path(path: DatasetPaths) -> StorePath | None:
+    """Return the only path as a StorePath; None if there are several, or it is local."""
+    if isinstance(path, list | tuple) and len(path) == 1:
+        return stored_path(path[0])
+    at = path_at(path)
+    return at if isinstance(at, StorePath) else None
+
+
+def _manifest_of(
+    found: StoredSet, index_dir: Path | None, options: IndexOptions
+) -> Manifest | None:
+    """Return the manifest of objects: that of their store, or the local one if it is theirs."""
+    if found.root is not None:
+        return found.root if _serves(found.root, options) else None
+    if found.output is None:
+        return None
+    output = as_path(found.output)
+    with contextlib.suppress(FastpackError, OSError):
+        saved = manifest_path(output, index_dir)
+        manifest, _ = Manifest.load(saved, output.parent, len(found.paths))
+        is_known = manifest.containers <= set(registry.NAMES)
+        if is_known and found.is_of(manifest) and _serves(manifest, options):
+            return manifest
+    return None
+
+
+def save_manifest_of(found: StoredSet, manifest: Manifest, index_dir: Path | None) -> None:
+    """Save the manifest of a set in a store that has none there, as a local file."""
+    if found.output is None or found.root is not None or not found.is_of(manifest):
+        return
+    output = as_path(found.output)
+    saved = manifest_path(output, index_dir)
+    with contextlib.suppress(FastpackError, OSError, ValueError):
+        make_metadata_folder(saved, output)
+        manifest.save(saved, "")
 
 
 def _serves(manifest: Manifest, options: IndexOptions) -> bool:
@@ -196,6 +245,8 @@ def changed_shards(manifest: Manifest, numbers: Iterable[int]) -> Iterator[int]:
     """Yield the numbers of shards that are missing, or have another size or time than before."""
     for number in numbers:
         shard = manifest.entries[number].shard
+        if is_in_store(shard.path):  # each read compares its etag
+            continue
         with contextlib.suppress(OSError):
             status = os.stat(shard.path)
             if (status.st_size, status.st_mtime_ns) == (shard.size, shard.mtime_ns):

@@ -8,6 +8,7 @@ import errno
 import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -32,10 +33,12 @@ from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.manifest_entries import Entry
 from fastpack.formats.saved_manifest import discard_manifest
+from fastpack.stores.store_path import is_in_store
 
 # The indexes of a dataset are kept in memory, page by page as they are read, if they are together
 # no larger. Larger ones are read from the OS's page cache, which all processes share.
 _KEPT_BYTES = 2**24
+_DOWNLOADS = 32  # of indexes at once
 _BY_DEFAULT = IndexOptions()
 
 
@@ -85,6 +88,18 @@ class ShardIndexes:
             return self._used(number, self._new(self._manifest.entries[number]))
         self._open[number] = file  # as the one that was used last
         return file
+
+    def opened(self, numbers: Sequence[int]) -> list[IndexFile]:
+        """Return the indexes of several shards. Those of stores are downloaded together."""
+        missing = [number for number in numbers if not self._has(number)]
+        if len(missing) > 1 and is_in_store(self._manifest.entries[missing[0]].shard.path):
+            with ThreadPoolExecutor(min(_DOWNLOADS, len(missing))) as threads:
+                found = dict(zip(missing, threads.map(self.__getitem__, missing), strict=True))
+            return [found.get(number) or self[number] for number in numbers]
+        return [self[number] for number in numbers]
+
+    def _has(self, number: int) -> bool:
+        return number in self._open or number in self.held
 
     def restored(self, number: int, file: IndexFile) -> IndexFile:
         """Return another index in place of one that cannot be read: all of it can be read."""
@@ -136,7 +151,7 @@ class ShardIndexes:
         """Build the index of a shard and save it, unless the saved one is whole."""
         opening = self.opening
         kinds = kinds_of_schema(self._manifest.schemas[entry.schema])
-        index = FileIndex(entry.shard.path, opening.index_dir, opening.limits)
+        index = FileIndex(entry.shard.path, opening.index_dir, opening.limits, entry.index_checksum)
         file = index.restore(replace(opening.options, kinds=kinds), save=opening.save)
         if not self._is_of(file, entry):
             self._refuse_other(entry)
@@ -156,10 +171,11 @@ class ShardIndexes:
     def _refuse_changed(self, entry: Entry) -> None:
         """Raise ChangedFileError if a shard has another size or time than in the manifest.
 
-        One that is missing is noticed when its bytes are read: columns do not need it.
+        One that is missing is noticed when its bytes are read: columns do not need it. So is an
+        object that was replaced, as each read of it compares the etag.
         """
         shard = entry.shard
-        if shard.container == "folder":  # its files are compared one by one
+        if shard.container == "folder" or is_in_store(shard.path):  # files are compared one by one
             return
         with os_errors_at(shard.path, "read"):
             try:

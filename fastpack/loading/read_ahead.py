@@ -1,14 +1,14 @@
 """ReadAhead: the bytes of the next steps, requested from object stores before they are needed.
 
 The order is a pure function of the position, so the next thousand samples are known. They are read
-in windows. The window of a block shuffle is the one that it shuffles within, whose samples fill
-whole blocks. Other windows are a few steps.
+in windows. Some orders have windows of their own, whose samples lie in few places of the files:
+`windows_of(positions)` numbers them. Other windows are a few steps.
 """
 
 import concurrent.futures
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ _GREATEST_AHEAD = 2**29
 _STEPS_TOGETHER = 2
 
 Numbers = npt.NDArray[np.int64]
+WindowsOf = Callable[[Numbers], Numbers]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +48,18 @@ class WindowPlan:
     num_complete: int
 
 
-def window_plans(schedule: Schedule, first: int) -> Iterator[WindowPlan]:
+def window_plans(schedule: Schedule, epoch: int, first: int) -> Iterator[WindowPlan]:
     """Divide the steps of an epoch into windows, from position `first` on."""
     partition = schedule.partition
     num_steps = partition.num_steps(first)
-    steps = (partition.unwrapped(first + step * partition.step_size) for step in range(num_steps))
-    width: int | None = getattr(schedule.order, "window", None)
-    return _few_steps(steps, num_steps) if width is None else _by_width(steps, num_steps, width)
+    steps = (
+        schedule.positions(epoch, first + step * partition.step_size) for step in range(num_steps)
+    )
+    windows_of: WindowsOf | None = getattr(schedule.order, "windows_of", None)
+    if windows_of is None:
+        return _few_steps(steps, num_steps)
+    numbered = ((positions, windows_of(positions % partition.num_positions)) for positions in steps)
+    return _by_window(numbered, num_steps)
 
 
 def _few_steps(steps: Iterator[Numbers], num_steps: int) -> Iterator[WindowPlan]:
@@ -66,14 +72,18 @@ def _few_steps(steps: Iterator[Numbers], num_steps: int) -> Iterator[WindowPlan]
         first = end
 
 
-def _by_width(steps: Iterator[Numbers], num_steps: int, width: int) -> Iterator[WindowPlan]:
-    """Divide where the windows of the order end, which may be within a step."""
+def _by_window(steps: Iterator[tuple[Numbers, Numbers]], num_steps: int) -> Iterator[WindowPlan]:
+    """Divide where the windows of the order end, which may be within a step.
+
+    - steps: positions of each step, and the number of the window of each position.
+    """
     parts: list[Numbers] = []
     window = first = 0
-    for step, positions in enumerate(steps):
-        bounds = np.flatnonzero(np.diff(positions // width)) + 1
-        for place, part in enumerate(np.split(positions, bounds)):
-            number = int(part[0] // width)
+    for step, (positions, numbers) in enumerate(steps):
+        bounds = np.flatnonzero(np.diff(numbers)) + 1
+        firsts = numbers[np.append(0, bounds)].tolist()
+        parts_of_step = zip(firsts, np.split(positions, bounds), strict=True)
+        for place, (number, part) in enumerate(parts_of_step):
             if parts and number != window:
                 end = step + 1 if place else step
                 yield WindowPlan(range(first, end), np.concatenate(parts), step)
@@ -99,7 +109,7 @@ class ReadAhead:
     def __init__(self, schedule: Schedule, reader: Reader, start: tuple[int, int]) -> None:
         self._schedule, self._reader = schedule, reader
         self._epoch, first = start
-        self._plans = window_plans(schedule, first)
+        self._plans = window_plans(schedule, self._epoch, first)
         self._changed = threading.Condition()
         self._windows: dict[int, list[Window]] = {}
         self._begun: weakref.WeakSet[Window] = weakref.WeakSet()

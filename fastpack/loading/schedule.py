@@ -11,7 +11,8 @@ from fastpack.core.threads import num_cores
 from fastpack.images.batch import Batch
 from fastpack.loading.options import LoaderOptions
 from fastpack.loading.prefetch import Prefetch
-from fastpack.reading.order import Order, Picks
+from fastpack.reading.block_order import BlockOrder
+from fastpack.reading.picks import Order, Picks
 from fastpack.reading.reader import Reader
 from fastpack.reading.remote import Window
 
@@ -60,11 +61,10 @@ class StepPartition:
         return min(position + self.step_size, self.num_positions)
 
     def mine(self, position: int) -> npt.NDArray[np.int64]:
-        """Return this rank's positions of the step that starts at `position`."""
-        return self.unwrapped(position) % self.num_positions
+        """Return this rank's positions of the step that starts at `position`.
 
-    def unwrapped(self, position: int) -> npt.NDArray[np.int64]:
-        """Return `mine`, but padding has positions past the epoch's end."""
+        Padding has positions past the epoch's end.
+        """
         if self.pad_last:
             first = position + self.rank * self.batch_size
             return np.arange(first, first + self.batch_size)
@@ -88,7 +88,23 @@ class Schedule:
     partition: StepPartition
 
     def samples_at(self, epoch: int, position: int) -> Picks:
-        return self.order.samples_at(epoch, self.partition.mine(position))
+        positions = self.positions(epoch, position) % self.partition.num_positions
+        return self.order.samples_at(epoch, positions)
+
+    def positions(self, epoch: int, position: int) -> npt.NDArray[np.int64]:
+        """Return this rank's positions of the step that starts at `position`, in rising order.
+
+        Padding has positions past the epoch's end. The ranks of a block order divide the blocks of
+        each window. So a block is read by one rank, or by two where steps end within a row.
+        """
+        mine, partition = self.partition.mine(position), self.partition
+        end = partition.end(position)
+        is_padded = partition.pad_last and end < position + partition.step_size
+        if partition.world == 1 or is_padded or not isinstance(self.order, BlockOrder):
+            return mine
+        of_step = np.arange(position, end)
+        by_block = np.argsort(self.order.slots_at(epoch, of_step), kind="stable")
+        return np.sort(of_step[by_block[mine - position]])
 
     def read(
         self, reader: Reader, epoch: int, position: int, windows: Sequence[Window] = ()
@@ -98,7 +114,10 @@ class Schedule:
         - windows: the bytes of its samples, if they are in stores and were requested ahead.
         """
         picks = self.samples_at(epoch, position)
-        batch = reader.read_from(windows, picks.samples, picks.passes)
+        if windows:
+            batch = reader.read_from(windows, picks.samples, picks.passes)
+        else:
+            batch = reader.read(picks.samples, epoch=picks.passes)
         step = position // self.partition.step_size
         batch.epoch, batch.step, batch.position = epoch, step, position
         batch.mask[len(batch.mask) - self.partition.num_padding(position) :] = False

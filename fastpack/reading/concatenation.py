@@ -77,6 +77,10 @@ class Concatenation(Table):
     def shard_counts(self) -> list[tuple[Shard, int]]:
         return list(chain.from_iterable(part.shard_counts() for part in self._parts))
 
+    def mean_bytes(self, names: Sequence[str]) -> float:
+        num_bytes = sum(len(part) * part.table.mean_bytes(names) for part in self._parts)
+        return num_bytes / max(1, len(self))
+
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         parts = np.searchsorted(self._firsts, rows, side="right") - 1
         found, places = [], []

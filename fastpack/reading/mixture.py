@@ -9,8 +9,9 @@ import numpy as np
 from fastpack.core import checks
 from fastpack.errors import OptionError
 from fastpack.reading.class_order import ClassOrder
-from fastpack.reading.order import Picks, Table
+from fastpack.reading.order import Table
 from fastpack.reading.permutation import MEMBERS, PARTS, Numbers, keys_of, permuted_within
+from fastpack.reading.picks import Picks
 
 # Weights that are not integers are rounded to this many parts of a whole.
 _MIX_BLOCK = 10_000

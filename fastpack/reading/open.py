@@ -1,5 +1,6 @@
 """open and concat: from files to Readers."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -17,6 +18,7 @@ from fastpack.reading.concatenation import Concatenation
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
+from fastpack.stores.store_path import path_at
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,20 @@ class OpenOptions:
     classes: ClassList = None
     class_folder: ClassFolder | None = None
     sidecars: Sequence[str] | None = None
+    # Not in the repr: it may have secrets.
+    storage_options: Mapping[str, Any] | None = dataclasses.field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("save_index", "allow_external", "untrusted"):
             checks.settle(self, **{name: checks.flag(name, getattr(self, name))})
+
+    def path(self, path: protocols.DatasetPaths) -> protocols.DatasetPaths:
+        """Return the paths of a dataset, URLs with the options of their stores."""
+        if self.storage_options is None:
+            return path
+        given = checks.mapping("storage_options", self.storage_options, '{"region": "eu-west-1"}')
+        paths: protocols.DatasetPaths = path_at(path, given)
+        return paths
 
     @property
     def names(self) -> dict[str, str] | None:
@@ -83,6 +95,7 @@ class OpenKwargs(ReadKwargs, total=False):
     classes: ClassList
     class_folder: ClassFolder | None
     sidecars: Sequence[str] | None
+    storage_options: Mapping[str, Any] | None
 
 
 _OPEN_NAMES = tuple(field.name for field in fields(OpenOptions))
@@ -98,14 +111,16 @@ def open(
     Args:
         path: a file, a folder of shards or images, or a list of these. Also a glob, such as
             "train-*.tfrecord", or the name that a set was packed to. A plain file also stands
-            for the shards that were appended to it.
+            for the shards that were appended to it. Each may be a URL of an object store:
+            "s3://bucket/train-*.tfrecord", gs://, az:// or https://.
         options: how to read. The fields of ReadOptions may also be given by name, and win:
             `decode=False`.
         fields: names of the fields to read, such as ["image", "label"]. A mapping renames them:
             {"picture": "image/encoded"}. None reads all.
         save_index: save the index beside each file, so that the next open is instant. An image
             folder's index is saved only to an `index_dir`, or by `build_indexes`.
-        index_dir: a folder for the indexes, for a dataset on a read-only disk.
+        index_dir: a folder for the indexes, for a dataset on a read-only disk. Indexes of
+            objects in stores are kept there, or else in `~/.cache/fastpack/indexes`.
         allow_external: follow an HDF5 file's references, and a folder's links, to files
             outside the dataset's folder.
         untrusted: build the index from the data; do not load or save one. A separate process
@@ -118,6 +133,8 @@ def open(
         class_folder: for image folders and tars, the folder of a path that names the class:
             "first", "last" or "none". None chooses one; `notes` has the choice.
         sidecars: for image folders, endings of text files that become columns, such as ["txt"].
+        storage_options: for URLs, options of the store's client: {"region": "eu-west-1"}. By
+            default the client looks for credentials in the environment and in its own files.
 
     Returns:
         A Reader over all samples, in the order of the sorted files.
@@ -149,7 +166,7 @@ def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOpt
     names, folder = opening.names, folder_for_indexes(opening.index_dir, make=opening.save_index)
     indexing = opening.for_indexing(names, keep_damaged=options.on_error != "raise")
     table = open_table(
-        path,
+        opening.path(path),
         Opening(folder, opening.save_index, options.limits, indexing),
         names=names,
         class_names=opening.class_names,

@@ -14,6 +14,8 @@ import numpy as np
 
 from fastpack.core import checks
 from fastpack.errors import OptionError
+from fastpack.files.sizes import parse_size
+from fastpack.reading.block_order import BlockOrder
 from fastpack.reading.permutation import (
     PARTS,
     SHUFFLE,
@@ -22,6 +24,11 @@ from fastpack.reading.permutation import (
     permuted,
     permuted_within,
 )
+from fastpack.reading.picks import Order, Picks
+
+# Blocks of a window: each batch of 256 then has as many classes as in a whole shuffle, also where
+# files are sorted by class. Windows of 8 MiB blocks take 2 GiB.
+_WINDOW_BLOCKS = 256
 
 
 class Table(Protocol):
@@ -31,36 +38,16 @@ class Table(Protocol):
     def columns(self) -> Mapping[str, Any]: ...
     @property
     def part_sizes(self) -> tuple[int, ...]: ...
+    @property
+    def mean_bytes(self) -> float:
+        """Mean stored bytes of a sample."""
+        ...
+
     def class_cache(self, column: str) -> tuple[Path | None, str]:
         """Return the file that keeps the samples sorted by a column, if any, and its key."""
         ...
 
     def __len__(self) -> int: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Picks:
-    """The samples at some positions: numbers (n,) and passes (n,), int64.
-
-    The pass counts the earlier deliveries of the sample; in a shuffle it is the epoch. Random
-    transforms draw by (sample, pass), so a sample that comes twice in an epoch gets two crops.
-    """
-
-    samples: Numbers
-    passes: Numbers
-
-
-class Order(Protocol):
-    """A pure function (epoch, position) -> sample."""
-
-    @property
-    def num_positions(self) -> int:
-        """Positions of an epoch."""
-        ...
-
-    def samples_at(self, epoch: int, positions: Numbers) -> Picks:
-        """Return the samples at `positions` (n,) of an epoch, each in [0, num_positions)."""
-        ...
 
 
 class Sampler(Protocol):
@@ -87,18 +74,29 @@ class Sequential:
 class Shuffle:
     """A new random permutation for each epoch, equal for equal seeds on every machine.
 
-    With a window, the next sample is a neighbor from the same run with probability
-    (run - 1) / (window - 1): 1 in 65 for window=4096. Positions in the epoch are uniform all the
-    same. On average, a position is a third of the dataset away from its sample's number, as in
-    a whole permutation. In each epoch, runs start elsewhere.
+    Three ways, from the most random to the fewest reads:
+
+    - `Shuffle(seed)` permutes the whole dataset.
+    - `Shuffle(seed, window=4096)` is for slow disks. Runs of neighbors from all over the dataset
+      come in random order. They are shuffled `window` samples at a time, so these samples are in
+      few places of the files. The next sample is of the same run with probability
+      (run - 1) / (window - 1): 1 in 65 for window=4096.
+    - `Shuffle(seed, block="8MiB", window=256)` is for object stores. Blocks of neighbors come in
+      random order, and `window` of them are shuffled together. All samples of a block come in one
+      window, so a block is one request. Each `window` positions have one sample of each block.
+
+    Positions in the epoch are uniform in all of them. On average, a position is a third of the
+    dataset away from its sample's number. In each epoch, runs and blocks start elsewhere.
 
     Args:
         seed: 0 <= seed < 2**64.
-        window: None permutes the whole dataset. On slow disks use a number, such as 4096. Runs of
-            neighbors from all over the dataset then come in random order. They are shuffled
-            `window` samples at a time, so these samples are in few places of the files.
+        window: samples that are shuffled together; with `block`, the highest number of blocks that
+            are. None permutes the whole dataset; with `block`, it is 256 blocks. The ranks of a
+            job share a window, so each keeps window / world blocks in memory.
         run: neighbors that stay in one window. None is the square root of the window, rounded
             down.
+        block: bytes of a block, as a number or as text such as "8MiB". It is a number of
+            neighbors: the bytes divided by the mean bytes of a stored sample.
 
     Raises:
         OptionError: an argument has a wrong value.
@@ -117,16 +115,26 @@ class Shuffle:
     seed: int = 0
     window: int | None = None
     run: int | None = None
+    block: int | str | None = None
 
     def __post_init__(self) -> None:
         window = checks.optional_integer("window", self.window, 1)
+        block = None if self.block is None else _block_bytes(self.block)
+        if self.run is not None and block is not None:
+            raise OptionError("block is the length of a run; leave run out")
         if self.run is not None and window is None:
             raise OptionError("run needs a window; give a window, or leave run out")
+        if block is not None and window is None:
+            window = _WINDOW_BLOCKS
         run = checks.optional_integer("run", self.run, 1, window)
-        checks.settle(self, seed=checks.seed("seed", self.seed), window=window, run=run)
+        seed = checks.seed("seed", self.seed)
+        checks.settle(self, seed=seed, window=window, run=run, block=block)
 
-    def order(self, table: Table) -> "_Permutation | _Windows":
+    def order(self, table: Table) -> "_Permutation | _Windows | BlockOrder":
         """Return the order for a dataset."""
+        if self.block is not None and self.window is not None and len(table):
+            block = max(1, int(int(self.block) / max(table.mean_bytes, 1)))
+            return BlockOrder(len(table), self.seed, block, self.window)
         if self.window is None or self.window >= len(table):
             return self.permutation(len(table))
         return _Windows(len(table), self.seed, self.window, self.run or math.isqrt(self.window))
@@ -150,6 +158,11 @@ def sampler_of(shuffle: "Sampler | int | None") -> Sampler:
         "shuffle must be None, True, a seed, or an order such as Shuffle(0), "
         f"not {checks.shown(shuffle)}"
     )
+
+
+def _block_bytes(block: int | str) -> int:
+    """Return the bytes of a block, as a number or as text."""
+    return checks.integer("block", parse_size(block), 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +210,10 @@ class _Windows:
         """Return the positions of samples: the inverse of `samples_at`."""
         visit = self._in_runs(epoch, (samples - self._shift(epoch)) % self.num_positions, back=True)
         return self._in_windows(epoch, visit, back=True)
+
+    def windows_of(self, positions: Numbers) -> Numbers:
+        """Return the number of the window of each position, (n,)."""
+        return positions // self._window
 
     def _shift(self, epoch: int) -> int:
         return int(self._keys.of(epoch)[0] % np.uint64(self.num_positions))

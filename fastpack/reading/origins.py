@@ -53,27 +53,27 @@ def _extents(spans: Spans) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint6
 
 
 def chunk_places(
-    table: ChunkTable, wanted: Rows, shard: int, fetched: Fetched
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint32]]:
-    """Return the chunks as they count in memory, and the memory of each.
+    table: ChunkTable, layers: Rows, shard: int, fetched: Fetched
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint64]]:
+    """Return the memory and the offset of each chunk of some layers of the grid.
 
-    - wanted: numbers of the layers of the grid that were fetched.
+    Those of chunks that were never written are 0.
     """
-    rows = _chunk_rows(table, wanted)
-    chunks = table.chunks.copy()
-    numbers = np.full(len(chunks), np.iinfo(np.uint32).max, np.uint32)
-    written = chunks[rows]
-    found, offsets = fetched.locate(np.full(len(rows), shard), written["offset"], written["length"])
-    numbers[rows] = found
-    chunks["offset"][rows] = offsets
-    return chunks, numbers
+    chunks = _chunks_of(table, layers)
+    numbers, offsets = np.zeros(len(chunks), np.uint32), np.zeros(len(chunks), np.uint64)
+    is_written = chunks["offset"] != NO_SPAN
+    written = chunks[is_written]
+    numbers[is_written], offsets[is_written] = fetched.locate(
+        np.full(len(written), shard), written["offset"], written["length"]
+    )
+    return numbers, offsets
 
 
-def _chunk_rows(table: ChunkTable, layers: Rows) -> Rows:
-    """Return the written chunks of some layers of the grid."""
+def _chunks_of(table: ChunkTable, layers: Rows) -> Spans:
+    """Return the chunks of some layers of the grid, CHUNK."""
     per_layer = len(table.chunks) // table.grid[0]
-    rows = (layers[:, None] * per_layer + np.arange(per_layer)).ravel()
-    return rows[table.chunks["offset"][rows] != NO_SPAN]
+    chunks: Spans = table.chunks.reshape(-1, per_layer)[layers].reshape(-1)
+    return chunks
 
 
 def ranges_of(entries: Index) -> Ranges:
@@ -103,5 +103,6 @@ def _chunk_ranges(entries: Index) -> Iterator[Sequence[npt.NDArray[Any]]]:
             rows = np.flatnonzero(in_chunks & (entries.shard_numbers == number))
             if len(rows):
                 layers = table.wanted(entries.record_numbers[rows], rows)[0]
-                chunks = table.chunks[_chunk_rows(table, layers)]
+                chunks = _chunks_of(table, layers)
+                chunks = chunks[chunks["offset"] != NO_SPAN]
                 yield np.full(len(chunks), number), chunks["offset"], chunks["length"]

@@ -1,6 +1,7 @@
 """PixelReader: stored arrays of pixels, read from spans, from chunks or through the container."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -115,13 +116,13 @@ class PixelReader:
         flat: Pixels,
         options: DecodeOptions,
     ) -> None:
-        wanted = spans if len(positions) == len(spans) else spans[positions]
+        in_files = wanted = spans if len(positions) == len(spans) else spans[positions]
         sample_bytes = int(spans["length"][0])
         firsts = np.arange(len(positions))
         if entries.fetched is None:
             firsts = _first_of_neighbors(wanted, positions)
         if len(firsts) < len(wanted):
-            wanted = wanted[firsts]
+            in_files = wanted = wanted[firsts]
             wanted["length"] *= np.diff(firsts, append=len(positions)).astype(np.uint64)
         positions = positions[firsts]
         origin, wanted = origin_of(entries, self._files, wanted)
@@ -134,7 +135,12 @@ class PixelReader:
             check=options.check,
         )
         outcomes = run_in_threads(job.run, options.workers_for(len(wanted)))
-        _raise_first(outcomes, entries, positions)
+
+        def location_of(row: int, offset: int) -> Location:
+            moved_by = int(in_files["offset"][row]) - int(wanted["offset"][row])
+            return entries.location(int(positions[row]), offset=offset + moved_by)
+
+        _raise_first(outcomes, location_of)
 
     def _read_chunks(
         self, field: Field, entries: Index, positions: Rows, flat: Pixels, options: DecodeOptions
@@ -149,12 +155,12 @@ class PixelReader:
             table = entries.chunks[field.name][number]
             chosen = positions[shard_numbers == number]
             wanted = table.wanted(entries.record_numbers[chosen], chosen)
-            chunks, memory_numbers = table.chunks, None
+            located = None
             if fetched is not None:
-                chunks, memory_numbers = chunk_places(table, wanted[0], number, fetched)
+                located = chunk_places(table, wanted[0], number, fetched)
             job = ReadChunks(
                 -1 if fds is None else int(fds[number]),
-                chunks,
+                table.chunks,
                 table.filters,
                 table.fill,
                 shape=table.shape,
@@ -162,12 +168,15 @@ class PixelReader:
                 wanted=wanted,
                 out=flat,
                 memories=None if fetched is None else fetched.memories,
-                memory_numbers=memory_numbers,
+                located=located,
             )
             jobs.append(job)
         num_workers = options.workers_for(len(positions))
         outcomes = run_in_threads(lambda: [job.run() for job in jobs], num_workers)
-        _raise_first([outcome for of_thread in outcomes for outcome in of_thread], entries)
+        _raise_first(
+            [outcome for of_thread in outcomes for outcome in of_thread],
+            lambda row, offset: entries.location(row, offset=offset),
+        )
 
 
 def _first_location(entries: Index) -> Location:
@@ -202,14 +211,12 @@ def _differing(
     return found
 
 
-def _raise_first(outcomes: list[Outcome], entries: Index, positions: Rows | None = None) -> None:
-    """Raise the failure of the lowest row, which counts in `positions` if they are given."""
+def _raise_first(outcomes: list[Outcome], location_of: Callable[[int, int], Location]) -> None:
+    """Raise the failure of the lowest row; `location_of` takes its row and offset."""
     failures = [outcome for outcome in outcomes if outcome]
     if failures:
         first = min(failures, key=lambda failure: failure[2])
-        row = int(first[2] if positions is None else positions[first[2]])
-        location = entries.location(row, offset=first[3])
-        raise outcome_error(first, location)
+        raise outcome_error(first, location_of(first[2], first[3]))
 
 
 def _fetch(field: Field, entries: Index, positions: Rows, pixels: Pixels) -> None:

@@ -200,15 +200,17 @@ class Reader(Sequence[dict[str, Any]]):
         return self._samples.stored_bytes
 
     @property
+    def mean_bytes(self) -> float:
+        """Mean stored bytes of a sample of the files, all blobs together. It reads no index."""
+        return self._samples.mean_bytes
+
+    @property
     def sizes_beside(self) -> Rows:
         """Bytes of each sample's blobs other than the main image, (n,) int64."""
         return self._samples.sizes_beside
 
     def fingerprints(self) -> dict[str, str]:
-        """Return checksums by name, to compare datasets.
-
-        They differ if other samples or files are read. Paths do not matter.
-        """
+        """Return checksums by name. They differ for other samples or files, not other paths."""
         return self._samples.fingerprints()
 
     def location(self, row: int) -> Location:
@@ -288,11 +290,8 @@ class Reader(Sequence[dict[str, Any]]):
         Inspection reads so: it must not stop where `bits` is not chosen.
         """
         images = [field for field in self.schema.fields if field.kind == "image"]
-        if self._options.bits is None and any(
-            self._samples.depth(field).is_mixed for field in images
-        ):
-            return self.with_options(bits=8)
-        return self
+        is_mixed = any(self._samples.depth(field).is_mixed for field in images)
+        return self.with_options(bits=8) if is_mixed and self._options.bits is None else self
 
     def take(self, rows: Indices) -> "Reader":
         """Return a Reader over some samples.

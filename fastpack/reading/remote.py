@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -103,7 +103,8 @@ class Window:
 
 
 def _remote_file(shard: Shard) -> RemoteFile:
-    return RemoteFile(shard.path, shard.size, shard.etag)
+    path: Any = shard.path  # a StorePath
+    return RemoteFile(path, shard.size, shard.etag)
 
 
 def _read_local(shard: Shard, start: int, end: int) -> bytes:

@@ -253,6 +253,11 @@ class Samples:
         )
 
     @property
+    def mean_bytes(self) -> float:
+        """Mean bytes of a sample's blobs, of all samples of the files. It reads no index."""
+        return self.table.mean_bytes([blob.name for blob in self.schema.blobs])
+
+    @property
     def sizes_beside(self) -> Rows:
         """Bytes of each sample's blobs other than the main image, (n,)."""
         image_field = self.schema.image_field

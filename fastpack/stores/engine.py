@@ -61,12 +61,14 @@ async def until_done(
     *,
     num_slots: int = 1,
     num_bytes: int = 0,
+    is_write: bool = False,
 ) -> Result:
     """Repeat an attempt while it raises TransientError. The pauses between attempts double.
 
     - give_up: makes the error of (last reason, number of attempts, seconds).
     - num_slots: requests that an attempt has open at once.
     - num_bytes: that a successful attempt receives.
+    - is_write: never send a slow request twice.
     """
     start, pause, num_attempts = time.monotonic(), _FIRST_PAUSE, 0
     while True:
@@ -80,7 +82,8 @@ async def until_done(
         try:
             began = time.monotonic()
             left = start + patience.deadline - began
-            result = await _hedged(attempt, limiter, max(0.001, min(patience.timeout, left)))
+            seconds = max(0.001, min(patience.timeout, left))
+            result = await _hedged(attempt, limiter, seconds, may_hedge=not is_write)
             limiter.succeeded(time.monotonic() - began, num_bytes)
             return result
         except TransientError as failure:
@@ -96,13 +99,17 @@ async def until_done(
 
 
 async def _hedged(
-    attempt: Callable[[], Coroutine[Any, Any, Result]], limiter: Limiter, timeout: float
+    attempt: Callable[[], Coroutine[Any, Any, Result]],
+    limiter: Limiter,
+    timeout: float,
+    *,
+    may_hedge: bool,
 ) -> Result:
     """Await an attempt; if it is slow, make a second one and take the first answer."""
     tasks = [asyncio.ensure_future(attempt())]
     began = time.monotonic()
     try:
-        slow = limiter.hedge_seconds
+        slow = limiter.hedge_seconds if may_hedge else None
         if slow is not None and slow < timeout:
             await asyncio.wait(tasks, timeout=slow)
             if not tasks[0].done() and limiter.may_hedge():

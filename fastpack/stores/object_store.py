@@ -1,13 +1,14 @@
 """ObjectStore: S3, GCS, Azure and HTTP(S), through obstore."""
 
-import contextlib
+import asyncio
 import errno
+import os
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
-from pathlib import Path
 from typing import Any, TypeVar
 
+from fastpack.core.cached import cached_property
 from fastpack.errors import (
     FastpackError,
     Location,
@@ -19,8 +20,9 @@ from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
 from fastpack.stores.failures import Failures, changed, reason_of, status_of
 from fastpack.stores.limiter import Limiter
+from fastpack.stores.object_writes import ObjectWrites, facts_of
 from fastpack.stores.range_call import RangeCall
-from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
+from fastpack.stores.store import Buffer, ObjectFacts, Options
 
 Result = TypeVar("Result")
 
@@ -44,11 +46,11 @@ _CONNECTION_OPTIONS = (
 # costs 280 us of CPU, each other range 95 us.
 RANGES_A_CALL = 16
 _CHUNK_OBJECTS = 1000
-_PART_BYTES = 2**24
-_PARTS_AT_ONCE = 4
+_PART_RETRIES = 10
+_ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
-class ObjectStore:
+class ObjectStore(ObjectWrites):
     """The objects of one bucket, container or host. See Store."""
 
     def __init__(self, root: str, options: Options = ()) -> None:
@@ -60,19 +62,43 @@ class ObjectStore:
         )
         self._limiter = Limiter()
         self._obs = client()
-        self._store = self._made(given)
+        # The engine repeats requests: it sees which failed, and sends fewer at once.
+        self._store = self._made(given, self._patience.timeout, max_retries=0)
 
-    def _made(self, given: dict[str, Any]) -> Any:
+    @cached_property
+    def _uploading(self) -> Any:
+        """A client that repeats parts of an upload itself: only it knows them."""
+        given = dict(self._options)
+        if self._compares_parts:
+            given.setdefault("checksum_algorithm", "SHA256")
+        # A part that stalls is sent again before the deadline of all its attempts.
+        return self._made(given, self._patience.deadline / 3, max_retries=_PART_RETRIES)
+
+    @property
+    def _compares_parts(self) -> bool:
+        """True for AWS itself, which compares each part with its checksum."""
+        return self._root.startswith("s3://") and not self._endpoint
+
+    @property
+    def _endpoint(self) -> str:
+        """The URL of a store that is not AWS; "" if neither options nor environment name it."""
+        options = {name.removeprefix("aws_"): value for name, value in self._options}
+        given = [options.get("endpoint"), options.get("endpoint_url")]
+        return next(filter(None, [*given, *map(os.environ.get, _ENDPOINT_VARIABLES)]), "")
+
+    def _made(self, given: dict[str, Any], timeout: float, max_retries: int) -> Any:
         connection = {name: given[name] for name in _CONNECTION_OPTIONS if name in given}
         connection.setdefault("connect_timeout", "10s")
-        connection["timeout"] = timedelta(seconds=self._patience.timeout)
+        connection["timeout"] = timedelta(seconds=timeout)
+        if self._endpoint.startswith("http://"):
+            connection.setdefault("allow_http", True)
         others = {
             name: value
             for name, value in given.items()
             if name not in (*_CONNECTION_OPTIONS, *_OWN_OPTIONS)
         }
-        # The engine repeats requests: it sees which failed, and sends fewer at once.
-        retry = {"max_retries": 0, "retry_timeout": timedelta(seconds=self._patience.deadline)}
+        deadline = timedelta(seconds=self._patience.deadline)
+        retry = {"max_retries": max_retries, "retry_timeout": deadline}
         common = {"client_options": connection, "retry_config": retry}
         try:
             if self._root.startswith(("http://", "https://")):
@@ -113,7 +139,7 @@ class ObjectStore:
         async def head() -> ObjectFacts:
             with self.failures(key, start):
                 try:
-                    return _facts(await self._obs.head_async(self._store, key))
+                    return facts_of(await self._obs.head_async(self._store, key))
                 except Exception as error:
                     # The answer to a HEAD has no room for a reason, the answer to a GET has.
                     if status_of(error) in (400, 401, 403):
@@ -136,7 +162,7 @@ class ObjectStore:
         async def pages() -> list[list[ObjectFacts]]:
             with self.failures(folder):
                 stream = self._obs.list(self._store, folder or None, chunk_size=_CHUNK_OBJECTS)
-                return [[_facts(meta) for meta in page] async for page in stream]
+                return [[facts_of(meta) for meta in page] async for page in stream]
 
         return self._engine.run(self._until_done(pages, folder))
 
@@ -146,7 +172,7 @@ class ObjectStore:
                 found = await self._obs.list_with_delimiter_async(
                     self._store, folder.rstrip("/") or None
                 )
-                objects = [_facts(meta) for meta in found["objects"]]
+                objects = [facts_of(meta) for meta in found["objects"]]
                 names = [prefix.rpartition("/")[2] for prefix in found["common_prefixes"]]
                 return sorted(objects, key=lambda facts: facts.key), sorted(names)
 
@@ -157,7 +183,7 @@ class ObjectStore:
             with self.failures(key):
                 result = await self._conditional(key, etag)
                 data = bytes(await result.bytes_async())
-                _refuse_truncated(len(data), _facts(result.meta).size, self.url(key))
+                _refuse_truncated(len(data), facts_of(result.meta).size, self.url(key))
                 return data
 
         return self._engine.run(self._until_done(get, key))
@@ -176,8 +202,6 @@ class ObjectStore:
     async def _ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
     ) -> list[Buffer]:
-        import asyncio
-
         # No store answers a request for an empty range.
         filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
         if len(filled) > 1 and not etag:
@@ -205,8 +229,10 @@ class ObjectStore:
     ) -> Coroutine[Any, Any, list[Buffer]]:
         call = RangeCall(self, key, starts, ends, etag)
         whole = min(starts), max(ends)
-        counts = {"num_slots": len(starts), "num_bytes": call.num_bytes}
-        return self._until_done(call.attempt, key, *whole, **counts)
+        num_bytes = call.num_bytes
+        return self._until_done(
+            call.attempt, key, *whole, num_slots=len(starts), num_bytes=num_bytes
+        )
 
     async def get_ranges(self, key: str, starts: list[int], ends: list[int]) -> list[Buffer]:
         """Ask once for ranges, each in a request of its own, without a condition."""
@@ -216,7 +242,7 @@ class ObjectStore:
     async def get_range(self, key: str, start: int, end: int, etag: str) -> tuple[int, Buffer]:
         """Ask once for a range of an object with this etag; return the object's size and bytes."""
         result = await self._conditional(key, etag, (start, end))
-        return _facts(result.meta).size, await result.bytes_async()
+        return facts_of(result.meta).size, await result.bytes_async()
 
     async def _conditional(self, key: str, etag: str, span: tuple[int, int] | None = None) -> Any:
         """Get an object, or a range of it, if it has the given etag.
@@ -229,78 +255,9 @@ class ObjectStore:
         if etag:
             options["if_match"] = etag
         result = await self._obs.get_async(self._store, key, options=options)
-        if etag and _facts(result.meta).etag != etag:
+        if etag and facts_of(result.meta).etag != etag:
             raise changed(self.location(key))
         return result
-
-    def put(
-        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
-    ) -> ObjectFacts:
-        mode: Any = "create" if if_absent else "overwrite"
-        if if_match:
-            version = self._version(key, if_match)
-            mode = {"e_tag": if_match, **({"version": version} if version else {})}
-
-        async def put() -> ObjectFacts:
-            with self.failures(key):
-                result = await self._obs.put_async(
-                    self._store, key, data, mode=mode, use_multipart=False
-                )
-                return ObjectFacts(key, len(data), result["e_tag"] or result["version"] or "", 0)
-
-        return self._engine.run(self._until_done(put, key, num_bytes=len(data)))
-
-    def _version(self, key: str, etag: str) -> str | None:
-        """Return the version with this etag: GCS compares versions when an object is replaced."""
-
-        async def head() -> str | None:
-            with self.failures(key):
-                meta = await self._obs.head_async(self._store, key)
-                if _facts(meta).etag != etag:
-                    raise changed(self.location(key))
-                version: str | None = meta["version"]
-                return version
-
-        return self._engine.run(self._until_done(head, key))
-
-    def upload(
-        self, key: str, path: Path, *, progress: UploadProgress | None = None
-    ) -> ObjectFacts:
-        size = path.stat().st_size
-
-        async def put() -> ObjectFacts:
-            with self.failures(key):
-                await self._obs.put_async(
-                    self._store,
-                    key,
-                    path,
-                    use_multipart=size > _PART_BYTES,
-                    chunk_size=_PART_BYTES,
-                    max_concurrency=_PARTS_AT_ONCE,
-                )
-                # Some servers answer with an etag that the object does not have afterwards.
-                facts = _facts(await self._obs.head_async(self._store, key))
-            if facts.size != size:
-                raise TransientError(f"the store has {facts.size} bytes instead of {size}")
-            return facts
-
-        facts = self._engine.run(self._until_done(put, key, num_bytes=size))
-        if progress is not None:
-            progress(size, size)
-        return facts
-
-    def delete(self, keys: Sequence[str]) -> None:
-        async def delete() -> None:
-            with self.failures(keys[0]):
-                try:
-                    await self._obs.delete_async(self._store, list(keys))
-                except self._missing:  # which ends the call, so others may be left
-                    for key in keys:
-                        with contextlib.suppress(*self._missing):
-                            await self._obs.delete_async(self._store, key)
-
-        if keys:
-            self._engine.run(self._until_done(delete, keys[0]))
 
     def _until_done(
         self,
@@ -311,6 +268,7 @@ class ObjectStore:
         *,
         num_slots: int = 1,
         num_bytes: int = 0,
+        is_write: bool = False,
     ) -> Coroutine[Any, Any, Result]:
         def give_up(reason: str, num_attempts: int, seconds: float) -> FastpackError:
             tried = f"{num_attempts} attempts in {seconds:.1f} s"
@@ -326,6 +284,7 @@ class ObjectStore:
             give_up,
             num_slots=num_slots,
             num_bytes=num_bytes,
+            is_write=is_write,
         )
 
     def location(self, key: str, offset: int | None = None) -> Location:
@@ -339,14 +298,6 @@ class ObjectStore:
     @property
     def _missing(self) -> tuple[type[Exception], ...]:
         return self._obs.exceptions.NotFoundError, FileNotFoundError
-
-
-def _facts(meta: Any) -> ObjectFacts:
-    etag = meta["e_tag"] or meta["version"] or ""
-    if not etag.endswith('"') and meta["e_tag"]:
-        etag = f'"{etag}"'  # Azure's listings have it without the quotes of HTTP
-    mtime_ns = round(meta["last_modified"].timestamp() * 1000) * 1_000_000
-    return ObjectFacts(meta["path"], meta["size"], etag, mtime_ns)
 
 
 def _refuse_truncated(num_bytes: int, expected: int, url: str) -> None:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 # At 60 MB/s, which one connection to S3 gives, 256 KiB take 4 ms: less than a round trip.
 MAX_GAP = 2**18
-# AWS recommends requests of 8 or 16 MiB. Longer ones share the bandwidth worse.
-MAX_REQUEST = 2**23
+# AWS recommends requests of 8 or 16 MiB. Longer ones share the bandwidth worse. Blocks of a block
+# shuffle have 8 MiB on average: with a limit of 8 MiB, half of them would take two requests.
+MAX_REQUEST = 2**24
 
 Numbers = npt.NDArray[np.int64]
 

@@ -1,9 +1,8 @@
 """StorePath: an object or a folder in a store, with the interface of pathlib.Path that we use."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from fastpack.errors import MissingFileError
@@ -11,7 +10,7 @@ from fastpack.stores.registry import options_of, store_at
 from fastpack.stores.store import ObjectFacts, Options, Store
 from fastpack.stores.url import is_url, split_url
 
-__all__ = ["StorePath", "StoreStat", "as_object", "is_in_store", "is_url"]
+__all__ = ["StorePath", "StoreStat", "as_object", "as_path", "is_in_store", "is_url", "path_named"]
 
 
 @dataclass(frozen=True)
@@ -30,17 +29,18 @@ class StorePath:
     Args:
         root: the URL of the store.
         key: the name below it; "" for the root.
-        options: of the store's client.
+        options: of the store's client. They may have secrets, so no message shows them.
 
     >>> path = StorePath.of("s3://bucket/train/a.tfrecord")
     >>> path.name, path.with_name("b.tar").key, str(path.parent)
     ('a.tfrecord', 'train/b.tar', 's3://bucket/train')
     """
 
-    __slots__ = ("key", "options", "root")
+    __slots__ = ("_known", "key", "options", "root")
 
     def __init__(self, root: str, key: str, options: Options = ()) -> None:
         self.root, self.key, self.options = root, key.rstrip("/"), options
+        self._known: ObjectFacts | None = None
 
     @classmethod
     def of(cls, url: str, options: Mapping[str, Any] | Options = ()) -> "StorePath":
@@ -49,6 +49,12 @@ class StorePath:
 
     def __reduce__(self) -> Any:
         return StorePath, (self.root, self.key, self.options)
+
+    def with_facts(self, facts: ObjectFacts) -> "StorePath":
+        """Return the path with known facts, such as those of a listing: `facts` returns them."""
+        path = StorePath(self.root, self.key, self.options)
+        path._known = facts
+        return path
 
     @property
     def store(self) -> Store:
@@ -109,8 +115,8 @@ class StorePath:
         return self
 
     def facts(self) -> ObjectFacts:
-        """Return the facts of the object. Raises MissingFileError."""
-        return self.store.facts(self.key)
+        """Return the known facts of the object, or ask its store. Raises MissingFileError."""
+        return self.store.facts(self.key) if self._known is None else self._known
 
     def stat(self) -> StoreStat:
         facts = self.facts()
@@ -157,11 +163,23 @@ def is_in_store(path: object) -> bool:
     return isinstance(path, StorePath)
 
 
+def path_named(text: str, options: Options = ()) -> Path:
+    """Return the path of a name or a URL in a saved file."""
+    return as_path(StorePath.of(text, options)) if is_url(text) else Path(text)
+
+
+def as_path(path: object) -> Path:
+    """Return a StorePath with the type that functions for both kinds of paths declare."""
+    return cast(Path, path)
+
+
 def as_object(path: object) -> StorePath:
     """Return a path that is known to be a StorePath, with its own type."""
     return cast(StorePath, path)
 
 
-def path_at(value: str | os.PathLike[str] | StorePath) -> Any:
-    """Return a URL as a StorePath; other values unchanged."""
-    return StorePath.of(value) if isinstance(value, str) and is_url(value) else value
+def path_at(value: Any, options: Mapping[str, Any] | Options = ()) -> Any:
+    """Return a URL as a StorePath, in lists too; other values unchanged."""
+    if isinstance(value, list | tuple):
+        return [path_at(each, options) for each in value]
+    return StorePath.of(value, options) if is_url(value) else value

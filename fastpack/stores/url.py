@@ -15,6 +15,11 @@ def is_url(value: Any) -> bool:
     return isinstance(value, str) and _URL.fullmatch(value) is not None
 
 
+def has_listing(root: str) -> bool:
+    """Return True if the store of this root can list its objects: HTTP(S) servers cannot."""
+    return not root.startswith(("http://", "https://"))
+
+
 def split_url(url: str) -> tuple[str, str]:
     """Return the root of a URL and the key below it.
 

@@ -47,47 +47,31 @@ static int is_plain(const fp_chunked *dataset, const fp_chunk *chunk) {
     return (chunk->mask & all) == all;
 }
 
-/* Copies bytes of a stored chunk to `out`. */
-static int copy_stored(const fp_chunked *dataset, const fp_chunk *chunk, fp_range range,
-                       uint8_t *out, int64_t row, fp_outcome *outcome) {
-    size_t length = range.end - range.first;
-    if (!dataset->memories)
-        return fp_pread(dataset->fd, out, length, chunk->offset + range.first, row, outcome);
-    fp_origin origin = {.memories = dataset->memories, .num_memories = dataset->num_memories};
-    const uint8_t *stored = NULL;
-    uint32_t number = dataset->memory_numbers[chunk - dataset->chunks];
-    if (fp_view_memory(&origin, number, chunk->offset + range.first, length, row, &stored, outcome))
-        return outcome->status;
-    memcpy(out, stored, length);
-    return FP_OK;
-}
-
-/* Gives a pointer to a stored chunk, which a file's is read for. */
-static int view_stored(const fp_chunked *dataset, const fp_chunk *chunk, fp_scratch *scratch,
-                       int64_t row, const uint8_t **stored, fp_outcome *outcome) {
-    if (dataset->memories) {
-        fp_origin origin = {.memories = dataset->memories, .num_memories = dataset->num_memories};
-        uint32_t number = dataset->memory_numbers[chunk - dataset->chunks];
-        return fp_view_memory(&origin, number, chunk->offset, chunk->length, row, stored, outcome);
+/* Where a wanted chunk lies in the origin. */
+static fp_span place_of(const fp_chunked *dataset, const fp_chunk *chunk, int64_t wanted_number) {
+    fp_span place = {.offset = chunk->offset, .length = chunk->length};
+    if (dataset->origin.memories) {
+        place.shard = dataset->memory_numbers[wanted_number];
+        place.offset = dataset->memory_offsets[wanted_number];
     }
-    uint8_t *bytes = fp_scratch_reserve(scratch, chunk->length);
-    if (!bytes) return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk");
-    *stored = bytes;
-    return fp_pread(dataset->fd, bytes, chunk->length, chunk->offset, row, outcome);
+    return place;
 }
 
 /* Decodes a chunk, or at least its wanted bytes, to `out`. */
 static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk,
-                      thread_buffers *mine, uint8_t *out, fp_range range, int64_t row,
-                      fp_outcome *outcome) {
+                      fp_span place, thread_buffers *mine, uint8_t *out, fp_range range,
+                      int64_t row, fp_outcome *outcome) {
+    const uint8_t *stored = NULL;
     if (is_plain(dataset, chunk)) {
         if (chunk->length != plan->chunk_bytes)
             return fp_fail(outcome, FP_BAD_CHUNK, row, chunk->offset,
                            "a chunk is not as long as its dataset says");
-        return copy_stored(dataset, chunk, range, out + range.first, row, outcome);
+        place.offset += range.first;
+        place.length = range.end - range.first;
+        return fp_read_span(&dataset->origin, &place, 0, out + range.first, NULL, row, outcome);
     }
-    const uint8_t *stored = NULL;
-    if (view_stored(dataset, chunk, &mine->stored, row, &stored, outcome)) return outcome->status;
+    if (fp_view_span(&dataset->origin, &place, 0, &mine->stored, NULL, row, &stored, outcome))
+        return outcome->status;
     if (!mine->pipeline) mine->pipeline = fp_pipeline_new(dataset->filters, dataset->num_filters);
     if (!mine->pipeline)
         return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset,
@@ -108,11 +92,11 @@ static fp_range range_of(const fp_wanted *wanted, int64_t layer, size_t part_byt
 
 /* Decodes a chunk that is one whole sample to the batch, without a buffer. */
 static int read_whole_sample(const fp_chunked *dataset, const layout *plan, const fp_chunk *chunk,
-                             thread_buffers *mine, const fp_wanted *wanted, int64_t layer,
-                             uint8_t *out, fp_outcome *outcome) {
+                             fp_span place, thread_buffers *mine, const fp_wanted *wanted,
+                             int64_t layer, uint8_t *out, fp_outcome *outcome) {
     int64_t first = wanted->starts[layer];
     uint8_t *sample = out + (size_t)wanted->rows[first] * plan->sample_bytes;
-    if (load_chunk(dataset, plan, chunk, mine, sample, (fp_range){0, plan->chunk_bytes},
+    if (load_chunk(dataset, plan, chunk, place, mine, sample, (fp_range){0, plan->chunk_bytes},
                    wanted->rows[first], outcome))
         return outcome->status;
     for (int64_t i = first + 1; i < wanted->starts[layer + 1]; i++)
@@ -120,21 +104,24 @@ static int read_whole_sample(const fp_chunked *dataset, const layout *plan, cons
     return FP_OK;
 }
 
-static int read_chunk(const fp_chunked *dataset, const layout *plan, int64_t number,
-                      thread_buffers *mine, const fp_wanted *wanted, int64_t layer, uint8_t *out,
+static int read_chunk(const fp_chunked *dataset, const layout *plan, int64_t wanted_number,
+                      thread_buffers *mine, const fp_wanted *wanted, uint8_t *out,
                       fp_outcome *outcome) {
+    int64_t layer = wanted_number / plan->chunks_in_layer;
+    int64_t number = wanted_number % plan->chunks_in_layer;
     int64_t first_of_layer = wanted->numbers[layer] * plan->chunks_in_layer;
     const fp_chunk *chunk = &dataset->chunks[first_of_layer + number];
+    fp_span place = place_of(dataset, chunk, wanted_number);
     int64_t row = wanted->rows[wanted->starts[layer]];
     int is_missing = chunk->offset == FP_NO_CHUNK;
     if (!is_missing && plan->chunk_bytes == plan->sample_bytes && plan->chunks_in_layer == 1)
-        return read_whole_sample(dataset, plan, chunk, mine, wanted, layer, out, outcome);
+        return read_whole_sample(dataset, plan, chunk, place, mine, wanted, layer, out, outcome);
     uint8_t *decoded = fp_scratch_reserve(&mine->decoded,
                                           is_missing ? plan->part_bytes : plan->chunk_bytes);
     if (!decoded)
         return fp_fail(outcome, FP_NO_MEMORY, row, chunk->offset, "no memory for a chunk");
     if (is_missing) fill_items(decoded, plan->part_bytes, dataset->fill, dataset->item_bytes);
-    else if (load_chunk(dataset, plan, chunk, mine, decoded,
+    else if (load_chunk(dataset, plan, chunk, place, mine, decoded,
                         range_of(wanted, layer, plan->part_bytes), row, outcome))
         return outcome->status;
     fp_part box = fp_part_of(dataset->rank - 1, dataset->shape + 1, dataset->chunk_shape + 1,
@@ -152,11 +139,8 @@ int fp_read_chunks(const fp_chunked *dataset, const fp_wanted *wanted, uint8_t *
     thread_buffers mine = {0};
     int64_t num_chunks = wanted->num_layers * plan.chunks_in_layer, next;
     int status = FP_OK;
-    while (status == FP_OK && (next = fp_take_row(counter)) < num_chunks) {
-        int64_t layer = next / plan.chunks_in_layer;
-        status = read_chunk(dataset, &plan, next % plan.chunks_in_layer, &mine, wanted, layer, out,
-                            outcome);
-    }
+    while (status == FP_OK && (next = fp_take_row(counter)) < num_chunks)
+        status = read_chunk(dataset, &plan, next, &mine, wanted, out, outcome);
     if (status != FP_OK) fp_close_counter(counter, num_chunks);
     fp_pipeline_free(mine.pipeline);
     fp_scratch_free(&mine.stored);

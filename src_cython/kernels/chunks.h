@@ -15,13 +15,13 @@ typedef struct {
     uint32_t mask;    /* bit i: filter i was not applied */
 } fp_chunk;
 
-/* A dataset with samples along its first axis. Chunks are numbered row by row of their grid. */
+/* A dataset with samples along its first axis. Chunks are numbered row by row of their grid. They
+   lie in file 0 of the origin, or in its memories. Memories have only the wanted chunks: chunk i of
+   wanted layer l is number l * (chunks in a layer) + i of memory_numbers and memory_offsets. */
 typedef struct {
-    int fd;
-    /* If not NULL, the chunks lie in memory instead: chunk i at its offset in number[i]. */
-    const fp_memory *memories;
-    uint32_t num_memories;
+    fp_origin origin;
     const uint32_t *memory_numbers;
+    const uint64_t *memory_offsets;
     int rank;
     int64_t shape[FP_MAX_RANK];
     int64_t chunk_shape[FP_MAX_RANK];

@@ -83,28 +83,28 @@ static int fail_crc(const fp_span *span, int64_t row, fp_outcome *outcome) {
                    "the bytes differ from their CRC32C");
 }
 
-int fp_view_memory(const fp_origin *origin, uint32_t number, uint64_t offset, uint64_t length,
-                   int64_t row, const uint8_t **out, fp_outcome *outcome) {
-    if (number >= origin->num_memories)
-        return fp_fail(outcome, FP_TRUNCATED, row, offset, "the span refers to a missing buffer");
-    const fp_memory *memory = &origin->memories[number];
-    if (!lies_within(offset, length, memory->length))
-        return fp_fail(outcome, FP_TRUNCATED, row, offset, "the span ends past the buffer");
-    *out = (const uint8_t *)(uintptr_t)memory->address + offset;
-    return FP_OK;
+static int fail_enclosure(const fp_span *span, int64_t row, fp_outcome *outcome) {
+    return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the blob ends past its record");
 }
 
-static int view_span(const fp_origin *origin, const fp_span *span, int check, int64_t row,
-                     const uint8_t **out, fp_outcome *outcome) {
-    const uint8_t *record = NULL;
-    if (check && span->record_length) {
-        if (fp_view_memory(origin, span->shard, span->record_offset, span->record_length, row,
-                           &record, outcome))
-            return outcome->status;
-        if (fp_crc32c(0, record, span->record_length) != span->crc32c)
-            return fail_crc(span, row, outcome);
-    }
-    return fp_view_memory(origin, span->shard, span->offset, span->length, row, out, outcome);
+/* Gives a pointer to the blob in its memory. Of the record, only the blob needs to be there without
+   `check`. */
+static int view_memory(const fp_origin *origin, const fp_span *span, int check, int64_t row,
+                       const uint8_t **out, fp_outcome *outcome) {
+    if (span->shard >= origin->num_memories)
+        return fp_fail(outcome, FP_TRUNCATED, row, span->offset,
+                       "the span refers to a missing memory");
+    const fp_memory *memory = &origin->memories[span->shard];
+    const uint8_t *bytes = (const uint8_t *)(uintptr_t)memory->address;
+    if (!lies_within(span->offset, span->length, memory->length))
+        return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the span ends past its memory");
+    *out = bytes + span->offset;
+    if (!check || span->record_length == 0) return FP_OK;
+    if (!encloses_blob(span)) return fail_enclosure(span, row, outcome);
+    if (!lies_within(span->record_offset, span->record_length, memory->length))
+        return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the record ends past its memory");
+    uint32_t crc = fp_crc32c(0, bytes + span->record_offset, span->record_length);
+    return crc == span->crc32c ? FP_OK : fail_crc(span, row, outcome);
 }
 
 /* Reads the blob to `out`. One preadv reads the rest of the record to `scratch`, for the
@@ -113,8 +113,7 @@ static int read_file(int fd, const fp_span *span, int check, uint8_t *out, fp_sc
                      int64_t row, fp_outcome *outcome) {
     if (!check || span->record_length == 0)
         return fp_pread(fd, out, span->length, span->offset, row, outcome);
-    if (!encloses_blob(span))
-        return fp_fail(outcome, FP_TRUNCATED, row, span->offset, "the blob ends past its record");
+    if (!encloses_blob(span)) return fail_enclosure(span, row, outcome);
     size_t before = span->offset - span->record_offset;
     size_t after = span->record_length - before - span->length;
     uint8_t *aside = fp_scratch_reserve(scratch, before + after);
@@ -141,7 +140,7 @@ int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_
                  fp_scratch *scratch, int64_t row, fp_outcome *outcome) {
     if (origin->memories) {
         const uint8_t *lent = NULL;
-        if (view_span(origin, span, check, row, &lent, outcome)) return outcome->status;
+        if (view_memory(origin, span, check, row, &lent, outcome)) return outcome->status;
         memcpy(out, lent, span->length);
         return FP_OK;
     }
@@ -152,7 +151,7 @@ int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_
 
 int fp_view_span(const fp_origin *origin, const fp_span *span, int check, fp_scratch *blob,
                  fp_scratch *scratch, int64_t row, const uint8_t **out, fp_outcome *outcome) {
-    if (origin->memories) return view_span(origin, span, check, row, out, outcome);
+    if (origin->memories) return view_memory(origin, span, check, row, out, outcome);
     int fd = -1;
     if (find_file(origin, span, row, &fd, outcome)) return outcome->status;
     uint8_t *bytes = fp_scratch_reserve(blob, span->length);

@@ -43,10 +43,6 @@ void fp_scratch_free(fp_scratch *scratch);
 int fp_pread(int fd, uint8_t *out, size_t length, uint64_t offset, int64_t row,
              fp_outcome *outcome);
 
-/* Gives a pointer to [offset, offset + length) of a block of memory. */
-int fp_view_memory(const fp_origin *origin, uint32_t number, uint64_t offset, uint64_t length,
-                   int64_t row, const uint8_t **out, fp_outcome *outcome);
-
 /* Copies the blob to `out`, `length` bytes. With `check`, compares the record's checksum. */
 int fp_read_span(const fp_origin *origin, const fp_span *span, int check, uint8_t *out,
                  fp_scratch *scratch, int64_t row, fp_outcome *outcome);

@@ -207,9 +207,9 @@ def test_no_environment_pickle_eval_or_print(path):
         for alias in node.names
     }
     assert not {"eval", "exec", "print"} & names
-    assert (
-        path.name == "loader.py" or not {"environ", "getenv"} & attributes
-    )  # rank="auto" asks for it
+    # rank="auto" asks for it; and it decides where derived files are kept, but no result.
+    may_ask = path.name in ("loader.py", "local_metadata.py")
+    assert may_ask or not {"environ", "getenv"} & attributes
     assert not {"pickle", "marshal", "shelve"} & modules
 
 

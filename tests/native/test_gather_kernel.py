@@ -107,7 +107,7 @@ RECORDS = [
 @pytest.fixture(params=["memory", "file"])
 def origin(request, tmp_path):
     if request.param == "memory":
-        yield {"memory": MEMORY}
+        yield {"memories": Memories.of([MEMORY])}
         return
     (tmp_path / "data").write_bytes(DATA)
     with open(tmp_path / "data", "rb") as file:

@@ -157,7 +157,7 @@ def test_boxes_at_every_offset(data):
         for _ in range(2)
     ]
     spans, table = np.repeat(spans_of([data]), len(views)), table_of(data)
-    options = {"memory": np.frombuffer(data, np.uint8), "max_pixels": 2**28, "max_scans": 100}
+    options = {"memories": Memories.of([data]), "max_pixels": 2**28, "max_scans": 100}
     tables = table, np.zeros(len(views), np.int64), np.full(len(views), len(table))
     job = DecodeBatch(spans, np.concatenate(views), outs[0], seek_points=tables, **options)
     assert run_all(job) == []
@@ -210,7 +210,7 @@ def test_smaller_decodes_begin_at_seek_points_too(smaller, name, box):
     x, y, width, height = box or (0, 0, *size_of(data))
     outs = np.full((2, height // smaller, width // smaller, 3), 99, np.uint8)
     options = {
-        "memory": np.frombuffer(data, np.uint8),
+        "memories": Memories.of([data]),
         "max_pixels": 2**28,
         "max_scans": 100,
         "may_reduce": True,

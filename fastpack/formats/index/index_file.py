@@ -31,7 +31,7 @@ from fastpack.formats.index.summary import Summary
 
 INDEX_VERSION = 2
 _WORDS = re.compile("seek_points/.*/values")
-_HELD_BYTES = 2**19  # of an index that is kept in memory; a larger one goes to a scratch file
+HELD_BYTES = 2**19  # of an index that is kept in memory; a larger one goes to a scratch file
 # At most so many bytes of a saved index are loaded, and so many more for each byte of its files.
 # An index has 60 to 100 bytes for a record; a record has at least 40.
 SMALL_INDEX_BYTES = 2**26
@@ -73,13 +73,20 @@ class IndexFile:
     def of(cls, index: Index) -> "IndexFile":
         """Make the file of an index that is not saved: in memory, or a scratch file if large."""
         data = _bytes_of(index)
-        held = data if len(data) <= _HELD_BYTES else Scratch.write(data)
+        held = data if len(data) <= HELD_BYTES else Scratch.write(data)
         return cls.of_held(held, index.shards[0].path).identified(index.shards)
 
     @classmethod
     def of_held(cls, held: bytes | Scratch, shard: Path) -> "IndexFile":
         """Open the index of a shard that is not saved."""
         return cls(TableFile.of_held(held), shard, held)
+
+    def save_as(self, path: Path) -> None:
+        """Save an index that is held. Raises UnreadableFileError if the OS refuses the file."""
+        held = self.held
+        assert held is not None
+        with atomic_write(path, sync=False) as temporary:
+            temporary.write_bytes(held.mapped() if isinstance(held, Scratch) else held)
 
     def __reduce__(self) -> Any:
         if self.held is not None:

@@ -295,7 +295,7 @@ def test_damage_at_any_time_gives_the_right_batches(datasets, others, monkeypatc
 @pytest.mark.parametrize("damage", [truncate, flip_in_place, overwrite_by_noise, lose])
 def test_damaged_scratch_files(datasets, others, damage, monkeypatch, tmp_path):
     """Indexes that are not saved, too large for memory here."""
-    monkeypatch.setattr(index_file, "_HELD_BYTES", 0)
+    monkeypatch.setattr(index_file, "HELD_BYTES", 0)
     for number, dataset in enumerate(datasets[: len(KINDS)]):
         random = np.random.default_rng([18, number])
         for path in (*dataset.indexes, manifest_path(dataset.path)):

@@ -19,7 +19,7 @@ from fastpack.images.seek_points import SeekPoints
 from tests.support.extent import num_examples
 
 N = 5
-NOT_PER_SAMPLE = {"shards", "schema", "original_digest", "notes", "receipt"}
+NOT_PER_SAMPLE = {"shards", "schema", "original_digest", "notes", "fetched", "receipt"}
 
 
 @pytest.fixture

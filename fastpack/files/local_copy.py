@@ -1,0 +1,62 @@
+"""Local copies: whole objects in temporary files, for programs that need a file."""
+
+import contextlib
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from fastpack.core.progress import BytesDone
+from fastpack.core.threads import num_cores
+from fastpack.errors import FastpackError, LocatedMessage, Location, os_errors_at, with_location
+from fastpack.files.temporary import create_owned, remove_owned
+from fastpack.stores.download import download
+from fastpack.stores.store_path import StorePath
+
+# Copies at once, so that the disk has to hold only few objects.
+_slots = threading.BoundedSemaphore(num_cores())
+os.register_at_fork(after_in_child=lambda: _slots.__init__(num_cores()))  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def local_copy(path: StorePath, progress: BytesDone | None = None) -> Iterator[Path]:
+    """Yield a temporary file with the bytes of an object; it is removed at the end.
+
+    Errors of the block that name the file name the object instead. If the process is killed, the
+    next copy removes the file.
+    """
+    with _slots:
+        folder = Path(tempfile.gettempdir())
+        with os_errors_at(folder):
+            local, descriptor = create_owned(folder)
+        try:
+            with os_errors_at(local):
+                download(path, descriptor, progress)
+            with errors_named(local, path):
+                yield local
+        finally:
+            remove_owned(local, descriptor, os.getpid())
+
+
+@contextlib.contextmanager
+def errors_named(local: Path, path: StorePath) -> Iterator[None]:
+    """Let errors that name a local file name an object instead."""
+    try:
+        yield
+    except FastpackError as error:
+        raise _renamed(error, local, path) from None
+
+
+def _renamed(error: FastpackError, local: Path, path: StorePath) -> FastpackError:
+    text = str(error)
+    message = text.replace(str(local), str(path))
+    at = error.location
+    if at is not None and at.path is not None and str(at.path) == str(local):
+        head = text.removesuffix(f" - at {at}").replace(str(local), str(path))
+        message = with_location(head, Location(path, at.record, at.offset, at.key))
+    elif isinstance(error.args[-1], LocatedMessage):
+        located = LocatedMessage(message)
+        located.location = error.args[-1].location
+        message = located
+    return type(error)(*error.args[:-1], message)

@@ -1,0 +1,103 @@
+"""Indexes of objects in stores: downloaded from beside the object, or made from it."""
+
+import errno
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from fastpack._native.crc32c import crc32c
+from fastpack.core.progress import BytesDone
+from fastpack.errors import FastpackError, MissingFileError, StoreError
+from fastpack.files.companions import index_object
+from fastpack.files.local_copy import local_copy
+from fastpack.files.scratch import Scratch
+from fastpack.files.shard import Shard, fingerprint_spans
+from fastpack.formats.index.index import Index
+from fastpack.formats.index.index_file import HELD_BYTES, IndexFile
+from fastpack.stores.store_path import StorePath, as_path
+
+
+def fetch_index(path: StorePath, checksum: int | None = None) -> IndexFile | None:
+    """Download the index beside an object; None without one of the object as it is now.
+
+    An index of a local file may have been uploaded with that file. Then the ends of the object are
+    compared with those of the file. Raises StoreError.
+
+    - checksum: of the header of the object's index, if a manifest has it.
+    """
+    data = _downloaded(path)
+    if data is None:
+        return None
+    try:
+        held = data if len(data) <= HELD_BYTES else Scratch.write(data)
+        file = IndexFile.of_held(held, as_path(path))
+        file.refuse_oversized(sum(shard.size for shard in file.shards))
+        shards = _shards_now(file, path, checksum)
+        if shards is None or not file.is_whole:
+            return None
+        if shards == file.shards:
+            return file
+        return IndexFile.of(replace(file.load(), shards=shards))
+    except (StoreError, MissingFileError):
+        raise
+    except FastpackError:  # damaged
+        return None
+
+
+def _downloaded(path: StorePath) -> bytes | None:
+    saved = index_object(as_path(path))
+    try:
+        return saved.store.read(saved.key)
+    except MissingFileError:
+        return None
+    except StoreError as error:
+        # Without permission to list, S3 refuses what is not there.
+        if error.errno == errno.EACCES:
+            return None
+        raise
+
+
+def _shards_now(file: IndexFile, path: StorePath, checksum: int | None) -> tuple[Shard, ...] | None:
+    """Return the files of an index as they are now; None if it is of other contents."""
+    first, *others = file.shards
+    now = Shard.of(as_path(path), first.container)
+    is_first = first == now or (
+        first.size == now.size
+        and not first.etag
+        and (file.tables.checksum == checksum or first.fingerprint == _fingerprint(path))
+    )
+    if not is_first:
+        return None
+    beside = [Shard.of(other.path, other.container) for other in others]
+    return (now, *beside) if [shard.size for shard in others] == [b.size for b in beside] else None
+
+
+def _fingerprint(path: StorePath) -> int:
+    facts = path.facts()
+    starts, ends = fingerprint_spans(facts.size)
+    if not facts.size:
+        return 0
+    checksum = 0
+    for data in path.store.read_ranges(path.key, starts, ends, facts.etag):
+        checksum = crc32c(bytes(data), checksum)
+    return checksum
+
+
+def index_object_of(
+    path: StorePath,
+    container: str,
+    build: Callable[[Path, BytesDone | None], Index],
+    progress: BytesDone | None = None,
+) -> Index:
+    """Index an object through a local copy of it, which is removed at once.
+
+    - build: indexes a local file.
+    """
+    size = path.facts().size
+    halved = None if progress is None else (lambda done: progress(done // 2))
+    rest = None if progress is None else (lambda done: progress((size + done) // 2))
+    with local_copy(path, halved) as local:
+        index = build(local, rest)
+        notes = tuple(note.replace(str(local), str(path)) for note in index.notes)
+    shard = Shard.of(as_path(path), container)
+    return replace(index, shards=(shard, *index.shards[1:]), notes=notes)
