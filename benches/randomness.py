@@ -37,6 +37,7 @@ SHUFFLES = {
     '`block="8MiB", window=64`': Shuffle(0, block="8MiB", window=64),
     '`block="8MiB", window=256`': Shuffle(0, block="8MiB", window=256),
     '`block="8MiB", window=1024`': Shuffle(0, block="8MiB", window=1024),
+    '`block="2MiB", window=1024`': Shuffle(0, block="2MiB", window=1024),
     "`window=19456, run=76`": Shuffle(0, window=19_456, run=76),
 }
 
@@ -70,6 +71,17 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class SampleCount:
+    """A dataset of samples of one byte: a block of k bytes is k samples."""
+
+    num_samples: int
+    mean_bytes: float = 1
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+@dataclass(frozen=True)
 class Randomness:
     """How random an epoch is.
 
@@ -97,7 +109,7 @@ class Randomness:
         return cls(
             float(np.abs(samples - np.arange(size)).mean() / size),
             (_correlation(samples, 1), _correlation(samples, _BATCH)),
-            float(np.mean(entropies)),
+            mean_entropy(classes[samples]),
             float(np.min(entropies)),
             _mean_distinct(classes[samples], _BATCH),
             _mean_distinct(classes[samples], _BATCH * _STEPS_TOGETHER),
@@ -111,6 +123,11 @@ def _batches(values: Numbers, size: int) -> Iterator[Numbers]:
 def _entropy(batch: Numbers) -> float:
     shares = np.unique(batch, return_counts=True)[1] / len(batch)
     return float(-(shares * np.log2(shares)).sum())
+
+
+def mean_entropy(classes: Numbers) -> float:
+    """Return the entropy of the classes of a batch, in bits, on average."""
+    return float(np.mean([_entropy(batch) for batch in _batches(classes, _BATCH)]))
 
 
 def _mean_distinct(values: Numbers, size: int) -> float:

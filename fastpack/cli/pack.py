@@ -71,6 +71,7 @@ SECTIONS = {
         "append",
         "resume",
         "sync",
+        "scratch",
     ],
     "HDF5 storage": [
         "layout",
@@ -94,7 +95,7 @@ SECTIONS = {
     "--output",
     required=True,
     metavar="OUT",
-    help="The file to write, such as train.tfrecord or train.h5.",
+    help="The file to write, such as train.tfrecord or train.h5; or s3://bucket/train.tfrecord.",
 )
 @format_option
 @shards_options
@@ -122,6 +123,11 @@ SECTIONS = {
     default=True,
     flag_value=False,
     help="Do not wait until files are on the disk.",
+)
+@click.option(
+    "--scratch",
+    metavar="DIR",
+    help="Folder for a few shards at a time, if OUT is in a store. Default: the system's.",
 )
 @click.option(
     "--size",

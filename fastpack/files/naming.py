@@ -8,6 +8,9 @@ so on. A pack that appends continues the numbers. Each name keeps the count of i
 
 A plain file that shards were appended to counts as number 0. So all numbers of a pack are below its
 count, and those of later packs are not.
+
+In a store, shards that replace others have a mark, so that both can exist until the manifest names
+the new ones: `train-00000-of-00002.4f2a9c01.tfrecord`.
 """
 
 import itertools
@@ -19,8 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastpack.errors import Location, with_location
+from fastpack.stores.listing import Listing
+from fastpack.stores.store_path import as_object, is_in_store
+from fastpack.stores.url import has_listing
 
-_NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})((?:\..*)?)", re.DOTALL)
+_NAME = re.compile(r"(.+)-(\d{5,})-of-(\d{5,})((?:\.[0-9a-f]{8}(?=\.))?)((?:\..*)?)", re.DOTALL)
 _MAX_MISSING = 100  # files of a set that are listed one by one
 
 
@@ -47,18 +53,20 @@ class Member:
         >>> member = Member.of(Path("train-00001-of-00002.tfrecord"))
         >>> member.number, member.count, str(member.output)
         (1, 2, 'train.tfrecord')
+        >>> str(Member.of(Path("train-00001-of-00002.4f2a9c01.tfrecord")).output)
+        'train.tfrecord'
         """
         match = _NAME.fullmatch(path.name)
         if match is None:
             return None
-        return cls(path, int(match[2]), int(match[3]), path.with_name(match[1] + match[4]))
+        return cls(path, int(match[2]), int(match[3]), path.with_name(match[1] + match[5]))
 
     def sibling(self, number: int, count: int) -> Path:
         """Return the path of another shard of the set."""
         match = _NAME.fullmatch(self.path.name)
         if match is None:
             return self.path
-        return self.path.with_name(_numbered(match[1], number, count, match[4]))
+        return self.path.with_name(_numbered(match[1], number, count, match[4] + match[5]))
 
 
 def _numbered(stem: str, number: int, count: int, suffix: str) -> str:
@@ -86,10 +94,24 @@ def shard_paths(
     ]
 
 
+def marked(path: Path, mark: str) -> Path:
+    """Return another name for a shard; `mark` has 8 hexadecimal digits.
+
+    >>> marked(Path("train-00001-of-00002.h5"), "4f2a9c01").name
+    'train-00001-of-00002.4f2a9c01.h5'
+    >>> marked(Path("train.h5"), "4f2a9c01").name
+    'train-00000-of-00001.4f2a9c01.h5'
+    """
+    if Member.of(path) is None:
+        path = first_alias(path)
+    return path.with_name(f"{path.stem}.{mark}{path.suffix}")
+
+
 def numbered_members(output: Path) -> list[Member]:
     """Return the numbered files of a set, in order."""
     found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix)
-    return [member for member in found.get(output, []) if not member.path.is_dir()]
+    members = found.get(output, [])
+    return members if is_in_store(output) else [each for each in members if not each.path.is_dir()]
 
 
 def members_below(
@@ -117,11 +139,17 @@ def _numbered_names(folder: Path, start: str, end: str) -> list[str]:
     try:
         return [
             name
-            for name in os.listdir(folder)
+            for name in _names_in(folder)
             if name.startswith(start) and name.endswith(end) and "-of-" in name
         ]
     except OSError:  # missing, or not readable
         return []
+
+
+def _names_in(folder: Path) -> Iterable[str]:
+    if not is_in_store(folder):
+        return os.listdir(folder)
+    return Listing.of(as_object(folder)).objects if has_listing(as_object(folder).root) else []
 
 
 def members_of(output: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from fastpack.core.cached import cached_property
 from fastpack.core.limits import DEFAULT_LIMITS, Limits
 from fastpack.errors import (
     ChangedFileError,
@@ -91,15 +92,16 @@ class ShardIndexes:
 
     def opened(self, numbers: Sequence[int]) -> list[IndexFile]:
         """Return the indexes of several shards. Those of stores are downloaded together."""
-        missing = [number for number in numbers if not self._has(number)]
-        if len(missing) > 1 and is_in_store(self._manifest.entries[missing[0]].shard.path):
-            with ThreadPoolExecutor(min(_DOWNLOADS, len(missing))) as threads:
+        if len(numbers) > 1 and self._are_remote:
+            missing = [n for n in numbers if n not in self._open and n not in self.held]
+            with ThreadPoolExecutor(min(_DOWNLOADS, max(1, len(missing)))) as threads:
                 found = dict(zip(missing, threads.map(self.__getitem__, missing), strict=True))
             return [found.get(number) or self[number] for number in numbers]
         return [self[number] for number in numbers]
 
-    def _has(self, number: int) -> bool:
-        return number in self._open or number in self.held
+    @cached_property
+    def _are_remote(self) -> bool:
+        return is_in_store(self._manifest.entries[0].shard.path)
 
     def restored(self, number: int, file: IndexFile) -> IndexFile:
         """Return another index in place of one that cannot be read: all of it can be read."""

@@ -22,7 +22,7 @@ _MAX_SAMPLES = 2**20
 
 @dataclass(frozen=True)
 class EpochCost:
-    """What an epoch asks of an object store.
+    """Requests and bytes of an epoch, from an object store.
 
     Args:
         num_samples: samples that are read.

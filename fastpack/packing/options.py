@@ -1,5 +1,6 @@
 """PackOptions: how to pack, in one value."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict, TypeVar
@@ -84,6 +85,8 @@ class PackOptions:
         seek_points: store in the index where decoding can start inside JPEGs; crops are then
             faster. See `build_indexes`.
         sync: wait until each file is on disk before it gets its name.
+        scratch: folder in which the shards of an output in a store are made, a few at a time. None:
+            the system's folder for temporary files.
         limits: bounds for images and records; see Limits.
 
     Raises:
@@ -131,6 +134,7 @@ class PackOptions:
     float64: Float64 = "refuse"
     seek_points: bool = False
     sync: bool = True
+    scratch: str | os.PathLike[str] | None = None
     limits: Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
@@ -216,6 +220,7 @@ class PackKwargs(TypedDict, total=False):
     float64: Float64
     seek_points: bool
     sync: bool
+    scratch: str | os.PathLike[str] | None
     limits: Limits
 
 

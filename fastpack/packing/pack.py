@@ -8,23 +8,20 @@ from dataclasses import replace
 from typing import Unpack
 
 from fastpack.core.progress import Progress
-from fastpack.errors import Location, OptionError, warn, with_location
+from fastpack.errors import OptionError, warn
 from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import report_path
 from fastpack.files.file_names import path_of
-from fastpack.files.free_space import require_free_space
 from fastpack.files.naming import Member, data_members
-from fastpack.files.publication import complete_pending
 from fastpack.formats.index.index import Index
-from fastpack.formats.set_manifest import save_set_manifest
-from fastpack.packing.choice import outputs_of
+from fastpack.packing.destination import Destination, Mode, Stage, Written, destination_of
 from fastpack.packing.open_source import open_source
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
 from fastpack.packing.packer import Faults, Packer, ProgressCounter
 from fastpack.packing.plan import PackPlan, plan_pack
 from fastpack.packing.rejects import DUPLICATE, KEPT_DUPLICATE, Reject
 from fastpack.packing.results import PackResult, PlannedShard
-from fastpack.packing.staging import Staging, receipt_of
+from fastpack.packing.staging import receipt_of
 from fastpack.packing.transcode import Transcodes
 from fastpack.packing.virtual_dataset import virtual_container
 from fastpack.reading.class_lists import class_list
@@ -54,7 +51,8 @@ def pack(
     Args:
         source: a folder of images (class = folder), a CSV, JSONL or Parquet table of images, a
             packed dataset, or a Source such as a Reader.
-        output: the file to write, such as "train.tfrecord", "train.h5" or "train.tar". With
+        output: the file to write, such as "train.tfrecord", "train.h5" or "train.tar", or a URL
+            such as "s3://bucket/train.tfrecord". With
             `shards` or `shard_size`, files are named "train-00000-of-00010.tfrecord" and so on.
             `open` takes the output's name for all of them.
         options: how to pack.
@@ -90,45 +88,32 @@ def pack(
     started = time.perf_counter()
     check_arguments(overwrite=overwrite, append=append, resume=resume, progress=progress)
     options = pack_options(options, keywords)
-    output = path_of("output", output)
     if append and overwrite:
         raise OptionError("give append or overwrite, not both")
-    if not output.parent.is_dir():
-        message = "the output's folder does not exist; make it first"
-        raise OptionError(with_location(message, Location(output.parent)))
+    destination = destination_of(output, options, Mode(overwrite, append, resume))
+    destination.check()
     options = replace(options, classes=class_list(options.classes) or None)
     samples = _source_of(source, options)
     if not options.dry_run:
-        complete_pending(output, outputs_of(output, options.select), sync=options.sync)
-    plan = plan_pack(samples, output, options, append=append, resume=resume)
+        destination.prepare()
+    plan = plan_pack(samples, destination.local, options, append=append, resume=resume)
     warn(plan.notes)
     if options.dry_run:
         plan.refuse_faulty()
-        return _dry_run_result(plan, time.perf_counter() - started)
+        return _dry_run_result(plan, destination, time.perf_counter() - started)
     if resume and append and (finished := _appended_before(plan)) is not None:
-        return _result(finished, *_reported(finished), time.perf_counter() - started)
-    staging = Staging(
-        output,
-        plan.paths,
-        plan.facts(),
-        outputs=plan.outputs,
-        virtual_paths=plan.virtual_paths,
-        report=plan.report,
-        append=append,
-        resume=resume,
-        overwrite=overwrite,
-        sync=options.sync,
-    )
-    with staging:
+        written = destination.written(finished)
+        return _result(finished, written, *_reported(finished), time.perf_counter() - started)
+    with destination.stage(plan) as staging:
         rejects, faulty, transcodes = _publish(plan, staging, progress)
-    for written in plan.outputs:
-        save_set_manifest(written)
-    result = _result(plan, rejects, faulty, time.perf_counter() - started)
+    written = destination.written(plan)
+    warn(written.notes)
+    result = _result(plan, written, rejects, faulty, time.perf_counter() - started)
     return replace(result, transcodes=transcodes)
 
 
 def _publish(
-    plan: PackPlan, staging: Staging, progress: Progress | None
+    plan: PackPlan, staging: Stage, progress: Progress | None
 ) -> tuple[list[Reject], list[Reject], Transcodes | None]:
     """Write all files and give them their names.
 
@@ -160,7 +145,7 @@ def _reported(plan: PackPlan) -> tuple[list[Reject], list[Reject]]:
     return rejects, [reject for reject in rejects if reject.reason not in duplicates]
 
 
-def _write_virtual_datasets(plan: PackPlan, staging: Staging) -> None:
+def _write_virtual_datasets(plan: PackPlan, staging: Stage) -> None:
     """Write virtual datasets of the existing shards and the staged ones."""
     for virtual in plan.virtual_paths:
         new = [
@@ -194,7 +179,7 @@ def _stored(source: Reader) -> Reader:
     return source.with_options(decode=False)
 
 
-def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
+def _write(plan: PackPlan, staging: Stage, progress: Progress | None) -> None:
     """Write the shards that are not finished."""
 
     def finish(number: int, index: Index, faults: Faults) -> None:
@@ -209,9 +194,8 @@ def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
     }
     if plan.pack_input.keeps_sizes and not plan.options.storage.is_filtered:
         sizes = plan.stored_sizes
-        require_free_space(
-            plan.report.parent,
-            sum(int(sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing),
+        staging.require_space(
+            [int(sizes[plan.cuts[number] : plan.cuts[number + 1]].sum()) for number in missing]
         )
     Packer(
         plan.container,
@@ -219,36 +203,42 @@ def _write(plan: PackPlan, staging: Staging, progress: Progress | None) -> None:
         plan.options.write,
         ProgressCounter(progress, len(plan.source)),
         finish,
+        staging.begin,
     ).write(missing, plan.cuts)
 
 
 def _result(
-    plan: PackPlan, rejects: Sequence[Reject], faulty: Sequence[Reject], seconds: float
+    plan: PackPlan,
+    written: Written,
+    rejects: Sequence[Reject],
+    faulty: Sequence[Reject],
+    seconds: float,
 ) -> PackResult:
     left_out = [reject.sample for reject in faulty]
     return PackResult(
-        plan.paths,
+        written.paths,
         len(plan.source) - len(faulty),
         int(plan.source.sizes.sum()) - plan.source.bytes_of(left_out),
-        sum(path.stat().st_size for path in plan.paths),
+        written.num_bytes,
         seconds,
         rejects=tuple(rejects),
-        report=plan.report if rejects else None,
-        notes=plan.notes,
+        report=written.report if rejects else None,
+        notes=(*plan.notes, *written.notes),
         splits=plan.splits(left_out),
     )
 
 
-def _dry_run_result(plan: PackPlan, seconds: float) -> PackResult:
+def _dry_run_result(plan: PackPlan, destination: Destination, seconds: float) -> PackResult:
+    paths = tuple(map(destination.final, plan.paths))
     faulty = plan.rejected(plan.source.faults)
     return PackResult(
-        plan.paths,
+        paths,
         len(plan.source) - len(faulty),
         int(plan.source.sizes.sum()),
         sum(plan.num_bytes),
         seconds,
         rejects=tuple(sorted([*plan.rejects, *faulty], key=lambda reject: reject.sample)),
-        planned=tuple(map(PlannedShard, plan.paths, plan.num_samples, plan.num_bytes)),
+        planned=tuple(map(PlannedShard, paths, plan.num_samples, plan.num_bytes)),
         notes=plan.notes,
         splits=plan.splits([reject.sample for reject in faulty]),
     )

@@ -38,6 +38,9 @@ Faults = dict[int, FastpackError]
 # Called with (number, index, faults) of each complete shard, from any thread.
 Finish = Callable[[int, Index, Faults], None]
 
+# Called with the number of a shard before its file is made, perhaps from several threads.
+Begin = Callable[[int], None]
+
 # Large enough that the time Python takes for a batch is small beside reading and writing it.
 _BATCH_BYTES = 4 * 2**20
 _BATCH_SAMPLES = 1024
@@ -95,7 +98,9 @@ class Packer:
         write_options: WriteOptions,
         report: ProgressCounter,
         finish: Finish,
+        begin: Begin,
     ) -> None:
+        self._begin = begin
         self._container, self._pack_input, self._write_options, self._report, self._finish = (
             container,
             pack_input,
@@ -167,6 +172,8 @@ class Packer:
         return container.chunk_of(plan) if isinstance(container, ChunkedContainer) else 1
 
     def _writer(self, shard: int) -> Writer[Any]:
+        if shard not in self._writers:
+            self._begin(shard)
         with self._opening:
             if shard not in self._writers:
                 self._writers[shard] = self._container.writer(

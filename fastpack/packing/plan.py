@@ -44,7 +44,7 @@ _CHECKED_SAMPLES = 32
 # Keys that are not paths below a folder: a part of them is empty, ".", or "..".
 _NO_PATH = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\0")
 # Options that change no byte of the files.
-_UNIMPORTANT = ("shards", "shard_size", "num_workers", "memory", "sync", "dry_run")
+_UNIMPORTANT = ("shards", "shard_size", "num_workers", "memory", "sync", "scratch", "dry_run")
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from fastpack.errors import (
 )
 from fastpack.files.atomic import atomic_write, sync_path
 from fastpack.files.companions import index_path, report_path
+from fastpack.files.free_space import require_free_space
 from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_held, read_note
 from fastpack.files.naming import members_of
 from fastpack.files.publication import (
@@ -61,7 +62,7 @@ from fastpack.packing.transcode import Transcodes
 # Name of a fact about the source or an option -> JSON value. Packs with equal plans are the same.
 Plan = Mapping[str, Any]
 _PLAN = "plan.json"
-_RESUME = "pack the same with resume=True to go on"
+RESUME = "pack the same with resume=True to go on"
 
 
 class Staging:
@@ -141,7 +142,7 @@ class Staging:
                     self._remove()
             elif error is not None and self._folder.exists():
                 kept = f"{len(self._finished)} of {len(self._paths)} shards are kept"
-                kept = f"{kept} in {self._folder}; {_RESUME}"
+                kept = f"{kept} in {self._folder}; {RESUME}"
                 error.add_note(f"{kept}, or with overwrite=True to start over")
             if isinstance(error, KeyboardInterrupt) and not self._finished:
                 kept = "no shard was finished, so nothing is kept"
@@ -159,6 +160,13 @@ class Staging:
 
     def is_finished(self, number: int) -> bool:
         return number in self._finished
+
+    def begin(self, number: int) -> None:
+        """Get ready for a shard: here there is nothing to wait for."""
+
+    def require_space(self, num_bytes: Sequence[int]) -> None:
+        """Raise UnreadableFileError if the disk has no room for shards of these sizes."""
+        require_free_space(self._folder.parent, sum(num_bytes))
 
     @property
     def is_published(self) -> bool:
@@ -195,12 +203,8 @@ class Staging:
         """
         path, shard = self.path(number), index.shards[0]
         finished = Finished(shard.size, shard.fingerprint, len(index), tuple(rejects), transcodes)
-        with os_errors_at(path):
-            if self._sync:
-                sync_path(path)
-            received = replace(index, receipt=self._receipt)
-            save_index(received, index_path(path), sync=self._sync)
-            journal.note(self._folder, finished.entry(number), sync=self._sync)
+        received = replace(index, receipt=self._receipt)
+        save_finished(path, received, finished.entry(number), sync=self._sync)
         self._finished[number] = finished
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
@@ -248,12 +252,12 @@ class Staging:
         found = journal.read_journal(self._folder, len(self._paths))
         if found and self._resume:
             self._refuse_other_plan()
-            kept = {number: facts for number, facts in found.items() if self._stands(number, facts)}
+            kept = {n: facts for n, facts in found.items() if stands(self.path(n), facts)}
             self._remove_halves(kept)
             return kept
         if found and not self._overwrite:
             message = f"an earlier pack stopped after {counted(len(found), 'shard')}"
-            remedy = f"{_RESUME}, or with overwrite=True to start over"
+            remedy = f"{RESUME}, or with overwrite=True to start over"
             raise OutputExistsError(with_location(f"{message}; {remedy}", Location(self._folder)))
         self._clear()
         with atomic_write(self._folder / _PLAN, sync=self._sync) as temporary:
@@ -275,27 +279,7 @@ class Staging:
             remedy = "pack with overwrite=True and without resume=True, or delete the folder"
             location = Location(self._folder / _PLAN)
             raise PlanChangedError(with_location(f"{message}; {remedy}", location))
-        names = [
-            name
-            for name in self._plan.keys() | earlier.keys()
-            if self._plan.get(name) != earlier.get(name)
-        ]
-        if names:
-            differences = ", ".join(
-                f"{name} ({_brief(earlier.get(name))} then, {_brief(self._plan.get(name))} now)"
-                for name in sorted(names)
-            )
-            message = f"this is not the pack that was begun: {differences}"
-            remedy = "pack as before, or with overwrite=True and without resume=True to start over"
-            raise PlanChangedError(with_location(f"{message}; {remedy}", Location(self._folder)))
-
-    def _stands(self, number: int, finished: Finished) -> bool:
-        """True if the shard of a journal entry exists unchanged."""
-        path = self.path(number)
-        if not path.is_file():
-            return False
-        shard = Shard.of(path, "")
-        return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
+        refuse_other_plan(earlier, self._plan, self._folder)
 
     def _refuse_crossing(self) -> None:
         """Raise StagingBusyError if a pack to another output writes to this set."""
@@ -357,6 +341,36 @@ class Staging:
                     self._remove()
         finally:
             self._lock.unlock()
+
+
+def save_finished(path: Path, index: Index, entry: Mapping[str, Any], *, sync: bool) -> None:
+    """Save the index of a complete shard, then its entry in the folder's journal."""
+    with os_errors_at(path):
+        if sync:
+            sync_path(path)
+        save_index(index, index_path(path), sync=sync)
+        journal.note(path.parent, entry, sync=sync)
+
+
+def stands(path: Path, finished: Finished) -> bool:
+    """Return True if the shard of a journal entry exists unchanged."""
+    if not path.is_file():
+        return False
+    shard = Shard.of(path, "")
+    return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
+
+
+def refuse_other_plan(earlier: Plan, plan: Plan, folder: Any) -> None:
+    """Raise PlanChangedError if a pack in a folder was begun with another plan."""
+    names = [name for name in plan.keys() | earlier.keys() if plan.get(name) != earlier.get(name)]
+    if names:
+        differences = ", ".join(
+            f"{name} ({_brief(earlier.get(name))} then, {_brief(plan.get(name))} now)"
+            for name in sorted(names)
+        )
+        message = f"this is not the pack that was begun: {differences}"
+        remedy = "pack as before, or with overwrite=True and without resume=True to start over"
+        raise PlanChangedError(with_location(f"{message}; {remedy}", Location(folder)))
 
 
 def receipt_of(plan: Plan) -> str:

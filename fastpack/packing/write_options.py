@@ -1,5 +1,6 @@
 """WriteOptions: which files `pack` writes, and how."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -36,6 +37,7 @@ class WriteOptions:
     num_workers: int | None = None
     memory: int | str | None = None
     sync: bool = True
+    scratch: str | os.PathLike[str] | None = None
     dry_run: bool = False
     limits: Limits = DEFAULT_LIMITS
     storage: Storage = field(default_factory=Storage)
@@ -55,6 +57,8 @@ class WriteOptions:
             shard_size=_num_bytes("shard_size", self.shard_size),
             memory=_num_bytes("memory", self.memory),
         )
+        if self.scratch is not None:
+            checks.instance("scratch", self.scratch, str | os.PathLike, 'a path, such as "/tmp"')
         if self.shards is not None and self.shard_size is not None:
             raise OptionError("give shards or shard_size, not both")
 

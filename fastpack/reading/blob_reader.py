@@ -58,10 +58,10 @@ class BlobReader:
             return entries.location(row, offset=None if offset == NO_SPAN else offset)
 
         has_span = spans["offset"] != NO_SPAN
-        origin, spans = origin_of(entries, self._files, spans)
+        origin, moved = origin_of(entries, self._files, spans)
         encoded = EncodedImages(
             origin,
-            spans,
+            moved,
             infos,
             location_of,
             seek_points=entries.seek_points.get(field.name),

@@ -202,6 +202,7 @@ class ObjectStore(ObjectWrites):
     async def _ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
     ) -> list[Buffer]:
+
         # No store answers a request for an empty range.
         filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
         if len(filled) > 1 and not etag:
@@ -228,10 +229,13 @@ class ObjectStore(ObjectWrites):
         self, key: str, starts: list[int], ends: list[int], etag: str
     ) -> Coroutine[Any, Any, list[Buffer]]:
         call = RangeCall(self, key, starts, ends, etag)
-        whole = min(starts), max(ends)
-        num_bytes = call.num_bytes
         return self._until_done(
-            call.attempt, key, *whole, num_slots=len(starts), num_bytes=num_bytes
+            call.attempt,
+            key,
+            min(starts),
+            max(ends),
+            num_slots=len(starts),
+            num_bytes=call.num_bytes,
         )
 
     async def get_ranges(self, key: str, starts: list[int], ends: list[int]) -> list[Buffer]:

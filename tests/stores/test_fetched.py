@@ -82,3 +82,10 @@ def test_empty_spans_need_no_range():
     assert bytes_of(fetched, [(0, 0, 0), (7, 10**12, 0)]) == [b"", b""]
     with pytest.raises(LookupError):
         fetched.locate(*columns_of([(0, 0, 0), (0, 0, 1)], 3))
+
+
+def test_windows_overlap_in_the_gaps_that_they_read():
+    rows = [(1, 0, 10), (1, 90, 10), (1, 40, 10)]
+    parts = [fetched_of(join(ranges_of(part), max_gap=200)) for part in (rows[:2], rows[2:])]
+    assert bytes_of(Fetched.joined(parts), rows) == contents_of(rows)
+    assert bytes_of(Fetched.joined(parts[::-1]), rows) == contents_of(rows)
