@@ -26,6 +26,7 @@ from fastpack.formats import IndexResult
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import RecordListContainer
 from fastpack.formats.registry import of_file
+from fastpack.stores.store_path import is_in_store
 
 
 @click.command(cls=Command)
@@ -59,7 +60,8 @@ def index(
     Reads and checks everything once and saves an index beside each file, so that opening is
     instant. Prints the fields of a sample. No dataset is changed.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes; also
+    the URL of one, such as s3://bucket/train.tfrecord. Then the indexes are put beside the objects.
     """
     chosen = without_indexes(paths)
     lists = record_lists(chosen) if offsets else {}
@@ -76,6 +78,9 @@ def record_lists(paths: list[str]) -> dict[Path, RecordListContainer]:
     """Return the container of each file. A file whose format lists no records is an error."""
     found = {}
     for shard in find_shards(paths):
+        if is_in_store(shard):
+            message = "--offsets writes files beside local ones; leave it out for stores"
+            raise OptionError(with_location(message, Location(shard)))
         container = of_file(shard)
         if not isinstance(container, RecordListContainer):
             message = "--offsets lists the records of TFRecords; leave it out"

@@ -15,8 +15,11 @@ from fastpack.files.classes import ClassFolder
 from fastpack.files.companions import is_beside
 from fastpack.files.naming import numbered_members
 from fastpack.formats.registry import NAMES
+from fastpack.stores.store_path import is_in_store, is_url, path_at
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_FLAGS = {"true": True, "false": False}
 
 # Callbacks: from text to values
 
@@ -26,6 +29,8 @@ def existing(
 ) -> str | tuple[str, ...] | None:
     """Check that paths exist, or are globs or names of sets that match files."""
     for path in [value] if isinstance(value, str) else value or ():
+        if is_url(path):  # opening it asks the store
+            continue
         if not os.path.exists(path) and not glob.glob(path) and not numbered_members(Path(path)):
             message = f"{path!r} does not exist, and no file matches it"
             raise click.BadParameter(message, ctx, parameter)
@@ -118,6 +123,20 @@ def kinds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
     return found
 
 
+def storage_options(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str | bool]:
+    """Read `region=eu-west-1`, once for each option."""
+    found: dict[str, str | bool] = {}
+    for pair in values:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            message = "an option is not a pair; write NAME=VALUE, such as region=eu-west-1"
+            raise click.BadParameter(message, ctx, parameter)
+        found[name.strip()] = _FLAGS.get(value.lower(), value)
+    return found
+
+
 def sidecars(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | None:
     """Read `txt,json`, or `none`."""
     return [] if value == "none" else names(ctx, parameter, value)
@@ -127,9 +146,27 @@ def sidecars(ctx: click.Context, parameter: click.Parameter, value: str | None) 
 
 
 def dataset_argument(command: Command) -> Command:
-    return click.argument("paths", metavar="PATH...", nargs=-1, required=True, callback=existing)(
-        command
+    """Add the paths of a dataset. URLs get the options of `--storage-option`."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, paths: tuple[str, ...], **values: Any) -> Any:
+        options = values.pop("storage_options")
+        return command(*arguments, paths=tuple(path_at(paths, options)), **values)
+
+    argument = click.argument(
+        "paths", metavar="PATH...", nargs=-1, required=True, callback=existing
     )
+    return argument(storage_option(cast(Command, run)))
+
+
+storage_option = click.option(
+    "--storage-option",
+    "storage_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=storage_options,
+    help="For URLs, an option of the store's client, such as region=eu-west-1. May be repeated.",
+)
 
 
 axes_option = click.option(
@@ -296,10 +333,10 @@ table_options = _grouped(
 # Datasets
 
 
-def open_dataset(paths: tuple[str, ...], index_dir: Path | None, **options: Any) -> fastpack.Reader:
+def open_dataset(paths: tuple[Any, ...], index_dir: Path | None, **options: Any) -> fastpack.Reader:
     return fastpack.open(without_indexes(paths), index_dir=index_dir, **options)
 
 
-def without_indexes(paths: tuple[str, ...]) -> list[str]:
+def without_indexes(paths: tuple[Any, ...]) -> list[Any]:
     """Drop indexes beside the files, which the shell's `train*` matches too."""
-    return [path for path in paths if not is_beside(Path(path))]
+    return [path for path in paths if is_in_store(path) or not is_beside(Path(path))]

@@ -48,12 +48,17 @@ def errors_named(local: Path, path: StorePath) -> Iterator[None]:
         raise _renamed(error, local, path) from None
 
 
+def named_as(path: StorePath, local: Path, text: str) -> str:
+    """Return a message about a local copy as one about its object."""
+    return text.replace(str(local), str(path))
+
+
 def _renamed(error: FastpackError, local: Path, path: StorePath) -> FastpackError:
     text = str(error)
-    message = text.replace(str(local), str(path))
+    message = named_as(path, local, text)
     at = error.location
     if at is not None and at.path is not None and str(at.path) == str(local):
-        head = text.removesuffix(f" - at {at}").replace(str(local), str(path))
+        head = named_as(path, local, text.removesuffix(f" - at {at}"))
         message = with_location(head, Location(path, at.record, at.offset, at.key))
     elif isinstance(error.args[-1], LocatedMessage):
         located = LocatedMessage(message)

@@ -26,7 +26,6 @@ from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.held_indexes import HeldIndexes
-from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.joined_schema import common_schema
@@ -192,7 +191,7 @@ class _Indexing:
         if not self._seek_points or not lacks_seek_points(found):
             return found
         index = found.load()
-        completed = add_seek_points(index, keep_damaged=self._options.keep_damaged)
+        completed = file.with_seek_points(index, keep_damaged=self._options.keep_damaged)
         if completed is index:
             return found
         # Without a saved index, the file is damaged or its folder read-only.

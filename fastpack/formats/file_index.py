@@ -22,9 +22,11 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.companions import exists, former_index_path, index_path
+from fastpack.files.local_copy import local_copy
 from fastpack.files.local_metadata import make_metadata_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.find_seek_points import add_seek_points, lacks_tables
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import (
     INDEX_BYTES_A_BYTE,
@@ -43,6 +45,7 @@ from fastpack.formats.protocols import (
 )
 from fastpack.formats.registry import named, of_file
 from fastpack.formats.stored_index import fetch_index, index_object_of
+from fastpack.stores.range_file import can_read_alone
 from fastpack.stores.store_path import as_object, is_in_store
 
 _BY_DEFAULT = IndexOptions()
@@ -170,7 +173,7 @@ class FileIndex:
             return self._selected(container, options, save)
         try:
             if options.untrusted:  # an index that came with the data may name other bytes of it
-                return self._built(options.kinds)
+                return self._built(options.kinds, copies=True)
             return self._by_default(options.kinds, save)
         except SchemaError:
             if options.fields is not None and isinstance(container, FieldSelectingContainer):
@@ -209,21 +212,35 @@ class FileIndex:
         return self._index_with(container, options)
 
     def _index_with(self, container: SelectingContainer, options: IndexOptions) -> Index:
-        return self._of_local(lambda path, _: container.index_with(path, options, self._limits))
+        return self._of_local(
+            lambda path, _: container.index_with(path, options, self._limits),
+            copies=options.untrusted,
+        )
 
-    def _built(self, kinds: Kinds, progress: BytesDone | None = None) -> Index:
+    def _built(
+        self, kinds: Kinds, progress: BytesDone | None = None, *, copies: bool = False
+    ) -> Index:
         """Index the file or object."""
 
         def build(path: Path, progress: BytesDone | None) -> Index:
             return self.container.index(path, limits=self._limits, progress=progress, kinds=kinds)
 
-        return self._of_local(build, progress)
+        return self._of_local(build, progress, copies=copies)
 
     def _of_local(
-        self, build: Callable[[Path, BytesDone | None], Index], progress: BytesDone | None = None
+        self,
+        build: Callable[[Path, BytesDone | None], Index],
+        progress: BytesDone | None = None,
+        *,
+        copies: bool = False,
     ) -> Index:
-        """Index the file, or a local copy of the object."""
+        """Index the file; or the object, or a local copy of it.
+
+        - copies: of an object always a copy.
+        """
         if not is_in_store(self.path):
+            return build(self.path, progress)
+        if self.container.reads_objects and not copies and can_read_alone(self.path):
             return build(self.path, progress)
         return index_object_of(as_object(self.path), self.container.name, build, progress)
 
@@ -290,6 +307,16 @@ class FileIndex:
             and len(earlier.shards) == 1
             and RecordDigest.of(spans[: len(index)]) == index.record_digest
         )
+
+    def with_seek_points(self, index: Index, *, keep_damaged: bool = False) -> Index:
+        """Return the index with seek points; those of an object through a local copy of it."""
+        if not is_in_store(self.path) or not lacks_tables(index):
+            return add_seek_points(index, keep_damaged=keep_damaged)
+        with local_copy(as_object(self.path)) as local:
+            shard = Shard.of(local, self.container.name)
+            local_index = replace(index, shards=(shard, *index.shards[1:]))
+            completed = add_seek_points(local_index, keep_damaged=keep_damaged)
+        return replace(completed, shards=index.shards)
 
     def save(self, index: Index) -> None:
         """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""

@@ -51,6 +51,7 @@ class FolderContainer:
     layouts: tuple[Layout, ...] = ()
     index_options = frozenset({"class_folder", "sidecars"})
     saves_index = False  # the folder belongs to its user
+    reads_objects = False
 
     def recognizes(self, head: bytes) -> bool:
         return False  # a folder has no first bytes

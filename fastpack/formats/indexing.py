@@ -19,6 +19,7 @@ from fastpack.core.schema import Schema
 from fastpack.errors import warn
 from fastpack.files.arguments import check_arguments
 from fastpack.files.companions import index_path, refuse_long_names
+from fastpack.files.local_metadata import make_metadata_folder
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats.dataset_indexes import (
     build_all,
@@ -32,11 +33,16 @@ from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
+from fastpack.formats.manifest import Manifest
 from fastpack.formats.manifest_builder import ManifestBuilder
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.saved_manifest import save_manifest
+from fastpack.formats.put_metadata import put_index, put_root_manifest
+from fastpack.formats.root_manifest import root_manifests
+from fastpack.formats.saved_manifest import save_manifest, save_manifest_of, stored_path
+from fastpack.formats.stored_set import StoredSets
 from fastpack.formats.table import Table
 from fastpack.images.seek_points import SeekPoints
+from fastpack.stores.store_path import as_object, is_in_store
 
 _NO_ROWS: Rows = np.zeros(0, np.int64)
 
@@ -88,7 +94,8 @@ def build_indexes(
     Args:
         path: A TFRecord, HDF5 or tar file, a folder of images, a glob, a folder of shards, or a
             list of these.
-        index_dir: A folder for the indexes; None puts each beside its file.
+        index_dir: A folder for the indexes; None puts each beside its file. Those of objects in
+            stores, and the manifest of the set, are put beside them.
         rebuild: Replace fresh indexes too, and accept files that lost records. Kinds of fields are
             kept where the records are the same.
         seek_points: Add seek points to JPEGs, which make crops faster to decode. It takes about
@@ -120,10 +127,10 @@ def build_indexes(
         limits=limits,
         progress=progress,
     )
-    shards, folder = find_shards(path), folder_for_indexes(index_dir)
-    job = _Job(
-        path, folder, rebuild, seek_points, checked_kinds(kinds), num_workers, limits, progress
-    )
+    folder = folder_for_indexes(index_dir)
+    stored = StoredSets(root_manifests(folder))
+    shards, known = find_shards(path, stored=stored), checked_kinds(kinds)
+    job = _Job(path, folder, rebuild, seek_points, known, num_workers, limits, progress, stored)
     return job.run(shards)
 
 
@@ -139,15 +146,19 @@ class _Job:
     num_workers: int | None
     limits: Limits
     progress: Progress | None
+    stored: StoredSets
 
     def run(self, shards: list[Path]) -> IndexResult:
         started = time.perf_counter()
-        _prepare_folders([index_path(shard, self.index_dir) for shard in shards])
+        _prepare_folders({shard: index_path(shard, self.index_dir) for shard in shards})
         tally, counts = _Tally(self.progress, shards), _Counts(len(shards))
         builder = ManifestBuilder(shards)
 
         def build(number: int) -> None:
-            index, is_built = self._index(self._file(shards[number]), tally.of(number))
+            file = self._file(shards[number])
+            index, is_built = self._index(file, tally.of(number))
+            if is_in_store(file.path) and self.index_dir is None:
+                put_index(as_object(file.path), file.index_path, is_new=is_built)
             builder.add(number, index)
             counts.set(number, index, is_built)
             tally.complete(number)
@@ -160,12 +171,15 @@ class _Job:
             def widen(place: int) -> None:
                 number = numbers[place]
                 index = self._widened(self._file(shards[number]), common)
+                if is_in_store(shards[number]) and self.index_dir is None:
+                    path = index_path(shards[number])
+                    put_index(as_object(shards[number]), path, is_new=True)
                 builder.add(number, index)
                 counts.set(number, index, counts.is_built[number])
 
             build_all(widen, len(numbers), self.num_workers)
         manifest, seconds = builder.manifest(), time.perf_counter() - started
-        save_manifest(self.path, manifest, self.index_dir)
+        self._save_manifest(manifest)
         warn(manifest.notes)
         blobs = manifest.summary.blobs.values()
         return IndexResult(
@@ -180,6 +194,16 @@ class _Job:
             seek_point_bytes=int(counts.seek_point_bytes.sum()),
             notes=manifest.notes,
         )
+
+    def _save_manifest(self, manifest: Manifest) -> None:
+        at = stored_path(self.path)
+        if at is None:
+            save_manifest(self.path, manifest, self.index_dir)
+            return
+        found = self.stored.find(at)
+        save_manifest_of(found, manifest, self.index_dir)
+        if self.index_dir is None:
+            put_root_manifest(found, manifest)
 
     def _file(self, shard: Path) -> FileIndex:
         return FileIndex(shard, self.index_dir, self.limits)
@@ -199,7 +223,7 @@ class _Job:
             else:
                 index = file.build(earlier, progress=progress, kinds=self.kinds)
         refuse_kinds(index.schema, file.path, self.kinds)
-        index = add_seek_points(index) if self.seek_points else index
+        index = file.with_seek_points(index) if self.seek_points else index
         file.save(index if self.rebuild else index.remembering(earlier))
         return IndexFile.open(file.index_path, file.path), True
 
@@ -212,10 +236,12 @@ class _Job:
         return IndexFile.open(file.index_path, file.path)
 
 
-def _prepare_folders(paths: list[Path]) -> None:
+def _prepare_folders(indexes: dict[Path, Path]) -> None:
     """Remove what interrupted writes left where the indexes go."""
-    refuse_long_names(paths)
-    for folder in dict.fromkeys(path.parent for path in paths):
+    for shard, path in indexes.items():
+        make_metadata_folder(path, shard)
+    refuse_long_names(indexes.values())
+    for folder in dict.fromkeys(path.parent for path in indexes.values()):
         remove_leftovers(folder)
 
 

@@ -154,6 +154,10 @@ class Manifest:
         with atomic_write(path, sync=False) as temporary:
             save_tables(temporary, tables, about=_ABOUT, own=own)
 
+    def root_bytes(self) -> bytes:
+        """Return what `save` writes, for an object beside the shards."""
+        return table_bytes(self._tables(lambda shard: shard.name), about=_ABOUT, own=self._own(""))
+
     def _tables(self, name_of: Callable[[Path], str]) -> dict[str, dict[str, npt.NDArray[Any]]]:
         assert isinstance(self.entries, HeldEntries)
         return self.entries.tables(map(name_of, self.entries.paths()))

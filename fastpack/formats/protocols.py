@@ -83,6 +83,7 @@ class Container(Protocol):
     - layouts: values of `FileOptions.layout` that its writer takes.
     - index_options: those of `index_options.RESTRICTED` that it takes.
     - saves_index: whether `open` saves an index beside its files without being asked.
+    - reads_objects: whether it indexes an object in a store itself; others index a local copy.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Container(Protocol):
     layouts: tuple[Layout, ...]
     index_options: frozenset[str]
     saves_index: bool
+    reads_objects: bool
 
     def recognizes(self, head: bytes) -> bool:
         """Return True if the first 4 KiB of a file look like this format."""

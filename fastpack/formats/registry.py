@@ -68,7 +68,7 @@ def of_file(path: Path) -> Container:
     """
     if not is_in_store(path) and path.is_dir():
         return named("folder")
-    head = _head(path)
+    head = head_of(path)
     if found := recognized(head):
         return found
     if head[:2] == b"\x1f\x8b":
@@ -84,7 +84,7 @@ def of_file(path: Path) -> Container:
     raise FormatError(with_location(message, Location(path)))
 
 
-def _head(path: Path) -> bytes:
+def head_of(path: Path) -> bytes:
     """Return the first bytes of a file or an object. Raises FormatError for a pipe."""
     if is_in_store(path):
         facts, store = as_object(path).facts(), as_object(path).store

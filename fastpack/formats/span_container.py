@@ -21,6 +21,7 @@ class SpanContainer:
     layouts: tuple[Layout, ...] = ("auto", "encoded")
     index_options: frozenset[str] = frozenset()
     saves_index = True
+    reads_objects = False
 
     def shard(self, path: Path) -> Shard:
         """Return the identity of a file as it is now."""

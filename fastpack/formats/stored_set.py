@@ -70,6 +70,11 @@ class StoredSets:
         self._listings = Listings()
         self._found: dict[StorePath, StoredSet] = {}
 
+    @property
+    def of_roots(self) -> set[StorePath]:
+        """The shards that were found by a root manifest."""
+        return {path for found in self._found.values() if found.root for path in found.paths}
+
     def list_common(self, paths: Sequence[StorePath]) -> None:
         """List the folders that have many of some paths, to ask for none of them alone."""
         folders = [path.parent for path in paths if has_listing(path.root)]

@@ -24,15 +24,19 @@ from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import FastpackError, Location, OptionError, with_location
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
+from fastpack.files.local_copy import local_copy, named_as
 from fastpack.files.naming import missing, strangers
 from fastpack.files.publication import refuse_unfinished
+from fastpack.files.shard import Shard
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
 from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index import Index, concatenate
 from fastpack.formats.index.kinds import kinds_of
 from fastpack.formats.protocols import DatasetPaths, SalvageableContainer
+from fastpack.formats.root_manifest import root_manifests
 from fastpack.formats.salvage import Damage
+from fastpack.formats.stored_set import StoredSets
 from fastpack.images.batch import Batch
 from fastpack.integrity.compare import compare_with_source, disagreement, source_at
 from fastpack.integrity.unreadable import find_unreadable
@@ -41,6 +45,7 @@ from fastpack.reading.options import ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.samples import Samples
 from fastpack.sources import Source
+from fastpack.stores.store_path import StorePath, as_object, as_path, is_in_store
 
 _BATCH_SAMPLES = 256
 _BATCH_BYTES = 64 * 2**20  # of decoded pixels
@@ -128,14 +133,17 @@ def verify(
         progress=progress,
     )
     source = _source_of(against)
-    shards = find_shards(path, check=False)
+    stored = StoredSets(root_manifests(None))
+    shards = find_shards(path, check=False, stored=stored)
     job = _Job(decode, limits, None if index_dir is None else Path(index_dir))
     work = _Work(shards, job, progress, num_passes=1 + decode + (against is not None))
     run_in_threads(work.run, min(num_workers or num_cores(), len(shards)))
     findings = [work.findings[number] for number in range(len(shards))]
     problems = [problem for finding in findings for problem in finding.problems]
-    is_one_file = isinstance(path, (str, Path)) and shards == [Path(path)]
-    problems += [] if is_one_file else _set_problems(shards)
+    is_one_file = isinstance(path, (str, Path)) and shards == [path_of("path", path)]
+    # A root manifest defines a set, whatever the names of its shards.
+    named = [shard for shard in shards if shard not in stored.of_roots]
+    problems += [] if is_one_file else _set_problems(named)
     if source is not None:
         problems += _compare(findings, source, work)
     work.finish()
@@ -211,14 +219,50 @@ class _Work:
 
 
 def _verify_shard(path: Path, job: _Job, advance: Callable[[int], None]) -> _Finding:
-    size = path.stat().st_size
     file = FileIndex(path, job.index_dir, job.limits)
-    saved, problems = _saved_index(file)
+    if not is_in_store(path):
+        return _verify_file(path, file, _saved_index(file), job, advance)
+    try:
+        return _verify_object(as_object(path), file, job, advance)
+    except FastpackError as error:  # of the store
+        return _Finding([str(error)])
+
+
+def _verify_object(
+    path: StorePath, file: FileIndex, job: _Job, advance: Callable[[int], None]
+) -> _Finding:
+    """Verify an object by a local copy, which is removed at once."""
+    opened = file.open_saved(save=False)
+    saved = None if opened is None or len(opened.shards) > 1 else opened.load()
+    container = file.container
+    with local_copy(path) as local:
+        finding = _verify_file(local, file, (saved, []), job, advance)
+        problems = [named_as(path, local, problem) for problem in finding.problems]
+    if finding.dataset is not None and len(finding.dataset.shards) == 1:
+        shard = Shard.of(as_path(path), container.name)
+        finding.dataset = dataclasses.replace(finding.dataset, shards=(shard,))
+    finding.problems = problems
+    return finding
+
+
+def _verify_file(
+    path: Path,
+    file: FileIndex,
+    found: tuple[Index | None, list[str]],
+    job: _Job,
+    advance: Callable[[int], None],
+) -> _Finding:
+    """Verify a local file.
+
+    - file: has its container, and its index.
+    - found: its saved index, and the problems of that.
+    """
+    (saved, problems), size = found, path.stat().st_size
     try:
         # Compares all checksums. The kinds of fields are not in the bytes but in the saved index.
         index = file.container.index(path, limits=job.limits, kinds=kinds_of(saved))
     except FastpackError as error:
-        finding = _survey(file, saved, error, job.limits)
+        finding = _survey(path, file, saved, error, job.limits)
     else:
         finding = _Finding([], len(index), _num_unchecked(index), index)
         index = add_seek_points(index) if saved is not None and saved.seek_points else index
@@ -242,14 +286,16 @@ def _saved_index(file: FileIndex) -> tuple[Index | None, list[str]]:
         return None, [str(error)]
 
 
-def _survey(file: FileIndex, saved: Index | None, error: FastpackError, limits: Limits) -> _Finding:
+def _survey(
+    path: Path, file: FileIndex, saved: Index | None, error: FastpackError, limits: Limits
+) -> _Finding:
     """List the damages of a file that failed with `error`."""
     try:
         container = file.container
         if isinstance(container, SalvageableContainer):
-            survey = container.survey(file.path, saved, limits, find_unreadable)
+            survey = container.survey(path, saved, limits, find_unreadable)
             unchecked = 0 if survey.whole is None else _num_unchecked(survey.whole)
-            lines = _lines(file.path, survey.damages, error)
+            lines = _lines(path, survey.damages, error)
             return _Finding(lines, survey.num_samples, unchecked, survey.whole)
     except FastpackError as worse:
         return _Finding([str(worse)])
@@ -325,7 +371,7 @@ def _set_problems(shards: list[Path]) -> Iterator[str]:
     yield from strangers(shards)
     yield from missing(shards)
     try:
-        refuse_unfinished(shards)
+        refuse_unfinished(shard for shard in shards if not is_in_store(shard))
     except FastpackError as error:
         yield str(error)
 

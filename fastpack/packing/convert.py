@@ -20,16 +20,18 @@ from fastpack.errors import (
 )
 from fastpack.files.arguments import check_arguments
 from fastpack.files.file_names import path_of
+from fastpack.files.local_copy import local_copy
 from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import DatasetPaths
-from fastpack.formats.registry import recognized
+from fastpack.formats.registry import head_of, recognized
 from fastpack.packing.extract import extract
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
 from fastpack.packing.pack import pack
 from fastpack.packing.results import PackResult
 from fastpack.reading.open import open as open_dataset
 from fastpack.reading.reader import Reader
+from fastpack.stores.store_path import as_object, is_in_store
 
 _PIECE_BYTES = 2**20
 # zlib's flag for a header of gzip or of zlib; TensorFlow writes both.
@@ -177,10 +179,9 @@ def _empty(folder: LockedFolder) -> None:
 
 def _is_compressed(path: Path) -> bool:
     """Recognize gzip's signature, or a zlib header that is not a TFRecord's."""
-    if not path.is_file():
+    if not is_in_store(path) and not path.is_file():
         return False
-    with os_errors_at(path, "read"), open(path, "rb") as file:
-        head = file.read(4096)
+    head = head_of(path)
     is_zlib = len(head) > 2 and head[0] == 0x78 and int.from_bytes(head[:2], "big") % 31 == 0
     return head[:2] == b"\x1f\x8b" or (is_zlib and recognized(head) is None)
 
@@ -189,8 +190,9 @@ def _unpack(path: Path, output: Path) -> None:
     """Decompress a file; raises for damaged or truncated data."""
     try:
         with (
+            _local(path) as local,
             os_errors_at(path, "unpack"),
-            open(path, "rb") as file,
+            open(local, "rb") as file,
             open(output, "xb") as unpacked,
         ):
             _inflate(file, unpacked)
@@ -200,6 +202,10 @@ def _unpack(path: Path, output: Path) -> None:
     except EOFError as error:
         message = "the file ends inside its compressed data; restore it from its source"
         raise TruncatedFileError(with_location(message, Location(path))) from error
+
+
+def _local(path: Path) -> contextlib.AbstractContextManager[Path]:
+    return local_copy(as_object(path)) if is_in_store(path) else contextlib.nullcontext(path)
 
 
 def _inflate(file: BinaryIO, output: BinaryIO) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
 from itertools import chain
@@ -45,8 +46,11 @@ _CONNECTION_OPTIONS = (
 # A call ends with a conditional get, which shows that all of its ranges are of one content. The get
 # costs 280 us of CPU, each other range 95 us.
 RANGES_A_CALL = 16
+# A slot of the limiter is a request, or so many bytes: they are in memory until they are used.
+_SLOT_BYTES = 2**20
 _CHUNK_OBJECTS = 1000
 _PART_RETRIES = 10
+_FIRST_PAUSE = 0.1  # of `read_alone`
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
@@ -198,10 +202,34 @@ class ObjectStore(ObjectWrites):
         """Start to read ranges, as `read_ranges` does; cancelling the future ends its requests."""
         return self._engine.submit(self._ranges(key, starts, ends, etag))
 
+    def read_alone(self, key: str, start: int, end: int, etag: str = "") -> bytes:
+        """Return one byte range, read by this thread alone.
+
+        For callers with a lock that another thread of Python may need.
+        """
+        began, pause, num_attempts = time.monotonic(), _FIRST_PAUSE, 0
+        while True:
+            num_attempts += 1
+            try:
+                with self.failures(key, start, end):
+                    options = {"range": (start, end), **({"if_match": etag} if etag else {})}
+                    result = self._obs.get(self._store, key, options=options)
+                    if etag and facts_of(result.meta).etag != etag:
+                        raise changed(self.location(key))
+                    data = bytes(result.bytes())
+                    _refuse_truncated(len(data), end - start, self.url(key))
+                    return data
+            except TransientError as failure:
+                seconds, pause = time.monotonic() - began, 2 * pause
+                if seconds + pause > self._patience.deadline:
+                    raise self._given_up(key, start, end)(
+                        str(failure), num_attempts, seconds
+                    ) from None
+            time.sleep(pause)
+
     async def _ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str
     ) -> list[Buffer]:
-
         # No store answers a request for an empty range.
         filled = [row for row in range(len(starts)) if ends[row] > starts[row]]
         if len(filled) > 1 and not etag:
@@ -233,7 +261,7 @@ class ObjectStore(ObjectWrites):
             key,
             min(starts),
             max(ends),
-            num_slots=len(starts),
+            num_slots=max(len(starts), call.num_bytes // _SLOT_BYTES),
             num_bytes=call.num_bytes,
         )
 
@@ -273,6 +301,19 @@ class ObjectStore(ObjectWrites):
         num_bytes: int = 0,
         is_write: bool = False,
     ) -> Coroutine[Any, Any, Result]:
+        return until_done(
+            attempt,
+            self._limiter,
+            self._patience,
+            self._given_up(key, start, end),
+            num_slots=num_slots,
+            num_bytes=num_bytes,
+            is_write=is_write,
+        )
+
+    def _given_up(
+        self, key: str, start: int | None, end: int | None
+    ) -> Callable[[str, int, float], FastpackError]:
         def give_up(reason: str, num_attempts: int, seconds: float) -> FastpackError:
             tried = f"{num_attempts} attempts in {seconds:.1f} s"
             part = "" if start is None else f"bytes {start} to {end}: "
@@ -280,15 +321,7 @@ class ObjectStore(ObjectWrites):
             message = f"the store did not answer after {tried} ({part}{reason}); {remedy}"
             return StoreError(errno.ETIMEDOUT, with_location(message, self.location(key, start)))
 
-        return until_done(
-            attempt,
-            self._limiter,
-            self._patience,
-            give_up,
-            num_slots=num_slots,
-            num_bytes=num_bytes,
-            is_write=is_write,
-        )
+        return give_up
 
     def location(self, key: str, offset: int | None = None) -> Location:
         """Return the location of an object, or of a byte of it."""

@@ -32,7 +32,7 @@ from fastpack.formats.hdf5.checksums import refuse_damaged
 from fastpack.formats.hdf5.columns import DATASETS, dataset_name, refuse_fields
 from fastpack.formats.hdf5.index import IndexBuilder
 from fastpack.formats.hdf5.members import safe_dataset
-from fastpack.formats.hdf5.opening import open_file
+from fastpack.formats.hdf5.opening import opened_file
 from fastpack.formats.hdf5.write_encoded import EncodedWriter
 from fastpack.formats.hdf5.write_fields import FieldsWriter
 from fastpack.formats.hdf5.write_pixels import PixelsWriter, chunk_of
@@ -43,6 +43,7 @@ from fastpack.formats.index.kinds import GUESSED, Kinds
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.protocols import ShardPlan, Writer
 from fastpack.formats.salvage import FindUnreadable, Survey
+from fastpack.stores.store_path import is_in_store
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Exceptions of h5py for damaged files.
@@ -60,6 +61,7 @@ class Hdf5Container:
     layouts: tuple[Layout, ...] = ("auto", "encoded", "vlen", "pixels")
     index_options = frozenset({"axes"})
     saves_index = True
+    reads_objects = True
 
     def recognizes(self, head: bytes) -> bool:
         """Look for the signature at byte 0, or after a user block: at 512 and its doublings."""
@@ -148,6 +150,8 @@ class Hdf5Container:
 
     def _opened_shard(self, file: h5py.File, path: Path) -> Shard:
         """The shard of the file that the library has open, even if the path has another by now."""
+        if is_in_store(path):
+            return self.shard(path)
         file.flush()  # of this process's writes: else closing the file would change it
         return Shard.of_open(file.id.get_vfd_handle(), path, self.name)
 
@@ -159,7 +163,9 @@ class Hdf5Container:
     ) -> list[Any]:
         """Return samples of one dataset; with `files`, the whole datasets that it names."""
         with _read(shard.path) as file:
-            if not shard.is_open_at(file.id.get_vfd_handle()):
+            # Each read of an object compares its etag.
+            is_file = not is_in_store(shard.path)
+            if is_file and not shard.is_open_at(file.id.get_vfd_handle()):
                 raise changed_file_error(Location(shard.path))
             if files is not None:
                 return [np.asarray(_dataset(file, name, shard.path)[()]) for name in files.names]
@@ -187,7 +193,7 @@ def _read(path: Path) -> Iterator[h5py.File]:
     """Open a file; exceptions of the library become errors that name the file."""
     try:
         _register_filters()
-        with open_file(path) as file:
+        with opened_file(path) as file:
             yield file
     except MemoryError as error:
         raise LimitError(
@@ -199,7 +205,7 @@ def _read(path: Path) -> Iterator[h5py.File]:
     except FastpackError:
         raise
     except _LIBRARY_ERRORS as error:
-        if not path.exists():
+        if not is_in_store(path) and not path.exists():
             raise from_os_error(FileNotFoundError(2, "No such file"), "read", path) from error
         remedy = "restore it from its source, or install a newer h5py if a newer HDF5 wrote it"
         raise FormatError(

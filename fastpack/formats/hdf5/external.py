@@ -25,6 +25,7 @@ from fastpack.formats.hdf5.locate import (
     sample_bytes_of,
 )
 from fastpack.formats.hdf5.members import safe_dataset
+from fastpack.formats.hdf5.opening import opened_file
 from fastpack.formats.index.chunks import ChunkTable
 
 
@@ -78,7 +79,7 @@ class _Tracer:
             rows = self._whole_samples(source.vspace, self._dataset.shape)
             number = self._shard_number(source.file_name)
             path = self._shards[number].path
-            with h5py.File(path, "r", locking=False) as file:
+            with opened_file(path) as file:
                 inner = safe_dataset(file, source.dset_name.strip("/"))
                 if inner is None or not self._is_alike(inner):
                     raise self._error(

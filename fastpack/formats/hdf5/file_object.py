@@ -6,7 +6,6 @@ error.
 """
 
 import errno
-import gc
 import io
 import os
 from collections.abc import Iterator
@@ -17,6 +16,8 @@ from typing import Any, Literal
 
 import h5py
 from h5py._objects import phil
+
+from fastpack.formats.hdf5.collector import without_collector
 
 Mode = Literal["w", "r+"]
 _FLAGS = {"w": os.O_RDWR | os.O_CREAT | os.O_TRUNC, "r+": os.O_RDWR}
@@ -85,19 +86,9 @@ class WrittenFile:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Make the library's calls to our Python safe: no other call of the library may interrupt them.
-
-    The garbage collector, which any allocation may start, would make one when it frees an object of
-    h5py.
-    """
-    with phil:  # h5py's own lock keeps other threads out of the library
-        was_enabled = gc.isenabled()
-        gc.disable()
-        try:
-            yield
-        finally:
-            if was_enabled:
-                gc.enable()
+    """Make the library's calls to our Python safe: no other call of it may interrupt them."""
+    with phil, without_collector():  # h5py's own lock keeps other threads out of the library
+        yield
 
 
 class _Disk(io.RawIOBase):

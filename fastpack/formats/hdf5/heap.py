@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastpack._native.chunks import ReadChunks
 from fastpack._native.gather import Gather
-from fastpack.core.dtypes import SPAN
+from fastpack.core.dtypes import NO_SPAN, SPAN
 from fastpack.core.limits import Limits
 from fastpack.core.ragged import Text, offsets_of
 from fastpack.errors import (
@@ -35,6 +35,7 @@ from fastpack.formats.hdf5.locate import (
     reason_for_the_library,
 )
 from fastpack.formats.index.chunks import ChunkTable
+from fastpack.stores.range_file import need, open_bytes
 
 _ROW = np.dtype([("length", "<u4"), ("address", "<u8"), ("number", "<u4")])
 _COLLECTION = struct.Struct("<4sB3xQ")  # signature, version, size with this header
@@ -52,11 +53,9 @@ def locate_rows(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Spans | 
     """
     if not _is_plain(dataset):
         return None
-    with open(shard.path, "rb", buffering=0) as file:
-        rows = _stored_rows(dataset, file.fileno(), shard, limits)
-        if rows is None:
-            return None
-        return _Heap(file.fileno(), shard, dataset.file.userblock_size).spans(rows)
+    with open_bytes(shard.path) as file:
+        rows = _stored_rows(dataset, file, shard, limits)
+        return None if rows is None else _Heap(file, shard, dataset.file.userblock_size).spans(rows)
 
 
 def read_texts(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Text | None:
@@ -72,7 +71,8 @@ def read_texts(dataset: h5py.Dataset, shard: Shard, limits: Limits) -> Text | No
         )
         raise LimitError(with_location(message, Location(shard.path)))
     values = np.empty(offsets[-1], np.uint8)
-    with open(shard.path, "rb", buffering=0) as file:
+    with open_bytes(shard.path) as file:
+        need(file, spans["offset"], spans["length"])
         reading = Gather(spans, values, offsets, fds=np.array([file.fileno()], np.int32))
         raise_first([reading.run()], lambda row: Location(shard.path, row))
     return Text(values, offsets)
@@ -87,7 +87,7 @@ def _is_plain(dataset: h5py.Dataset) -> bool:
 
 
 def _stored_rows(
-    dataset: h5py.Dataset, descriptor: int, shard: Shard, limits: Limits
+    dataset: h5py.Dataset, file: Any, shard: Shard, limits: Limits
 ) -> npt.NDArray[Any] | None:
     """The stored dataset (n,) of _ROW; None if nearly all of its chunks are missing."""
     rows = np.zeros(len(dataset), _ROW)
@@ -95,7 +95,7 @@ def _stored_rows(
     if dataset.chunks is None:
         first = contiguous_offset(dataset)
         if first is not None:  # never written: all rows are empty
-            rows = np.frombuffer(_read(descriptor, rows.nbytes, first, location), _ROW)
+            rows = np.frombuffer(_read(file, rows.nbytes, first, location), _ROW)
         return rows
     chunks = chunks_of(dataset, shard.size, location)
     if chunks is None:
@@ -110,8 +110,10 @@ def _stored_rows(
     table.check(shard.size, location)
     table.check_limits(limits, location)
     numbers = np.arange(len(rows))
+    written = table.chunks[table.chunks["offset"] != NO_SPAN]
+    need(file, written["offset"], written["length"])
     reading = ReadChunks(
-        descriptor,
+        file.fileno(),
         table.chunks,
         table.filters,
         table.fill,
@@ -127,8 +129,8 @@ def _stored_rows(
 class _Heap:
     """The global heap of one file; addresses count from the byte `base`."""
 
-    def __init__(self, descriptor: int, shard: Shard, base: int) -> None:
-        self._descriptor, self._base, self._end = descriptor, base, shard.size
+    def __init__(self, file: Any, shard: Shard, base: int) -> None:
+        self._file, self._base, self._end = file, base, shard.size
         self._location = Location(shard.path)
 
     def spans(self, rows: npt.NDArray[Any]) -> Spans:
@@ -174,15 +176,18 @@ class _Heap:
     def _head(self, kind: struct.Struct, offset: int, end: int) -> bytes:
         if not 0 <= offset <= min(end - kind.size, _MAX_OFFSET):
             raise self._damaged(offset)
-        return _read(self._descriptor, kind.size, offset, self._location)
+        return _read(self._file, kind.size, offset, self._location)
 
     def _damaged(self, offset: int, row: int | None = None) -> FormatError:
         message = "the heap of rows of variable length is damaged; restore the file from its source"
         return FormatError(with_location(message, Location(self._location.path, row, offset)))
 
 
-def _read(descriptor: int, num_bytes: int, offset: int, location: Location) -> bytes:
-    data = os.pread(descriptor, num_bytes, offset) if offset <= _MAX_OFFSET else b""
+def _read(file: Any, num_bytes: int, offset: int, location: Location) -> bytes:
+    data = b""
+    if offset <= _MAX_OFFSET:
+        need(file, np.array([offset]), np.array([num_bytes]))
+        data = os.pread(file.fileno(), num_bytes, offset)
     if len(data) < num_bytes:
         message = "the file ends before its rows of variable length; restore it from its source"
         raise TruncatedFileError(with_location(message, Location(location.path, offset=offset)))

@@ -46,6 +46,8 @@ from fastpack.formats.index.index import Index
 from fastpack.formats.index.kinds import by_field, given_kind
 from fastpack.formats.index_options import IndexOptions
 from fastpack.images.headers import guess_kind_of_blobs, probe_blobs
+from fastpack.stores.range_file import need, open_bytes
+from fastpack.stores.store_path import is_in_store
 
 _KINDS_OF_FILES = ("image", "mask", "bytes")
 
@@ -345,14 +347,15 @@ class IndexBuilder:
         """Read the headers of images, and nothing else of the file."""
         infos = np.zeros(len(spans), IMAGE_INFO)
         offsets, lengths = (np.ascontiguousarray(spans[name]) for name in ("offset", "length"))
-        with open(self._path, "rb", buffering=0) as file:
+        with open_bytes(self._path) as file:
+            need(file, offsets, lengths)
             probe = ProbeBlobs(file.fileno(), offsets, lengths, infos)
             raise_first(run_in_threads(probe.run), lambda row: Location(self._path, row))
         return infos
 
     def _check_blobs(self, spans: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Compare images with their checksums; return rows that differ, or raise for the first."""
-        if not self._check:
+        if not self._check or is_in_store(self._path):  # reads compare those of objects
             return np.zeros(0, np.int64)
         shards = (self._shard,) if self._traced is None else self._traced.shards
         with contextlib.ExitStack() as files:
@@ -402,6 +405,9 @@ class IndexBuilder:
         if (spans["offset"] != NO_SPAN).all():
             checked = spans.copy()
             checked["record_offset"], checked["record_length"] = spans["offset"], spans["length"]
+            if is_in_store(self._path):  # indexing reads none of an object's pixels
+                spans[:] = checked
+                return
             bad = self._check_blobs(checked)
             spans[bad] = checked[bad]
 

@@ -3,14 +3,40 @@
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 from h5py._objects import phil
 
+from fastpack.formats.hdf5.collector import without_collector
+from fastpack.stores.range_file import RangeFile
+from fastpack.stores.store_path import as_object, is_in_store
+
 # In SWMR mode HDF5's library reads metadata with a wrong checksum again, 100 times, with pauses
 # that double. On a damaged file that does not end. Ten reads take 10 ms, more than a writer needs.
 _METADATA_READS = 10
+
+
+@contextlib.contextmanager
+def opened_file(path: Path) -> Iterator[h5py.File]:
+    """Open a file or an object to read; raise OSError if HDF5's library cannot.
+
+    Of an object, the library reads only the parts that it needs.
+    """
+    if not is_in_store(path):
+        with open_file(path) as file:
+            yield file
+        return
+    with RangeFile(as_object(path)) as ranges:
+        try:
+            # The collector would call the library within a call of it: see file_object.py.
+            with without_collector(), h5py.File(ranges, "r", locking=False) as file:
+                yield file
+        except Exception as error:
+            raise ranges.failure or error from None
+        if ranges.failure is not None:
+            raise ranges.failure
 
 
 def open_file(path: Path) -> h5py.File:

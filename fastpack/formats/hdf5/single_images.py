@@ -37,6 +37,7 @@ from fastpack.formats.index.arrays import Column
 from fastpack.formats.index.folder_files import Files
 from fastpack.formats.index.index import Index
 from fastpack.images.headers import probe_blobs
+from fastpack.stores.range_file import need, open_bytes
 
 _MIN_IMAGES = 2  # for arrays that may be images
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8")
@@ -287,7 +288,8 @@ class SingleImages:
         probed = np.zeros(int(has_span.sum()), IMAGE_INFO)
         offsets = np.ascontiguousarray(spans["offset"][has_span])
         lengths = np.ascontiguousarray(spans["length"][has_span])
-        with open(shard.path, "rb", buffering=0) as file:
+        with open_bytes(shard.path) as file:
+            need(file, offsets, lengths)
             probe = ProbeBlobs(file.fileno(), offsets, lengths, probed)
             raise_first(run_in_threads(probe.run), lambda row: Location(shard.path, row))
         infos[has_span] = probed

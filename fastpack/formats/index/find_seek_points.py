@@ -39,17 +39,22 @@ def add_seek_points(
         keep_damaged: unreadable images get no table; without, they raise what reading raises.
         num_workers: number of threads; None for one a core.
     """
-    missing = [
-        name
-        for name, infos in index.infos.items()
-        if name not in index.seek_points and not isinstance(infos, Ragged)
-    ]
+    missing = lacks_tables(index)
     if not missing:
         return index
     search = _Search(index, OpenShards(), keep_damaged, num_workers or num_cores())
     nothing = SeekPoints.none(len(index)), np.zeros(len(index), np.bool_)
     found = {name: search.completed(name, *(known or {}).get(name, nothing)) for name in missing}
     return replace(index, seek_points={**index.seek_points, **found})
+
+
+def lacks_tables(index: Index) -> list[str]:
+    """Return the names of images that were not searched for seek points."""
+    return [
+        name
+        for name, infos in index.infos.items()
+        if name not in index.seek_points and not isinstance(infos, Ragged)
+    ]
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,14 @@ def metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def sets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Format -> name of a set of four shards on disk."""
+    """Format -> name of a set of four shards on disk; and the images that they are of."""
     folder = tmp_path_factory.mktemp("sets")
     images, found = make_images(folder / "images"), {}
     for name, ending in ENDINGS.items():
         found[name] = folder / name / f"train.{ending}"
         found[name].parent.mkdir()
         fastpack.pack(images, found[name], shards=NUM_SHARDS)
+    found["images"] = images
     return found
 
 
