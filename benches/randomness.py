@@ -23,6 +23,7 @@ from fastpack.stores.ranges import Ranges
 
 _BATCH = 256
 _STEPS_TOGETHER = 20  # steps whose classes are counted together
+_MAX_STEPS = 200
 _MEAN_BYTES = 110_000
 _SAMPLES_A_SHARD = 10_000
 _CACHE_BLOCK = 2**22
@@ -37,6 +38,7 @@ SHUFFLES = {
     '`block="8MiB", window=64`': Shuffle(0, block="8MiB", window=64),
     '`block="8MiB", window=256`': Shuffle(0, block="8MiB", window=256),
     '`block="8MiB", window=1024`': Shuffle(0, block="8MiB", window=1024),
+    '`block="8MiB", window=2048`': Shuffle(0, block="8MiB", window=2048),
     '`block="2MiB", window=1024`': Shuffle(0, block="2MiB", window=1024),
     "`window=19456, run=76`": Shuffle(0, window=19_456, run=76),
 }
@@ -122,7 +124,7 @@ def _batches(values: Numbers, size: int) -> Iterator[Numbers]:
 
 def _entropy(batch: Numbers) -> float:
     shares = np.unique(batch, return_counts=True)[1] / len(batch)
-    return float(-(shares * np.log2(shares)).sum())
+    return float((shares * np.log2(1 / shares)).sum())
 
 
 def mean_entropy(classes: Numbers) -> float:
@@ -163,6 +165,23 @@ def print_randomness(stored: Stored, classes: Numbers) -> None:
         )
 
 
+def print_ranks(stored: Stored, classes: Numbers, world: int) -> None:
+    """Print the class entropy of the batches of ranks, over the first steps."""
+    print(f"\n| shuffle, {world} ranks | entropy of a rank's batch, bits | of a step |")
+    print("|---|--:|--:|")
+    partitions = [StepPartition(len(stored), _BATCH, rank, world, True) for rank in range(world)]
+    steps = range(min(_MAX_STEPS, partitions[0].num_steps()))
+    for name, shuffle in SHUFFLES.items():
+        schedules = [Schedule(shuffle.order(stored), each) for each in partitions]
+        batches = [
+            [classes[each.samples_at(0, step * each.partition.step_size).samples] for step in steps]
+            for each in schedules
+        ]
+        of_rank = np.mean([_entropy(batch) for of_rank in batches for batch in of_rank])
+        of_step = np.mean([_entropy(np.concatenate(step)) for step in zip(*batches, strict=True)])
+        print(f"| {name} | {of_rank:.2f} | {of_step:.2f} |", flush=True)
+
+
 def print_costs(stored: Stored, world: int) -> None:
     print(f"\n| shuffle | requests | GB | USD | window, GB | requests of {world} ranks | GB |")
     print("|---|--:|--:|--:|--:|--:|--:|")
@@ -198,6 +217,7 @@ def main() -> None:
     stored = Stored.of(arguments.samples)
     classes = np.arange(len(stored)) * arguments.classes // len(stored)
     print_randomness(stored, classes)
+    print_ranks(stored, classes, arguments.world)
     print_costs(stored, arguments.world)
 
 

@@ -40,12 +40,14 @@ class RivalSpec:
     """A module of benches.rivals and one of its variants.
 
     - environment: NAME of its requirements-NAME.txt; "" is fastpack's own interpreter.
+    - is_fresh: each run is the first of a new process.
     """
 
     name: str
     module: str
     environment: str = ""
     variant: str = ""
+    is_fresh: bool = False
 
 
 @dataclass
@@ -64,10 +66,12 @@ class RivalResult:
 
 
 class RivalProcess:
-    """A rival that has written its files and done a warm-up run.
+    """A rival that has written its files and, unless its runs are fresh, done a warm-up run.
 
     Raises RivalUnavailableError, also if an answer takes longer than timeout_seconds.
     """
+
+    result_type = RivalResult
 
     def __init__(
         self, spec: RivalSpec, python: Path, task: Task, timeout_seconds: float = TIMEOUT_SECONDS
@@ -79,12 +83,18 @@ class RivalProcess:
         self._least = _least_amount(task)
         self._timeout_seconds = timeout_seconds
         self._runs_twice = task.subject in _RUN_TWICE
+        self._spec, self._python, self._task = spec, python, task
+        self._has_run = False
+        self._start()
+        self.result = self.result_type(spec.name, self._version)
+
+    def _start(self) -> None:
+        spec, task = self._spec, self._task
         self.folder = Path(tempfile.mkdtemp(dir=task.folder))
         self._errors = open(self.folder / "stderr", "w+b")  # noqa: SIM115  # close() closes it
-        command = [python, "-m", f"benches.rivals.{spec.module}"]
         pipe = subprocess.PIPE
         self._rival = subprocess.Popen(
-            command,
+            [self._python, "-m", f"benches.rivals.{spec.module}"],
             cwd=_ROOT,
             stdin=pipe,
             stdout=pipe,
@@ -92,12 +102,19 @@ class RivalProcess:
             start_new_session=True,
             env=self._environment(task),
         )
-        fields = asdict(task) | {"folder": str(self.folder), "variant": spec.variant}
+        own = {"folder": str(self.folder), "variant": spec.variant, "is_fresh": spec.is_fresh}
         try:
-            self.result = RivalResult(spec.name, self._ask(json.dumps(fields))["version"])
+            self._version = str(self._ask(json.dumps(asdict(task) | own))["version"])
         except RivalUnavailableError:
             self.close()
             raise
+
+    def prepare_run(self) -> None:
+        """Start a new process if each run needs one, and this one has run."""
+        if self._spec.is_fresh and self._has_run:
+            self.close()
+            self._start()
+            self._has_run = False
 
     def _environment(self, task: Task) -> dict[str, str]:
         threads = str(task.num_threads)
@@ -110,17 +127,23 @@ class RivalProcess:
 
     def run_round(self) -> None:
         """Run once; raise RivalUnavailableError if it fails or delivers too little."""
+        self.prepare_run()
         if self._runs_twice:
             self._ask("run")
-        answer = self._ask("run")
+        answer = self._run()
         seconds, amount = answer["seconds"], Amount(answer["num_samples"], answer["num_bytes"])
         if amount.num_samples < self._least.num_samples or amount.num_bytes < self._least.num_bytes:
             raise RivalUnavailableError(f"it delivered {amount}, not {self._least}")
         self.result.seconds.append(seconds)
         self.result.num_samples, self.result.num_bytes = amount
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the rival and its workers have used so far."""
+        return sum(map(_cpu_seconds, (self._rival.pid, *_descendants(self._rival.pid))))
+
     def measure_memory(self) -> None:
         """Run once more and sample its memory. Sampling costs time, so this run is not timed."""
+        self.prepare_run()
         done = threading.Event()
         peaks: list[float] = []
 
@@ -131,12 +154,16 @@ class RivalProcess:
         sampler = threading.Thread(target=sample)
         sampler.start()
         try:
-            self._ask("run")
+            self._run()
         finally:
             peaks.append(_own_memory(self._rival.pid))
             done.set()
             sampler.join()
         self.result.peak_mb = max(peaks)
+
+    def _run(self) -> dict[str, Any]:
+        self._has_run = True
+        return self._ask("run")
 
     def _ask(self, line: str) -> dict[str, Any]:
         assert self._rival.stdin is not None
@@ -190,21 +217,24 @@ class RivalBenchmark:
     """Rivals that run in rotation: A B C, B C A, C A B.
 
     Thus load affects all rivals, and no rival always follows the same one. A rival that fails is
-    listed in `missing`; the others continue. `log` receives progress.
+    listed in `missing`; the others continue. `log` receives progress. `start` starts a rival.
     """
 
     def __init__(
-        self, timeout_seconds: float = TIMEOUT_SECONDS, log: Callable[[str], object] = _silent
+        self,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        log: Callable[[str], object] = _silent,
+        start: Callable[[RivalSpec, Path, Task, float], RivalProcess] = RivalProcess,
     ) -> None:
         self.missing: dict[str, str] = {}
         self._processes: list[RivalProcess] = []
         self._timeout_seconds = timeout_seconds
-        self._log = log
+        self._log, self._start = log, start
 
     def add(self, spec: RivalSpec, python: Path, task: Task) -> None:
         started = time.monotonic()
         with self._recording_failure(spec.name):
-            self._processes.append(RivalProcess(spec, python, task, self._timeout_seconds))
+            self._processes.append(self._start(spec, python, task, self._timeout_seconds))
             self._log(f"{spec.name}: ready after {time.monotonic() - started:.0f} s")
 
     def run(self, rounds: int, until: float = math.inf) -> list[RivalResult]:
@@ -219,7 +249,7 @@ class RivalBenchmark:
             if number and started + 2 * longest > until:
                 self._log(f"no time for round {number + 1} of {rounds}")
                 break
-            self._each(RivalProcess.run_round, first=number)
+            self._each(lambda rival: rival.run_round(), first=number)
             longest = max(longest, time.monotonic() - started)
             self._log(f"round {number + 1} of {rounds}: {time.monotonic() - started:.0f} s")
         self._each(RivalProcess.measure_memory)
@@ -272,6 +302,16 @@ def _own_memory(pid: int) -> float:
         except OSError:
             continue  # the process ended meanwhile
     return total / 1024
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process, and of its children that have ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0  # the process ended; its parent has its time
+    fields = text.rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _descendants(pid: int) -> list[int]:

@@ -5,14 +5,15 @@ from importlib.metadata import version
 from typing import Any
 
 import litdata
+from litdata.streaming.cache import Dir
 
 from benches.rivals.protocol import Task, Workload, count_bytes, packing, serve
 from benches.rivals.torch_loading import cropped, epochs, workers
 
 
 class Photos(litdata.StreamingDataset):
-    def __init__(self, folder: str, size: int) -> None:
-        super().__init__(folder, shuffle=True)
+    def __init__(self, source: str | Dir, size: int) -> None:
+        super().__init__(source, shuffle=True)
         self.size_of_crop = size
 
     def __getitem__(self, index: Any) -> Any:

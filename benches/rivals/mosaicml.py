@@ -11,8 +11,8 @@ streaming = imported("streaming")
 
 
 class Photos(streaming.StreamingDataset):
-    def __init__(self, task: Task, folder: str) -> None:
-        super().__init__(local=folder, shuffle=True, batch_size=task.batch)
+    def __init__(self, task: Task, folder: str, remote: str | None = None) -> None:
+        super().__init__(local=folder, remote=remote, shuffle=True, batch_size=task.batch)
         self.size_of_crop = task.size
 
     def __getitem__(self, at: Any) -> Any:

@@ -35,6 +35,7 @@ class Task:
     - batch, num_threads, size: samples in a batch; threads or worker processes; pixels of a side.
     - num_small: use this many images of 100 bytes instead of JPEGs.
     - variant: one of several ways of a rival.
+    - is_fresh: the first run counts; each run has a new process.
     """
 
     subject: str
@@ -46,6 +47,7 @@ class Task:
     size: int
     num_small: int = 0
     variant: str = ""
+    is_fresh: bool = False
 
     def __len__(self) -> int:
         return self.num_small or len(self.paths)
@@ -163,7 +165,10 @@ def packing(task: Task, write: Callable[[str], object]) -> Workload:
 def serve(
     version: str | Callable[[str], str], subjects: Mapping[str, Callable[[Task], Workload]]
 ) -> None:
-    """Answer requests until the input ends. The first run fills caches and is not counted.
+    """Answer requests until the input ends.
+
+    The first run fills caches and is not counted, unless each run has a new process.
+
 
     - version: of the rival, or a function from variant to version.
     """
@@ -171,7 +176,8 @@ def serve(
     os.dup2(2, 1)  # libraries print to stdout
     task = Task(**json.loads(sys.stdin.readline()))
     workload = subjects[task.subject](task)
-    workload.timed()
+    if not task.is_fresh:
+        workload.timed()
     print(
         json.dumps({"version": version if isinstance(version, str) else version(task.variant)}),
         file=answers,

@@ -81,12 +81,15 @@ def random_crop(record: Any, size: int) -> tuple[Any, Any]:
     return tf.cast(pixels, tf.uint8), features["label"]
 
 
-def train(task: Task) -> Workload:
-    records = shuffled_records(write(task, task.fresh_folder("shards"), _NUM_SHARDS), task)
-    samples = records.map(
+def crops(paths: list[str], task: Task) -> tf.data.Dataset:
+    samples = shuffled_records(paths, task).map(
         lambda record: random_crop(record, task.size), num_parallel_calls=tf.data.AUTOTUNE
     )
-    dataset = with_threads(samples.batch(task.batch), task)
+    return with_threads(samples.batch(task.batch), task)
+
+
+def train(task: Task) -> Workload:
+    dataset = crops(write(task, task.fresh_folder("shards"), _NUM_SHARDS), task)
     return Workload(
         lambda: count_pixels((images for images, _ in dataset.as_numpy_iterator()), task.size)
     )

@@ -9,7 +9,7 @@ from benches.rivals.protocol import Task, Workload, count_bytes, packing, serve
 from benches.rivals.torch_loading import cropped, epochs, workers
 
 _SHUFFLED = 1000  # the shuffle buffer of the documentation's examples
-_SHARDS_A_WORKER = 4
+SHARDS_A_WORKER = 4
 
 
 def write(task: Task, folder: str, num_shards: int) -> None:
@@ -21,17 +21,21 @@ def write(task: Task, folder: str, num_shards: int) -> None:
 
 def shards(task: Task) -> list[str]:
     folder = task.fresh_folder("shards")
-    write(task, folder, task.num_threads * _SHARDS_A_WORKER)
+    write(task, folder, task.num_threads * SHARDS_A_WORKER)
     return sorted(map(str, Path(folder).glob("*.tar")))
 
 
-def samples(task: Task) -> wds.WebDataset:
-    return wds.WebDataset(shards(task), shardshuffle=100).shuffle(_SHUFFLED, initial=_SHUFFLED)
+def samples(urls: list[str]) -> wds.WebDataset:
+    return wds.WebDataset(urls, shardshuffle=100).shuffle(_SHUFFLED, initial=_SHUFFLED)
 
 
 def train(task: Task) -> Workload:
+    return crops(task, shards(task))
+
+
+def crops(task: Task, urls: list[str]) -> Workload:
     dataset = (
-        samples(task).to_tuple("jpg", "cls").map_tuple(lambda jpeg: cropped(jpeg, task.size), int)
+        samples(urls).to_tuple("jpg", "cls").map_tuple(lambda jpeg: cropped(jpeg, task.size), int)
     )
     return epochs(
         wds.WebLoader(dataset.batched(task.batch), batch_size=None, **workers(task)), task
@@ -41,7 +45,7 @@ def train(task: Task) -> Workload:
 def records(task: Task) -> Workload:
     """Read in this process: workers would send each record through a pipe."""
     dataset = (
-        samples(task)
+        samples(shards(task))
         .to_tuple("jpg")
         .batched(task.batch, collation_fn=lambda batch: [jpeg for (jpeg,) in batch])
     )

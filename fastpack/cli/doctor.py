@@ -20,6 +20,7 @@ from fastpack.cli.options import (
     num_workers_option,
     seconds_option,
 )
+from fastpack.cli.store_doctor import store_lines
 from fastpack.core.plural import counted
 from fastpack.core.units import readable_size
 from fastpack.errors import OptionError
@@ -61,6 +62,10 @@ def doctor(
 
     SRC is a folder or table of images. DATASET is a TFRecord, HDF5 or tar file, or a folder of
     these.
+
+    Of a DATASET in a store, such as s3://bucket/train-*.tfrecord, latency and bandwidth are
+    measured too. The plan says which order, window and cache training needs, and what an epoch
+    costs in requests.
     """
     subject = source_at(path, index_dir, **folder)
     if size is not None:
@@ -89,6 +94,8 @@ def diagnosed_text(diagnosis: Diagnosis) -> str:
     ]
     if diagnosis.decoders:
         lines.append(decoders_text(diagnosis.decoders))
+    if diagnosis.store:
+        lines += store_lines(diagnosis.store)
     lines.append(f"ceiling: {diagnosis.ceiling:,.0f} images/s, set by {diagnosis.binding}")
     ctx = click.get_current_context()
     advice = [f"- {terminal.in_options(advice, ctx)}" for advice in diagnosis.advice]

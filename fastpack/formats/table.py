@@ -62,10 +62,13 @@ class Table(Protocol):
         """Return each file with its number of samples; None if that needs all samples."""
         return None
 
+    def blob_bytes(self, names: Sequence[str]) -> int | None:
+        """Return the bytes of all blobs with these names; None if that needs all samples."""
+        return sum(self.summary.blobs[name].num_bytes for name in names)
+
     def mean_bytes(self, names: Sequence[str]) -> float:
         """Return the mean bytes of a sample's blobs with these names. It reads no index."""
-        num_bytes = sum(self.summary.blobs[name].num_bytes for name in names)
-        return num_bytes / max(1, len(self))
+        return (self.blob_bytes(names) or 0) / max(1, len(self))
 
     def take(self, rows: Rows, names: Sequence[str] | None = None) -> Index:
         """Return the given samples, in that order.
@@ -173,6 +176,9 @@ class FieldsOf(Table):
 
     def shard_counts(self) -> list[tuple[Shard, int]] | None:
         return self._table.shard_counts()
+
+    def blob_bytes(self, names: Sequence[str]) -> int | None:
+        return self._table.blob_bytes(self._kept(names))
 
     def mean_bytes(self, names: Sequence[str]) -> float:
         return self._table.mean_bytes(self._kept(names))

@@ -23,13 +23,16 @@ from fastpack.images.codecs import decode
 from fastpack.images.headers import FORMATS, probe_blobs
 from fastpack.inspection.advice import Facts, advise
 from fastpack.inspection.decoders import DecoderUsage, decoder_usage, random_rows, sizes_of
+from fastpack.inspection.store_doctor import StoreDiagnosis, diagnose_store
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
 
 _MAX_SAMPLED_BYTES = 256 * 2**20
+_MAX_STORE_BYTES = 32 * 2**20
 _MAX_SAMPLED = 4096
 _BATCH_SAMPLES = 64
 _PAGE_BYTES = 4096
+_STORE_STAGE = "store, shuffled"
 # A training step or another consumer of batches. It returns when the batch is consumed.
 Consumer = Callable[[Batch], Any]
 
@@ -39,8 +42,9 @@ class Stage:
     """Speed of one stage by itself.
 
     Args:
-        name: "disk, shuffled" or "disk, in order" (nothing of the files in memory), "memory" (all
-            in memory), "decode", "decode, one core" or "consumer".
+        name: "disk, shuffled" or "disk, in order" (nothing of the files in memory), "store,
+            shuffled" (without a cache), "memory" (all in memory), "decode", "decode, one core" or
+            "consumer".
         samples_per_second: samples per second.
         bytes_per_second: bytes of stored images per second.
     """
@@ -63,7 +67,8 @@ class Diagnosis:
         binding: the slowest stage that every sample passes.
         ceiling: samples per second of that stage. Training cannot be faster.
         advice: changes that would raise the ceiling, the most effective first.
-        decoders: which decoder takes the images.
+        decoders: which decoder takes the images; None for a dataset in a store.
+        store: latency and bandwidth of the store, and how to read from it; None for local files.
     """
 
     num_samples: int
@@ -75,6 +80,7 @@ class Diagnosis:
     ceiling: float
     advice: tuple[str, ...]
     decoders: DecoderUsage | None = None
+    store: StoreDiagnosis | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -92,6 +98,9 @@ def doctor(
 
     Before the disk stages, the OS is asked to drop the files from memory (posix_fadvise). If it
     keeps them, as on a RAM disk, these stages are left out.
+
+    Of a dataset in a store, up to 32 MiB of samples are read, and up to 256 MiB of random ranges.
+    A small object is written beside the first file, twice, and deleted again.
 
     Args:
         dataset: a Reader, whose transform counts as decoding; or a Source, whose single files are
@@ -118,14 +127,15 @@ def doctor(
     if seconds <= 0 or (isinstance(consumer, (int, float)) and consumer <= 0):
         raise OptionError("seconds and the consumer's rate must be positive")
     workers = num_workers or num_cores()
-    subject = _ReaderSubject(dataset) if isinstance(dataset, Reader) else _SourceSubject(dataset)
-    rows = sampled(dataset, seed)
+    subject, rows = _subject_of(dataset, seed)
     stages = tuple(_measured(subject, rows, workers, consumer, seconds))
     memory, num_bytes = _available_memory(), subject.num_bytes
-    fits = memory is not None and num_bytes < memory / 2
+    fits = memory is not None and num_bytes < memory / 2 and not subject.is_remote
     binding = _binding(stages, fits)
     rates = {stage.name: stage.samples_per_second for stage in stages}
     facts = Facts(binding.name, fits, rates, workers, *subject.facts(rows))
+    store = _store_of(dataset, rates, seconds, seed) if subject.is_remote else None
+    advice = () if store and binding.name == _STORE_STAGE else tuple(advise(facts))
     return Diagnosis(
         num_samples=len(dataset),
         num_bytes=num_bytes,
@@ -134,21 +144,38 @@ def doctor(
         stages=stages,
         binding=binding.name,
         ceiling=binding.samples_per_second,
-        advice=tuple(advise(facts)),
-        decoders=decoder_usage(dataset),
+        advice=advice + (store.advice if store else ()),
+        decoders=None if subject.is_remote else decoder_usage(dataset),
+        store=store,
     )
 
 
-def sampled(dataset: Reader | Source, seed: int) -> Rows:
+def _store_of(dataset: Any, rates: dict[str, float], seconds: float, seed: int) -> StoreDiagnosis:
+    """Plan for the rate of the consumer, or for the highest rate that this machine reaches."""
+    local = min(rates[name] for name in ("decode", "memory") if name in rates)
+    return diagnose_store(dataset, rates.get("consumer", local), seconds=seconds, seed=seed)
+
+
+def _subject_of(dataset: Reader | Source, seed: int) -> tuple["_Subject", Rows]:
+    """Return what is measured, and the samples with which it is."""
+    if not isinstance(dataset, Reader):
+        return _SourceSubject(dataset), sampled(dataset, seed)
+    if dataset.samples.remote is None:
+        return _ReaderSubject(dataset), sampled(dataset, seed)
+    rows = sampled(dataset, seed, _MAX_STORE_BYTES)
+    return _StoreSubject(dataset, rows), rows
+
+
+def sampled(dataset: Reader | Source, seed: int, max_bytes: int = _MAX_SAMPLED_BYTES) -> Rows:
     """Choose samples of the whole dataset, in random order."""
     order = random_rows(dataset, _MAX_SAMPLED, seed)
-    count = int(np.searchsorted(np.cumsum(sizes_of(dataset, order)), _MAX_SAMPLED_BYTES)) + 1
+    count = int(np.searchsorted(np.cumsum(sizes_of(dataset, order)), max_bytes)) + 1
     return order[:count]
 
 
 def _binding(stages: tuple[Stage, ...], fits: bool) -> Stage:
     """Return the slowest stage that every sample passes. Files in memory skip the disk."""
-    passed = {"decode", "consumer", "memory" if fits else "disk, shuffled"}
+    passed = {"decode", "consumer", _STORE_STAGE, "memory" if fits else "disk, shuffled"}
     found = [stage for stage in stages if stage.name in passed]
     return min(found or stages, key=lambda stage: stage.samples_per_second)
 
@@ -157,6 +184,9 @@ class _Subject(Protocol):
     """A dataset or source that can be read and decoded, and its files."""
 
     num_bytes: int
+    is_remote: bool
+    # Seconds that a store took for the samples; 0 for local files.
+    fetch_seconds: float
 
     def sizes(self, rows: Rows) -> Rows: ...
     def read(self, rows: Rows, workers: int) -> Batch: ...
@@ -177,6 +207,8 @@ def _measured(
         took = max(took, 1e-9)
         return Stage(name, len(done) / took, float(subject.sizes(done).sum()) / took)
 
+    if subject.is_remote:
+        yield stage(_STORE_STAGE, subject.fetch_seconds, rows)
     subject.read(rows[:1], workers)  # opens files
     for name, order in (("disk, shuffled", rows), ("disk, in order", np.sort(rows))):
         # Each disk stage starts without files in memory.
@@ -265,6 +297,9 @@ def _available_memory() -> int | None:
 class _ReaderSubject:
     """A dataset to measure."""
 
+    is_remote = False
+    fetch_seconds = 0.0
+
     def __init__(self, reader: Reader) -> None:
         self._reader, self.num_bytes = reader.with_one_depth(), reader.stored_bytes
         image_field = reader.schema.image_field
@@ -275,11 +310,14 @@ class _ReaderSubject:
 
     def read(self, rows: Rows, workers: int) -> Batch:
         reader = self._reader.with_options(decode=False, transform=None, num_workers=workers)
-        return reader.read(rows)
+        return self._read(reader, rows)
 
     def decode(self, rows: Rows, workers: int) -> Batch | None:
         reader = self._reader.with_options(decode=True, num_workers=workers)
-        return reader.read(rows) if self._is_encoded or reader.options.steps else None
+        return self._read(reader, rows) if self._is_encoded or reader.options.steps else None
+
+    def _read(self, reader: Reader, rows: Rows) -> Batch:
+        return reader.read(rows)
 
     def paths(self, rows: Rows) -> list[Path]:
         index = self._reader.entries(rows)
@@ -297,8 +335,31 @@ class _ReaderSubject:
         return *_shares(self._reader.entries(rows).infos[image_field.name]), True
 
 
+class _StoreSubject(_ReaderSubject):
+    """A dataset in a store, of which some samples are read once and kept in memory."""
+
+    is_remote = True
+
+    def __init__(self, reader: Reader, rows: Rows) -> None:
+        super().__init__(reader)
+        entries = reader.samples.entries(rows)
+        started = time.perf_counter()
+        self._window = self._reader.samples.start_reads(rows)
+        self._window.fetched_for(entries.shards)
+        self.fetch_seconds = time.perf_counter() - started
+
+    def paths(self, rows: Rows) -> list[Path]:
+        return []
+
+    def _read(self, reader: Reader, rows: Rows) -> Batch:
+        return reader.read_from([self._window], rows, np.zeros(len(rows), np.int64))
+
+
 class _SourceSubject:
     """A source to measure."""
+
+    is_remote = False
+    fetch_seconds = 0.0
 
     def __init__(self, source: Source) -> None:
         self._source, self.num_bytes = source, int(source.sizes.sum())

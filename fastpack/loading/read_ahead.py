@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fastpack.core.threads import submit
 from fastpack.errors import StateError
 from fastpack.images.batch import Batch
+from fastpack.loading.next_use import NextUse
 from fastpack.loading.prefetch import Prefetch
 from fastpack.loading.schedule import Schedule, lane_readers
 from fastpack.reading.reader import Reader
@@ -109,6 +110,9 @@ class ReadAhead:
     def __init__(self, schedule: Schedule, reader: Reader, start: tuple[int, int]) -> None:
         self._schedule, self._reader = schedule, reader
         self._epoch, first = start
+        self._next_use = NextUse.of(reader, schedule, self._epoch)
+        if reader.samples.remote is not None:
+            reader.samples.remote.follow(self._next_use)
         self._plans = window_plans(schedule, self._epoch, first)
         self._changed = threading.Condition()
         self._windows: dict[int, list[Window]] = {}
@@ -193,6 +197,8 @@ class ReadAhead:
 
     def _start(self, plan: WindowPlan) -> Window:
         positions = plan.positions % self._schedule.partition.num_positions
+        if self._next_use is not None:
+            self._next_use.position = int(positions[0])
         samples = self._schedule.order.samples_at(self._epoch, positions).samples
         return self._reader.samples.start_reads(samples)
 

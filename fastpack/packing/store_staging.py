@@ -217,6 +217,8 @@ class StoreStaging:
             self._queue.finish()
             self._commit()
         self._objects.put_report(self._report, rejects)
+        with os_errors_at(self._folder):
+            self._lock.clear()
         self._complete(self._journal.commit(self._stored.token))
         with os_errors_at(self._folder):
             self._remove_scratch()

@@ -77,6 +77,11 @@ class Concatenation(Table):
     def shard_counts(self) -> list[tuple[Shard, int]]:
         return list(chain.from_iterable(part.shard_counts() for part in self._parts))
 
+    def blob_bytes(self, names: Sequence[str]) -> int | None:
+        parts = [part.table.blob_bytes(names) if part.is_whole else None for part in self._parts]
+        known = [part for part in parts if part is not None]
+        return sum(known) if len(known) == len(parts) else None
+
     def mean_bytes(self, names: Sequence[str]) -> float:
         num_bytes = sum(len(part) * part.table.mean_bytes(names) for part in self._parts)
         return num_bytes / max(1, len(self))

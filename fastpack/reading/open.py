@@ -9,14 +9,18 @@ from typing import Any, Unpack
 from fastpack.core import checks
 from fastpack.errors import OptionError, warn
 from fastpack.files.classes import ClassFolder, ClassList
+from fastpack.files.file_names import path_of
+from fastpack.files.sizes import parse_size
 from fastpack.formats import protocols
 from fastpack.formats.dataset_indexes import folder_for_indexes, open_table
 from fastpack.formats.index.kinds import Kinds, checked_kinds
 from fastpack.formats.index_options import IndexOptions
 from fastpack.formats.shard_indexes import Opening
+from fastpack.formats.table import Table
 from fastpack.reading.concatenation import Concatenation
 from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader
+from fastpack.reading.remote import RemoteBytes
 from fastpack.reading.samples import Samples
 from fastpack.stores.store_path import path_at
 
@@ -35,6 +39,8 @@ class OpenOptions:
     classes: ClassList = None
     class_folder: ClassFolder | None = None
     sidecars: Sequence[str] | None = None
+    cache: str | os.PathLike[str] | None = None
+    cache_size: int | str | None = None
     # Not in the repr: it may have secrets.
     storage_options: Mapping[str, Any] | None = dataclasses.field(default=None, repr=False)
 
@@ -49,6 +55,21 @@ class OpenOptions:
         given = checks.mapping("storage_options", self.storage_options, '{"region": "eu-west-1"}')
         paths: protocols.DatasetPaths = path_at(path, given)
         return paths
+
+    def remote_bytes(self, table: Table) -> RemoteBytes | None:
+        """Return how the files of a dataset are read, if they lie in stores."""
+        if self.cache_size is not None and self.cache is None:
+            raise OptionError("cache_size needs a folder; give cache, or leave cache_size out")
+        if self.cache is None:
+            return RemoteBytes() if table.is_remote else None
+        if self.cache_size is None:
+            raise OptionError('cache needs a limit; give cache_size, such as cache_size="200GB"')
+        if not table.is_remote:
+            warn(["the dataset is on local disk, so it is read without the cache; leave cache out"])
+            return None
+        return RemoteBytes.cached(
+            path_of("cache", self.cache), parse_size(self.cache_size), table.num_bytes
+        )
 
     @property
     def names(self) -> dict[str, str] | None:
@@ -95,6 +116,8 @@ class OpenKwargs(ReadKwargs, total=False):
     classes: ClassList
     class_folder: ClassFolder | None
     sidecars: Sequence[str] | None
+    cache: str | os.PathLike[str] | None
+    cache_size: int | str | None
     storage_options: Mapping[str, Any] | None
 
 
@@ -133,6 +156,9 @@ def open(
         class_folder: for image folders and tars, the folder of a path that names the class:
             "first", "last" or "none". None chooses one; `notes` has the choice.
         sidecars: for image folders, endings of text files that become columns, such as ["txt"].
+        cache: for URLs, a folder on local disk that keeps blocks of the files. All processes of
+            a machine share it. It is made if it is missing.
+        cache_size: the most bytes of the cache, such as "200GB".
         storage_options: for URLs, options of the store's client: {"region": "eu-west-1"}. By
             default the client looks for credentials in the environment and in its own files.
 
@@ -173,7 +199,7 @@ def _opened(path: protocols.DatasetPaths, options: ReadOptions, opening: OpenOpt
         seek_points=options.seek_points is True,
     )
     warn(table.notes)
-    return Reader(Samples.of(table), options)
+    return Reader(Samples.of(table, remote=opening.remote_bytes(table)), options)
 
 
 def concat(readers: Sequence[Reader]) -> Reader:

@@ -92,7 +92,8 @@ class Shuffle:
         seed: 0 <= seed < 2**64.
         window: samples that are shuffled together; with `block`, the highest number of blocks that
             are. None permutes the whole dataset; with `block`, it is 256 blocks. The ranks of a
-            job share a window, so each keeps window / world blocks in memory.
+            job share a window: with `block`, each reads window / world blocks of it, and keeps
+            twice as many in memory.
         run: neighbors that stay in one window. None is the square root of the window, rounded
             down.
         block: bytes of a block, as a number or as text such as "8MiB". It is a number of

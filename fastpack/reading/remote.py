@@ -2,21 +2,25 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from fastpack.core.cached import cached_property
+from fastpack.core.dtypes import Rows
 from fastpack.errors import os_errors_at
 from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.reading.origins import ranges_of
+from fastpack.stores.block_cache import BlockCache, NextUse
+from fastpack.stores.cached_reads import StartCached
 from fastpack.stores.fetched import Fetched
 from fastpack.stores.ranges import Ranges, join
 from fastpack.stores.reads import DirectReads, Reads, RemoteFile
 from fastpack.stores.store import Buffer
-from fastpack.stores.store_path import StorePath
+from fastpack.stores.store_path import is_in_store
 
 
 class StartReads(Protocol):
@@ -35,10 +39,19 @@ class RemoteBytes:
     def __init__(self, start: StartReads = DirectReads.start) -> None:
         self._start = start
 
+    @classmethod
+    def cached(cls, folder: Path, limit: int, dataset_bytes: int) -> "RemoteBytes":
+        """Return reads through a cache. Raises OptionError if it cannot be used."""
+        return cls(StartCached(BlockCache(folder.absolute(), limit), dataset_bytes))
+
+    def follow(self, next_use: NextUse | None) -> None:
+        """Let the cache evict blocks by their next use, if there is one."""
+        if isinstance(self._start, StartCached):
+            self._start.cache.follow(next_use)
+
     def start(self, entries: Index) -> "Window":
         """Start to read the blobs of some samples, neighbors together."""
-        joined = join(ranges_of(entries))
-        return Window(entries.shards, joined, self._start)
+        return Window(entries.shards, ranges_of(entries), self._start)
 
 
 class Window:
@@ -46,27 +59,22 @@ class Window:
 
     Args:
         shards: files by number.
-        ranges: what is read of them.
-        start: how ranges are read.
+        ranges: that the samples need.
+        start: how ranges of objects are read.
     """
 
     def __init__(self, shards: Sequence[Shard], ranges: Ranges, start: StartReads) -> None:
         used = np.flatnonzero(np.bincount(ranges.files)) if len(ranges) else ranges.files
-        self._shards = [shards[number] for number in used.tolist()]
-        self._ranges = Ranges(np.searchsorted(used, ranges.files), ranges.starts, ranges.ends)
-        self._is_remote = np.array(
-            [isinstance(shard.path, StorePath) for shard in self._shards], np.bool_
-        )
-        self._remote_rows = np.flatnonzero(self._is_remote[self._ranges.files])
-        remote = np.flatnonzero(self._is_remote)
-        of_stores = self._ranges.take(self._remote_rows)
-        of_stores = replace(of_stores, files=np.searchsorted(remote, of_stores.files))
-        files = [_remote_file(self._shards[number]) for number in remote.tolist()]
-        self._reads = start(files, of_stores)
+        is_remote = np.array([is_in_store(shards[number].path) for number in used], np.bool_)
+        self._local = _Part.of(shards, used[~is_remote], ranges)
+        self._remote = _Part.of(shards, used[is_remote], ranges)
+        files = [remote_file(shard) for shard in self._remote.shards]
+        self._reads = start(files, self._remote.ranges)
 
     @property
     def num_bytes(self) -> int:
-        return self._ranges.num_bytes
+        """Bytes in memory when all have arrived."""
+        return max(self._reads.num_bytes, self._reads.ranges.num_bytes)
 
     @property
     def is_ready(self) -> bool:
@@ -76,41 +84,64 @@ class Window:
     @cached_property
     def _buffers(self) -> list[Buffer]:
         """The bytes of each range. Raises the error of a range that cannot be read."""
-        buffers: list[Buffer] = [None] * len(self._ranges)
-        for row, buffer in zip(self._remote_rows.tolist(), self._reads.result(), strict=True):
-            buffers[row] = buffer
-        for row in np.flatnonzero(~self._is_remote[self._ranges.files]).tolist():
-            shard = self._shards[int(self._ranges.files[row])]
-            buffers[row] = _read_local(
-                shard, int(self._ranges.starts[row]), int(self._ranges.ends[row])
-            )
-        return buffers
+        return self._reads.result()
 
     def fetched_for(self, shards: Sequence[Shard]) -> Fetched:
         """Wait for the bytes; return them by the numbers that the files have in `shards`."""
-        buffers = self._buffers
         numbers = {shard: number for number, shard in enumerate(shards)}
-        known = np.array([numbers.get(shard, -1) for shard in self._shards], np.int64)
-        files = known[self._ranges.files]
-        rows = np.flatnonzero(files >= 0)
-        memories = [buffers[row] for row in rows.tolist()]
-        ranges = Ranges(files[rows], self._ranges.starts[rows], self._ranges.ends[rows])
-        return Fetched(memories, ranges)
+        remote = _numbered(self._remote.shards, self._reads.ranges, self._buffers, numbers)
+        if not self._local.shards:
+            return Fetched(*remote)
+        ranges = join(self._local.ranges)
+        local = _numbered(
+            self._local.shards, ranges, _read_local(self._local.shards, ranges), numbers
+        )
+        return Fetched([*remote[0], *local[0]], Ranges.joined([remote[1], local[1]]))
 
     def cancel(self) -> None:
         """End all requests at once."""
         self._reads.cancel()
 
 
-def _remote_file(shard: Shard) -> RemoteFile:
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Some files of a window, and the ranges that it needs of them."""
+
+    shards: list[Shard]
+    ranges: Ranges
+
+    @classmethod
+    def of(cls, shards: Sequence[Shard], used: Rows, ranges: Ranges) -> "_Part":
+        mine = ranges.take(np.flatnonzero(np.isin(ranges.files, used)))
+        numbered = replace(mine, files=np.searchsorted(used, mine.files))
+        return cls([shards[number] for number in used.tolist()], numbered)
+
+
+def _numbered(
+    shards: Sequence[Shard], ranges: Ranges, buffers: Sequence[Buffer], numbers: dict[Shard, int]
+) -> tuple[list[Buffer], Ranges]:
+    """Return the ranges whose files have a number, by that number, and their bytes."""
+    known = np.array([numbers.get(shard, -1) for shard in shards], np.int64)
+    files = known[ranges.files]
+    rows = np.flatnonzero(files >= 0)
+    return [buffers[row] for row in rows.tolist()], replace(ranges, files=files).take(rows)
+
+
+def remote_file(shard: Shard) -> RemoteFile:
+    """Return the object of a shard that lies in a store."""
     path: Any = shard.path  # a StorePath
     return RemoteFile(path, shard.size, shard.etag)
 
 
-def _read_local(shard: Shard, start: int, end: int) -> bytes:
-    """Read a range of a local file, which a batch has beside remote ones."""
-    with os_errors_at(shard.path, "read"), open(shard.path, "rb", buffering=0) as file:
-        return os.pread(file.fileno(), end - start, start)
+def _read_local(shards: Sequence[Shard], ranges: Ranges) -> list[bytes]:
+    """Read ranges of local files, which a batch has beside remote ones."""
+    buffers = []
+    columns = (ranges.files.tolist(), ranges.starts.tolist(), ranges.ends.tolist())
+    for file, start, end in zip(*columns, strict=True):
+        path = shards[file].path
+        with os_errors_at(path, "read"), open(path, "rb", buffering=0) as opened:
+            buffers.append(os.pread(opened.fileno(), end - start, start))
+    return buffers
 
 
 def with_bytes(entries: Index, windows: Sequence[Window]) -> Index:

@@ -244,11 +244,13 @@ class Samples:
         """The sum of `sizes`, without an array of them."""
         image_field = self.schema.image_field
         blobs = self.schema.blobs if image_field is None else [image_field]
-        if self.is_whole:
-            return sum(self.table.summary.blobs[blob.name].num_bytes for blob in blobs)
+        names = [blob.name for blob in blobs]
+        known = self.table.blob_bytes(names) if self.is_whole else None
+        if known is not None:
+            return known
         return sum(
             int(flat_values(spans)["length"].sum(dtype=np.uint64))
-            for entries in self.blocks([blob.name for blob in blobs])
+            for entries in self.blocks(names)
             for spans in entries.spans.values()
         )
 

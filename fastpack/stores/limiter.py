@@ -11,7 +11,7 @@ from collections import deque
 
 _FIRST_LIMIT = 32
 _LEAST_LIMIT = 4
-_GREATEST_LIMIT = 256
+GREATEST_LIMIT = 256
 _GROWTH = 1.5
 _GAIN = 1.05  # more bytes a second that justify another growth
 _WINDOW_SECONDS = 0.5
@@ -77,7 +77,7 @@ class Limiter:
             rate = self._window_bytes / elapsed
             if rate > _GAIN * self._last_rate:
                 self._last_rate = rate
-                self.limit = min(_GREATEST_LIMIT, self.limit * _GROWTH)
+                self.limit = min(GREATEST_LIMIT, self.limit * _GROWTH)
         self._window_start, self._window_bytes, self._is_limited = now, 0, False
 
     def slow_down(self) -> None:

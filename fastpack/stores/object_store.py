@@ -46,6 +46,8 @@ _CONNECTION_OPTIONS = (
 # A call ends with a conditional get, which shows that all of its ranges are of one content. The get
 # costs 280 us of CPU, each other range 95 us.
 RANGES_A_CALL = 16
+# A slot of the limiter is a request, or so many bytes: they are in memory until they are used.
+_SLOT_BYTES = 2**20
 _CHUNK_OBJECTS = 1000
 _PART_RETRIES = 10
 _FIRST_PAUSE = 0.1  # of `read_alone`
@@ -259,7 +261,7 @@ class ObjectStore(ObjectWrites):
             key,
             min(starts),
             max(ends),
-            num_slots=len(starts),
+            num_slots=max(len(starts), call.num_bytes // _SLOT_BYTES),
             num_bytes=call.num_bytes,
         )
 

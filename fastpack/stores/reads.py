@@ -1,15 +1,18 @@
 """Reads: many byte ranges of many objects at once, started now and awaited later."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from fastpack.stores.engine import Future
-from fastpack.stores.ranges import Ranges
+from fastpack.stores.ranges import Ranges, join
 from fastpack.stores.store import Buffer
 from fastpack.stores.store_path import StorePath
+
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -28,10 +31,20 @@ class RemoteFile:
 
 
 class Reads(Protocol):
-    """Ranges that are being read."""
+    """Ranges that are being read.
+
+    - ranges: that `result` returns; they cover those that were given.
+    """
+
+    ranges: Ranges
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes that are requested from stores."""
+        ...
 
     def result(self) -> list[Buffer]:
-        """Wait for all ranges; return their bytes, in the order in which they were given.
+        """Wait for all ranges; return their bytes.
 
         Raises the error of a range that cannot be read, and ends the other reads then.
         """
@@ -49,14 +62,24 @@ class Reads(Protocol):
 class DirectReads(Reads):
     """Ranges read from the stores, without a cache."""
 
-    def __init__(self, futures: "list[Future[list[Buffer]]]", num_ranges: int) -> None:
-        self._futures, self._num_ranges = futures, num_ranges
-        self._places: list[np.ndarray] = []
+    def __init__(self, ranges: Ranges) -> None:
+        self.ranges = ranges
+        self._futures: list[Future[list[Buffer]]] = []
+        self._places: list[Rows] = []
+
+    @property
+    def num_bytes(self) -> int:
+        return self.ranges.num_bytes
 
     @classmethod
     def start(cls, files: Sequence[RemoteFile], ranges: Ranges) -> "DirectReads":
-        """Start to read ranges of files, by their numbers in `files`."""
-        reads = cls([], len(ranges))
+        """Start to read ranges of files, by their numbers in `files`; neighbors share a request."""
+        return cls.of_joined(files, join(ranges))
+
+    @classmethod
+    def of_joined(cls, files: Sequence[RemoteFile], ranges: Ranges) -> "DirectReads":
+        """Start to read ranges of files, each in a request of its own."""
+        reads = cls(ranges)
         order = np.argsort(ranges.files, kind="stable")
         ends = np.flatnonzero(np.diff(ranges.files[order])) + 1
         for rows in np.split(order, ends) if len(order) else ():
@@ -68,7 +91,7 @@ class DirectReads(Reads):
         return reads
 
     def result(self) -> list[Buffer]:
-        buffers: list[Buffer] = [None] * self._num_ranges
+        buffers: list[Buffer] = [None] * len(self.ranges)
         try:
             for future, rows in zip(self._futures, self._places, strict=True):
                 for row, buffer in zip(rows.tolist(), future.result(), strict=True):
@@ -80,6 +103,17 @@ class DirectReads(Reads):
 
     def is_done(self) -> bool:
         return all(future.done() for future in self._futures)
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call a function when the last range has arrived, failed or was cancelled."""
+        left = iter(range(len(self._futures) - 1))
+
+        def note(_: object) -> None:
+            if next(left, None) is None:
+                call()
+
+        for future in self._futures:
+            future.add_done_callback(note)
 
     def cancel(self) -> None:
         for future in self._futures:

@@ -34,7 +34,9 @@ def first(dataset, **options):
 
 
 @pytest.mark.parametrize(
-    "shuffle", [None, Shuffle(3), Shuffle(3, window=4096)], ids=["order", "shuffle", "window"]
+    "shuffle",
+    [None, Shuffle(3), Shuffle(3, window=4096), Shuffle(3, block="4KiB", window=64)],
+    ids=["order", "shuffle", "window", "block"],
 )
 @pytest.mark.parametrize("position", [0, 9 * N // 10])
 def test_a_loader_of_a_trillion_samples(tmp_path, few_bytes, shuffle, position):

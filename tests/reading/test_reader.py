@@ -396,6 +396,8 @@ class TestSubsets:
         )
         assert joined.with_options(decode=False).part_sizes == joined.part_sizes
         assert joined[:4].part_sizes == (4,)
+        for reader in (dataset, joined, joined[:4], fastpack.concat([dataset, dataset])):
+            assert reader.stored_bytes == reader.sizes.sum()
 
     def test_concat_of_what_does_not_fit(self, dataset, packed):
         with pytest.raises(errors.SchemaError, match="fields"):
