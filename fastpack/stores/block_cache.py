@@ -1,12 +1,17 @@
 """BlockCache: blocks of objects on local disk, within a limit.
 
-All ranks and jobs of a machine share the folder. There is no daemon and no shared memory.
+The limit holds for all processes together, without counts that outlive one: a process looks at the
+sizes of the files. It does so each time that it has added a part of the limit.
 """
 
+import contextlib
+import hashlib
 import os
 import shutil
+import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,189 +21,224 @@ import numpy.typing as npt
 from fastpack._native.gather import Gather
 from fastpack.core.dtypes import SPAN
 from fastpack.core.threads import num_cores, run_in_threads
-from fastpack.core.units import num_bytes, readable_size
-from fastpack.errors import CorruptRecordError, Location, OptionError, with_location
-from fastpack.stores.block_claim import BlockClaim
-from fastpack.stores.block_file import BLOCK_BYTES, CHUNK_BYTES, BlockFile, BlockId, footer_of
-from fastpack.stores.cache_folder import CacheFolder
-from fastpack.stores.eviction import Eviction, NextUse
+from fastpack.errors import Location, OptionError, with_location
+from fastpack.stores.block_file import BLOCK_BYTES, PART_BYTES, BlockFile, BlockId, footer_of
+from fastpack.stores.cache_folder import CacheFolder, Claim, StoredBlock
+from fastpack.stores.reads import RemoteFile
 
-Numbers = npt.NDArray[np.int64]
+# A process looks at the sizes after it has added this part of the limit, and removes blocks until
+# this part of it is free. So with eight processes the limit holds.
+_LOOKS = 256
+_FREE = 32
+# Descriptors of one process: blocks that stay open, and blocks that it is fetching.
+_OPEN_BLOCKS = 128
+_MOST_CLAIMS = 128
+_LEFTOVER_SECONDS = 600
 
-# Removed files use the disk until they are closed: 64 of them have 256 MiB.
-_OPEN_BLOCKS = 64
-_OVERHEAD = BlockId("0" * 32, 0).file_bytes / BLOCK_BYTES
+# Returns when each block is needed next, a rising number; None for a block of another dataset.
+NextUse = Callable[[Sequence[StoredBlock]], "npt.NDArray[np.float64] | None"]
+
+
+def identity_of(file: RemoteFile) -> str:
+    """Return the identity of an object's content, 32 hexadecimal digits.
+
+    Raises OptionError if the store gives none.
+    """
+    if not file.etag:
+        message = "the store gives no etag, so a cache could mix contents; leave cache out"
+        raise OptionError(with_location(message, Location(file.path)))
+    text = "\0".join([str(file.path), file.etag, str(file.size)])
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Parts of blocks; all are (n,) int64.
+
+    - blocks: the block of each, by number in a list.
+    - starts, ends: in the block.
+    """
+
+    blocks: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
 
 
 class BlockCache:
-    """Blocks of objects in a folder. Thread-safe and fork-safe; pickles as folder and limit.
+    """Blocks of objects in a folder. Thread-safe, and fork-safe; pickles as folder and limit.
 
     Args:
-        folder: of the cache, opened.
+        folder: of the cache; it is made if it is missing.
         limit: bytes of all files together.
+
+    Raises:
+        OptionError: the folder has other files, or the limit is below a block or above the disk.
     """
 
-    def __init__(self, folder: CacheFolder, limit: int) -> None:
-        self.folder, self.limit = folder, limit
-        self._eviction = Eviction(folder, limit)
-        # There are no locks, which a fork could leave locked: each step is one call.
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._limit = limit
+        if limit < 2 * BLOCK_BYTES:
+            message = f"cache_size is {limit} bytes, less than two blocks of {BLOCK_BYTES}"
+            raise OptionError(with_location(f"{message}; raise it", Location(folder)))
+        self.folder = CacheFolder.open(folder)
+        self._since_look = limit  # so that the first block added looks
+        self._next_use: NextUse | None = None
+        # Without locks, which a fork could leave locked: each step is one call.
         self._open: OrderedDict[BlockId, BlockFile] = OrderedDict()
-        self._damaged: set[BlockId] = set()
-
-    @classmethod
-    def open(cls, folder: str | os.PathLike[str], size: int | str) -> "BlockCache":
-        """Open the cache in a folder, which is made if it is missing.
-
-        Raises OptionError if the folder has other files, or if the limit is below one block or
-        above what the disk has for the cache.
-
-        - size: limit for all files together, such as "200GB".
-        """
-        path = Path(os.path.abspath(folder))
-        limit = num_bytes("cache_size", size)
-        least = BlockId("0" * 32, 0).file_bytes
-        if limit < least:
-            message = f"cache_size is {limit} bytes, and one block has {least}; raise it"
-            raise OptionError(with_location(message, Location(path)))
-        cache = cls(CacheFolder.open(path), limit)
-        cache._refuse_small_disk()
-        return cache
+        self._last_sweep = 0.0
+        self._num_claims = 0
+        self._refuse_small_disk()
 
     def __reduce__(self) -> Any:
-        return BlockCache, (CacheFolder(self.folder.path), self.limit)
+        return BlockCache, (self.folder.path, self._limit)
 
-    def _refuse_small_disk(self) -> None:
-        free = shutil.disk_usage(self.folder.path).free
-        if free < self.limit:
-            free += sum(file.num_bytes for file in self.folder.files())
-        if free < self.limit:
-            sizes = f"{readable_size(self.limit)}, and the disk has {readable_size(free)}"
-            message = f"cache_size is {sizes} for the cache; lower it, or free space"
-            raise OptionError(with_location(message, Location(self.folder.path)))
+    @property
+    def limit(self) -> int:
+        return self._limit
 
     def follow(self, next_use: NextUse | None) -> None:
         """Evict blocks by their next use from now on; None: by their last use."""
-        self._eviction.next_use = next_use
+        self._next_use = next_use
 
-    def kept_share(self, dataset_bytes: int) -> float:
-        """Return the share of a dataset's blocks that fits, at most 1.
-
-        Evictions free a part of the limit, so a dataset that just fits would not stay whole.
-        """
-        wanted = dataset_bytes * _OVERHEAD
-        return 1.0 if wanted <= self.limit else 0.9 * self.limit / wanted
-
-    def may_keep(self, dataset_bytes: int) -> bool:
-        """Return True if all blocks of a dataset will stay, if it is alone in the cache."""
-        return self.kept_share(dataset_bytes) == 1.0
-
-    def missing(self, blocks: Iterable[BlockId]) -> list[BlockId]:
-        """Return the blocks that the cache lacks."""
-        return [block for block in blocks if block not in self._open and not self.has(block)]
-
-    def has(self, block: BlockId) -> bool:
-        return self.folder.has(block)
+    def _refuse_small_disk(self) -> None:
+        free = shutil.disk_usage(self.folder.path).free
+        if free >= self._limit:
+            return
+        free += sum(block.num_bytes for block in self.folder.blocks())
+        if free < self._limit:
+            message = (
+                f"cache_size is {self._limit} bytes, and the disk has {free} for the cache; "
+                "lower cache_size, or free space"
+            )
+            raise OptionError(with_location(message, Location(self.folder.path)))
 
     def opened(self, block: BlockId) -> BlockFile | None:
-        """Open a block; None if the cache lacks it. A damaged one is removed.
-
-        Raises CorruptRecordError if the block was damaged before.
-        """
+        """Open a block; None if the cache lacks it. A damaged one is removed."""
         file = self._open.pop(block, None)
         if file is None:
-            file = self.folder.open_block(block)
-            if file is not None and not file.read_footer():
-                self.remove_damaged(file)
+            path = self.folder.path_of(block)
+            try:
+                file = BlockFile.open(path, block)
+            except OSError:
                 return None
-        if file is not None:
-            self._open[block] = file
-            self._close_excess()
+            if file is None:
+                self.forget(block)
+                return None
+            with contextlib.suppress(OSError):
+                os.utime(path)
+        self._open[block] = file
+        while len(self._open) > _OPEN_BLOCKS:
+            with contextlib.suppress(KeyError):  # another thread was faster
+                self._open.popitem(last=False)
         return file
 
-    def _close_excess(self) -> None:
-        while len(self._open) > _OPEN_BLOCKS:
-            try:
-                self._open.popitem(last=False)
-            except KeyError:  # another thread was faster
-                return
+    def has(self, block: BlockId) -> bool:
+        return block in self._open or self.folder.path_of(block).exists()
 
-    def remove_damaged(self, file: BlockFile) -> None:
-        """Remove a damaged block, so that it is fetched again.
+    def forget(self, block: BlockId) -> None:
+        """Remove a damaged block; it is fetched again when it is needed."""
+        import logging  # late: rarely needed, and a tenth of fastpack's import time
 
-        Raises CorruptRecordError the second time: the disk does not keep what it is given.
-        """
-        block = file.block
+        path = self.folder.path_of(block)
+        logging.getLogger("fastpack").warning("a damaged block of the cache is removed: %s", path)
         self._open.pop(block, None)
-        self.folder.remove(block, file)
-        if block in self._damaged:
-            message = "a block of the cache was damaged again after it was fetched again; "
-            message += "check the disk, or name another cache folder"
-            raise CorruptRecordError(with_location(message, Location(self.folder.path_of(block))))
-        self._damaged.add(block)
+        self.folder.remove(block)
 
-    def claim(self, block: BlockId) -> BlockClaim | None:
-        """Take the right to fetch a block; None if another process has it."""
-        return self.folder.claim(block)
-
-    def add(self, claim: BlockClaim, data: Any) -> bool:
-        """Write a claimed block. Return False if there is no room for it.
-
-        Raises UnreadableFileError, for instance if the disk is full.
-        """
+    def add(self, claim: Claim, block: BlockId, data: Any) -> None:
+        """Write a block that was claimed, after making room for it."""
         try:
-            if not self._eviction.make_room(claim.block):
-                return False
-            values = np.frombuffer(data, np.uint8)
-            claim.write([values, footer_of(claim.block, values)])
-            return True
-        finally:
+            self._make_room(block.file_bytes)
+            bytes_of = np.frombuffer(data, np.uint8)
+            claim.write([memoryview(bytes_of.data), footer_of(block, bytes_of)])
+        except BaseException:
             claim.abandon()
+            raise
+
+    def _make_room(self, num_bytes: int) -> None:
+        self._since_look += num_bytes
+        if self._since_look <= max(BLOCK_BYTES, self._limit // _LOOKS):
+            return
+        self._since_look = 0
+        with self.folder.evicting() as is_mine:
+            if is_mine:
+                self._evict(num_bytes)
+
+    def _evict(self, num_bytes: int) -> None:
+        if time.monotonic() - self._last_sweep > _LEFTOVER_SECONDS:
+            self._last_sweep = time.monotonic()
+            self.folder.remove_leftovers()
+        blocks = list(self.folder.blocks())
+        sizes = np.array([block.num_bytes for block in blocks], np.int64)
+        most = self._limit - max(BLOCK_BYTES, self._limit // _FREE)
+        excess = int(sizes.sum()) + num_bytes - most
+        if excess <= 0:
+            return
+        for row in self._last_needed_first(blocks).tolist():
+            if excess <= 0:
+                return
+            if self.folder.discard(blocks[row]):
+                excess -= blocks[row].num_bytes
+
+    def _last_needed_first(self, blocks: list[StoredBlock]) -> npt.NDArray[np.int64]:
+        """Sort blocks by next use, the latest first.
+
+        Blocks of unknown use come before these, the one that was used longest ago first.
+
+        Reference:
+            Belady, "A study of replacement algorithms for a virtual-storage computer", 1966.
+        """
+        last_uses = np.array([block.last_use for block in blocks], np.int64)
+        next_uses = self._next_use(blocks) if self._next_use is not None else None
+        if next_uses is None:
+            return np.argsort(last_uses, kind="stable")
+        is_unknown = np.isnan(next_uses)
+        return np.lexsort((last_uses, np.where(is_unknown, 0.0, -next_uses), ~is_unknown))
 
     def read(
         self,
         files: list[BlockFile],
-        rows: Numbers,
-        starts: Numbers,
-        ends: Numbers,
+        pieces: Pieces,
         out: npt.NDArray[np.uint8],
-        offsets: Numbers,
+        offsets: npt.NDArray[np.int64],
     ) -> list[int]:
-        """Copy pieces of blocks to `out`; return those that failed, as numbers of pieces.
+        """Read pieces of blocks, and compare the checksums of the parts that they touch.
 
-        Only the chunks that a piece touches are read. Their checksums are compared.
+        Returns the numbers of the pieces that are damaged.
 
-        - files: the open blocks.
-        - rows: the file of each piece, (n,).
-        - starts, ends: of each piece in its block, (n,).
-        - offsets: of each piece in `out`, (n,).
+        - files: open blocks, by the `blocks` of the pieces.
+        - out: receives the bytes of piece i at offsets[i].
         """
-        if not len(rows):
-            return []
-        spans, pieces, moved = _spans_of(files, rows, starts, ends)
+        spans, owners = _spans_of(files, pieces)
+        starts = offsets[owners] + spans["offset"].astype(np.int64) - pieces.starts[owners]
         fds = np.array([file.descriptor for file in files], np.int32)
-        job = Gather(spans, out, offsets[pieces] + moved, fds=fds, check=True, keep_going=True)
+        job = Gather(spans, out, starts, fds=fds, check=True, keep_going=True)
         run_in_threads(job.run, max(1, min(num_cores(), len(spans))))
-        return sorted({int(pieces[outcome[1]]) for outcome in job.failures() if outcome})
+        return sorted({int(owners[outcome[2]]) for outcome in job.failures() if outcome})
+
+    def count_claims(self, change: int) -> bool:
+        """Note that claims were taken; return False if there are as many as may be open."""
+        self._num_claims += change
+        return self._num_claims < _MOST_CLAIMS
 
 
 def _spans_of(
-    files: list[BlockFile], rows: Numbers, starts: Numbers, ends: Numbers
-) -> tuple[npt.NDArray[Any], Numbers, Numbers]:
-    """Return a span for each chunk that a piece touches, its piece, and its offset there."""
-    firsts = starts // CHUNK_BYTES
-    counts = -(-ends // CHUNK_BYTES) - firsts
-    pieces = np.repeat(np.arange(len(rows)), counts)
-    chunks = np.arange(len(pieces)) - np.repeat(np.cumsum(counts) - counts - firsts, counts)
-    of_files = rows[pieces]
-    lengths = np.array([file.block.length for file in files], np.int64)[of_files]
-    chunk_starts = chunks * CHUNK_BYTES
-    chunk_ends = np.minimum(chunk_starts + CHUNK_BYTES, lengths)
-    begins = np.maximum(chunk_starts, starts[pieces])
-    bases = np.cumsum([0] + [len(file.crcs) for file in files])
-    spans = np.zeros(len(pieces), SPAN)
-    spans["shard"] = of_files
-    spans["crc32c"] = np.concatenate([file.crcs for file in files])[bases[of_files] + chunks]
-    spans["offset"] = begins
-    spans["length"] = np.minimum(chunk_ends, ends[pieces]) - begins
-    spans["record_offset"], spans["record_length"] = chunk_starts, chunk_ends - chunk_starts
-    return spans, pieces, begins - starts[pieces]
+    files: list[BlockFile], pieces: Pieces
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Return a span for each part of a block that a piece touches, and its piece."""
+    starts, ends = pieces.starts, pieces.ends
+    first_parts, end_parts = starts // PART_BYTES, -(-ends // PART_BYTES)
+    counts = end_parts - first_parts
+    owners = np.repeat(np.arange(len(starts)), counts)
+    within = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    parts, blocks = first_parts[owners] + within, pieces.blocks[owners]
+    lengths = np.array([file.length for file in files], np.int64)
+    record_starts = parts * PART_BYTES
+    record_ends = np.minimum(record_starts + PART_BYTES, lengths[blocks])
+    firsts = np.maximum(record_starts, starts[owners])
+    spans = np.zeros(len(owners), SPAN)
+    spans["shard"] = blocks
+    spans["offset"], spans["length"] = firsts, np.minimum(record_ends, ends[owners]) - firsts
+    spans["record_offset"], spans["record_length"] = record_starts, record_ends - record_starts
+    bases = np.cumsum([0, *(len(file.crcs) for file in files)])
+    spans["crc32c"] = np.concatenate([file.crcs for file in files])[bases[blocks] + parts]
+    return spans, owners

@@ -25,14 +25,18 @@ _QUIET_STEPS, _SETTLE_STEPS = 5, 500
 
 # The process that loaded the client, and its module.
 _loaded: dict[int, ModuleType] = {}
+_loading = threading.Lock()
+os.register_at_fork(after_in_child=_loading._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def client() -> Any:
     """Return the module `obstore` for this process. Raises MissingPackageError."""
     process = os.getpid()
     if process not in _loaded:
-        is_forked = bool(_loaded) or _is_used_before()
-        _loaded[process] = _copy() if is_forked else _original()
+        with _loading:  # by one thread: a copy takes the place of other modules for a moment
+            if process not in _loaded:
+                is_forked = bool(_loaded) or _is_used_before()
+                _loaded[process] = _copy() if is_forked else _original()
     return _loaded[process]
 
 

@@ -75,7 +75,8 @@ class ObjectStore(ObjectWrites):
         given = dict(self._options)
         if self._compares_parts:
             given.setdefault("checksum_algorithm", "SHA256")
-        return self._made(given, self._patience.deadline, max_retries=_PART_RETRIES)
+        # A part that stalls is sent again before the deadline of all its attempts.
+        return self._made(given, self._patience.deadline / 3, max_retries=_PART_RETRIES)
 
     @property
     def _compares_parts(self) -> bool:
