@@ -19,7 +19,7 @@ from fastpack.errors import (
     OutputExistsError,
     with_location,
 )
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of, path_of
 from fastpack.files.naming import Member
 from fastpack.files.publication import complete_pending
 from fastpack.formats.index.index import Index
@@ -172,7 +172,7 @@ class StoreDestination(Destination):
         self._probed = Probed(True, 0.0)
         self._stage: StoreStaging | None = None
         parent = tempfile.gettempdir() if options.scratch is None else options.scratch
-        self._above = path_of("scratch", parent)
+        self._above = local_path_of("scratch", parent)
         self.local = self._above / output.name
 
     def check(self) -> None:
