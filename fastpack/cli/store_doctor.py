@@ -3,7 +3,7 @@
 from fastpack.cli.formatting import aligned
 from fastpack.core.plural import counted
 from fastpack.core.units import readable_size
-from fastpack.inspection.store_doctor import StoreDiagnosis, StoreOrder
+from fastpack.inspection.store_doctor import StoreDiagnosis, StoreOrder, price
 from fastpack.inspection.store_speed import StoreSpeed
 
 _CONDITIONS = {
@@ -47,6 +47,6 @@ def _order_cells(order: StoreOrder) -> tuple[str, ...]:
         order.name,
         f"{order.samples_per_second:,.0f}",
         f"{order.num_requests:,}",
-        f"${order.dollars:.4f}",
+        price(order.dollars),
         f"{order.at_once:,}",
     )

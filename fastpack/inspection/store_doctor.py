@@ -158,6 +158,15 @@ def advise(
     if saved > 2:
         yield (
             f"blocks take {saved:,.0f} times fewer requests than the whole shuffle: "
-            f"${blocks.dollars:.4f} instead of ${whole.dollars:.4f} an epoch at AWS's price"
+            f"{price(blocks.dollars)} instead of {price(whole.dollars)} an epoch at AWS's price"
         )
     yield f"with cache=FOLDER and room for {size}, epochs after the first send no requests"
+
+
+def price(dollars: float) -> str:
+    """Format a price that may be a fraction of a cent.
+
+    >>> price(0.5125), price(0.0000032)
+    ('$0.51', '$0.0000032')
+    """
+    return f"${dollars:.2f}" if dollars >= 0.1 else f"${dollars:.7f}".rstrip("0").rstrip(".")
