@@ -16,7 +16,9 @@ _CONDITIONS = {
 def store_lines(store: StoreDiagnosis) -> list[str]:
     """Format the speed of a store, and what each order takes from it."""
     speed, rate = store.speed, store.samples_per_second
-    cells = [("reading from the store", "images/s", "requests/epoch", "at AWS", "at once")]
+    cells = [
+        ("reading from the store", "images/s", "requests/epoch", "at AWS", "at once", "window")
+    ]
     return [
         f"store of {store.url}: {counted(store.num_files, 'file')}, "
         f"{readable_size(store.num_bytes)}",
@@ -49,4 +51,5 @@ def _order_cells(order: StoreOrder) -> tuple[str, ...]:
         f"{order.num_requests:,}",
         price(order.dollars),
         f"{order.at_once:,}",
+        readable_size(order.window_bytes) if order.window_bytes else "",
     )

@@ -1,5 +1,6 @@
 """StoreDiagnosis: what a store can deliver, and which order, window and cache training needs."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,7 @@ from fastpack.reading.reader import Reader
 from fastpack.stores.limiter import GREATEST_LIMIT
 from fastpack.stores.probe import probe
 from fastpack.stores.ranges import MAX_REQUEST
-from fastpack.stores.store_path import StorePath, as_object
+from fastpack.stores.store_path import StorePath, as_object, is_in_store
 
 Conditions = Literal["honored", "ignored", "read-only"]
 # Samples of each order that are counted: about 0.2 s.
@@ -38,6 +39,7 @@ class StoreOrder:
         num_bytes: of an epoch.
         dollars: price of the requests at AWS, $0.0004 for 1,000.
         at_once: requests at once that the rate of training needs, by Little's law.
+        window_bytes: bytes that are requested together. Two such windows are in memory.
     """
 
     name: str
@@ -46,6 +48,7 @@ class StoreOrder:
     num_bytes: int
     dollars: float
     at_once: int
+    window_bytes: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def diagnose_store(reader: Reader, rate: float, *, seconds: float, seed: int = 0
         seconds: approximate time.
         seed: chooses the ranges.
     """
-    shards = list(reader.shards)
+    shards = [shard for shard in reader.shards if is_in_store(shard.path)]
     speed = measure(shards, seconds, seed)
     orders = tuple(_order(name, cost, speed, rate) for name, cost in costs_of(reader).items())
     mean_bytes = reader.mean_bytes
@@ -108,7 +111,9 @@ def conditions_of(path: StorePath) -> Conditions:
         return "read-only"
     try:
         return "honored" if probe(path.parent).honors_conditions else "ignored"
-    except StoreError:
+    except StoreError as error:
+        if error.errno != errno.EACCES:
+            raise
         return "read-only"
 
 
@@ -118,7 +123,7 @@ def costs_of(reader: Reader) -> dict[str, EpochCost]:
     for name, order in _ORDERS.items():
         options = LoaderOptions(shuffle=order)
         costs[name] = epoch_cost(reader, options, _COUNTED_SAMPLES)
-    sizes = [shard.size for shard in reader.shards]
+    sizes = [shard.size for shard in reader.shards if is_in_store(shard.path)]
     num_blocks = sum(-(-size // MAX_REQUEST) for size in sizes)
     costs["with a cache, first epoch"] = EpochCost(len(reader), num_blocks, sum(sizes), 0)
     return costs
@@ -129,7 +134,15 @@ def _order(name: str, cost: EpochCost, speed: StoreSpeed, rate: float) -> StoreO
     bytes_a_sample = cost.num_bytes / cost.num_samples
     allowed = speed.rate(request_bytes, GREATEST_LIMIT) / bytes_a_sample
     at_once = speed.at_once(request_bytes, min(rate, allowed) * bytes_a_sample)
-    return StoreOrder(name, allowed, cost.num_requests, cost.num_bytes, cost.dollars, at_once)
+    return StoreOrder(
+        name,
+        allowed,
+        cost.num_requests,
+        cost.num_bytes,
+        cost.dollars,
+        at_once,
+        cost.window_bytes,
+    )
 
 
 def advise(

@@ -116,15 +116,15 @@ class _Ranges:
     """Random ranges of files, no two the same: a store must not answer from its memory."""
 
     def __init__(self, shards: Sequence[Shard], seed: int) -> None:
-        self._shards = [shard for shard in shards if shard.size]
-        if not self._shards:
+        self._smallest = min(_RANGE_BYTES, max(shard.size for shard in shards))
+        if not self._smallest:
             raise EmptySourceError("all files are empty; there is nothing to measure")
+        self._shards = [shard for shard in shards if shard.size >= self._smallest]
         self._random = random.Random(seed)
-        self._smallest = min(shard.size for shard in self._shards)
         self.num_requests = self.num_bytes = 0
 
     def num_bytes_of(self, size: int) -> int:
-        """Return the bytes of a range: fewer than `size` if a file is smaller."""
+        """Return the bytes of a range: fewer than `size` if all files are smaller."""
         return min(size, self._smallest)
 
     def read(self, count: int, size: int) -> float:

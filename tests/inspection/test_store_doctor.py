@@ -7,6 +7,8 @@ import time
 import pytest
 
 import fastpack
+from fastpack.errors import EmptySourceError, StoreError
+from fastpack.files.shard import Shard
 from fastpack.inspection.doctor import doctor
 from fastpack.inspection.store_doctor import StoreOrder, advise, conditions_of, costs_of
 from fastpack.inspection.store_speed import Level, StoreSpeed, measure
@@ -15,6 +17,7 @@ from fastpack.sources import ImageFiles
 from fastpack.stores.store_path import StorePath
 from tests.support.command_line import run
 from tests.support.images import jpeg
+from tests.support.stores.faults import Fault, Rule
 from tests.support.stores.s3_server import READER_KEY
 
 pytest.importorskip("obstore", reason="pip install obstore")
@@ -94,7 +97,7 @@ def test_speed_of_a_store(stored, monkeypatch):
     monkeypatch.setattr(sys.modules["fastpack.inspection.store_speed"], "time", Clock())
     server.proxy.forget()
     speed = measure(shards, seconds=1.0)
-    size = min(shard.size for shard in shards)
+    size = max(shard.size for shard in shards)
     assert speed.latency == pytest.approx(0.01)
     assert speed.range_bytes == size
     assert [level.num_requests for level in speed.levels] == [1, 2, 4, 8, 16, 32, 64]
@@ -102,6 +105,20 @@ def test_speed_of_a_store(stored, monkeypatch):
     assert rates == pytest.approx([size / 0.01] * 7)
     assert_answered(server, speed.num_requests, speed.num_bytes)
     assert speed.num_requests == 9 + 3 + 126
+
+
+def test_nothing_to_measure():
+    empty = Shard(StorePath.of("s3://bucket/empty"), "tfrecord", 0, 0, 0)
+    with pytest.raises(EmptySourceError, match="all files are empty"):
+        measure([empty], seconds=1.0)
+
+
+def test_a_store_that_fails_is_not_read_only(stored):
+    _, server = stored("seaweedfs")
+    server.proxy.rules.set(Rule(Fault(400, "InvalidArgument"), kinds=("put",)))
+    options = {**server.options, "timeout": 5, "deadline": 5}
+    with pytest.raises(StoreError, match="refuses the request"):
+        conditions_of(StorePath.of(f"{server.url}/set/train.tfrecord", options))
 
 
 def test_levels_end_where_time_ends(stored, monkeypatch):
@@ -156,10 +173,10 @@ def test_a_bucket_that_may_only_be_read(stored, monkeypatch):
 def orders(whole: float, blocks: float) -> tuple[StoreOrder, ...]:
     size = 1000 * 100_000
     return (
-        StoreOrder("order of the files", blocks, 12, size, 12 * 4e-7, 1),
-        StoreOrder("shuffled as a whole", whole, 1000, size, 1000 * 4e-7, 21),
-        StoreOrder("shuffled in blocks", blocks, 12, size, 12 * 4e-7, 1),
-        StoreOrder("with a cache, first epoch", blocks, 12, size, 12 * 4e-7, 1),
+        StoreOrder("order of the files", blocks, 12, size, 12 * 4e-7, 1, 10 * MIB),
+        StoreOrder("shuffled as a whole", whole, 1000, size, 1000 * 4e-7, 21, 10 * MIB),
+        StoreOrder("shuffled in blocks", blocks, 12, size, 12 * 4e-7, 1, 10 * MIB),
+        StoreOrder("with a cache, first epoch", blocks, 12, size, 12 * 4e-7, 1, 10 * MIB),
     )
 
 
