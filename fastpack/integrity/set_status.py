@@ -33,7 +33,7 @@ class SetStatus:
         missing: names of shards of the manifest, and of their indexes, that are not there.
         stale: names of shards that are not those of the manifest any more.
         orphaned: names of objects that an earlier pack left and that nothing needs.
-        others: names of objects that look like shards of this set, and that no pack of ours wrote.
+        others: names of objects that look like shards of this set, and that fastpack did not write.
         uploads: unfinished uploads in parts; None if they cannot be listed.
         interrupted: what is known about a pack that was not completed; "" without one.
         is_running: that pack gave a sign of life in the last minute.
@@ -135,7 +135,7 @@ class _Objects:
         return name in self._listed and self._listed[name].etag != etag
 
     def _is_left(self, name: str) -> bool:
-        """Return True for an object that only an earlier pack of ours can have made."""
+        """Return True for an object that only an earlier pack can have made."""
         if self._is_running:
             return False
         if name.startswith(_PROBE):

@@ -109,7 +109,7 @@ class StoreJournal:
         return self.folder / CLAIM
 
     def plan(self) -> StoredPlan | None:
-        """Return the plan; None if there is none, or it is damaged."""
+        """Return the plan; None if it is missing or damaged."""
         return StoredPlan.of_json(self._read(_PLAN))
 
     def put_plan(self, plan: StoredPlan) -> None:
@@ -147,7 +147,7 @@ class StoreJournal:
         self._put(_COMMIT, asdict(commit))
 
     def remove(self) -> None:
-        """Delete all but the claim, the receipts first."""
+        """Delete everything except the claim, the receipts first."""
         keys = [facts.key for facts in self._objects()]
         last = [(self.folder / name).key for name in (_PLAN, _COMMIT)]
         store = self.folder.store

@@ -136,7 +136,7 @@ class StoreStaging:
         self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        """End uploads and the claim. What can be resumed stays, and a note says so."""
+        """End uploads and the claim. Finished shards stay, and a note says so."""
         try:
             self._queue.stop()
             if error is not None and self._is_begun and self._claim.is_held:

@@ -80,7 +80,7 @@ def test_missing_and_stale_shards(bucket, photos):
 
 
 def test_objects_of_others_stay(bucket, photos):
-    """Without a sign that a pack of ours wrote it, no object is deleted."""
+    """An object is deleted only if a sign shows that fastpack wrote it."""
     theirs = ["train-00000-of-00002.tfrecord", "train.tfrecord", "train-x.tfrecord"]
     for name in theirs:
         bucket.server.put(f"{bucket.prefix}/{name}", b"theirs")

@@ -204,8 +204,9 @@ def test_a_scratch_folder_of_another_user(bucket, photos):
     bucket.scratch.joinpath("x").chmod(0o777)
     from fastpack.packing import destination
 
-    name = destination._scratch_name(bucket.folder / "train.tfrecord")
-    bucket.scratch.joinpath("x").rename(bucket.scratch / name)
+    options = fastpack.PackOptions(scratch=bucket.scratch)
+    folder = destination.scratch_folder(bucket.folder / "train.tfrecord", options)
+    bucket.scratch.joinpath("x").rename(folder)
     with pytest.raises(OptionError, match="other users can change"):
         bucket.pack(photos, overwrite=True)
 

@@ -17,9 +17,15 @@ class _Stopped:
     def __init__(self) -> None:
         self.lock, self.count, self.was_enabled = threading.Lock(), 0, False
 
+    def start_again(self) -> None:
+        """Start it in a forked child, which has none of the threads with such blocks."""
+        if self.count and self.was_enabled:
+            gc.enable()
+        self.__init__()  # type: ignore[misc]
+
 
 _stopped = _Stopped()
-os.register_at_fork(after_in_child=_stopped.__init__)  # type: ignore[misc]
+os.register_at_fork(after_in_child=_stopped.start_again)
 
 
 @contextmanager

@@ -201,3 +201,43 @@ def test_http_servers_have_no_listing(copy):
         stored.open()
     stored.put_root_manifest()
     assert_same(stored.open(), stored.opened_locally())
+
+
+@pytest.mark.parametrize("argument", ["index_dir", "cache"])
+def test_folders_of_this_machine(copy, argument):
+    options = {argument: "s3://bucket/folder"}
+    if argument == "cache":
+        options["cache_size"] = "1GB"
+    with pytest.raises(OptionError, match=f"{argument} must be a path on this machine"):
+        copy().open(**options)
+
+
+def test_other_arguments_that_must_be_local(tmp_path, sets):
+    url = "s3://bucket/x.tfrecord"
+    with pytest.raises(OptionError, match="path must be a path on this machine"):
+        fastpack.repair(url, tmp_path / "x.tfrecord")
+    with pytest.raises(OptionError, match="folder must be a path on this machine"):
+        fastpack.extract(fastpack.open(sets["tar"]), "s3://bucket/folder")
+
+
+def test_classes_of_a_stored_dataset(copy):
+    stored = copy()
+    reader = stored.open(classes=stored.url)
+    assert reader.class_names == stored.opened_locally().class_names
+
+
+def test_too_little_space_for_a_local_copy(copy, monkeypatch):
+    stored = copy(companions=False)
+    monkeypatch.setattr("fastpack.files.local_copy.free_bytes", lambda folder: 1000)
+    with pytest.raises(fastpack.errors.UnreadableFileError, match="TMPDIR") as raised:
+        stored.open()
+    assert stored.shards[0].name in str(raised.value)
+
+
+@pytest.mark.parametrize("server", ["moto", "azurite"])
+def test_other_stores(copy, server):
+    stored = copy(server=server)
+    assert_same(stored.open(), stored.opened_locally())
+    assert_same(stored.open("train-*"), stored.opened_locally())
+    stored.put_root_manifest()
+    assert_same(stored.open(""), stored.opened_locally())
