@@ -12,6 +12,7 @@ from fastpack.inspection.store_speed import StoreSpeed, measure
 from fastpack.loading.options import LoaderOptions
 from fastpack.reading.order import Sampler, Shuffle
 from fastpack.reading.reader import Reader
+from fastpack.stores.block_file import BLOCK_BYTES
 from fastpack.stores.limiter import GREATEST_LIMIT
 from fastpack.stores.probe import probe
 from fastpack.stores.ranges import MAX_REQUEST
@@ -118,13 +119,13 @@ def conditions_of(path: StorePath) -> Conditions:
 
 
 def costs_of(reader: Reader) -> dict[str, EpochCost]:
-    """Return what an epoch takes by order, and what the first one with a cache takes."""
+    """Return what an epoch takes by order, and what the first one with a cache takes at most."""
     costs = {}
     for name, order in _ORDERS.items():
         options = LoaderOptions(shuffle=order)
         costs[name] = epoch_cost(reader, options, _COUNTED_SAMPLES)
     sizes = [shard.size for shard in reader.shards if is_in_store(shard.path)]
-    num_blocks = sum(-(-size // MAX_REQUEST) for size in sizes)
+    num_blocks = sum(-(-size // BLOCK_BYTES) for size in sizes)
     costs["with a cache, first epoch"] = EpochCost(len(reader), num_blocks, sum(sizes), 0)
     return costs
 

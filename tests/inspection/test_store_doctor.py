@@ -145,11 +145,17 @@ def test_requests_of_an_epoch_are_those_that_the_server_counts(stored, name, ord
     assert_answered(server, cost.num_requests, cost.num_bytes)
 
 
-def test_requests_of_a_cache(stored):
-    reader = fastpack.open(stored("seaweedfs")[0])
+def test_requests_of_a_cache(stored, tmp_path):
+    url, server = stored("seaweedfs")
+    reader = fastpack.open(url, decode=False, cache=tmp_path / "cache", cache_size="1GB")
     cost = costs_of(reader)["with a cache, first epoch"]
     assert (cost.num_requests, cost.num_bytes) == (3, sum(shard.size for shard in reader.shards))
     assert cost.dollars == pytest.approx(3 * 0.0004 / 1000)
+    server.proxy.forget()
+    with Loader(reader, shuffle=True) as loader:
+        for _ in range(2):
+            assert sum(batch.num_samples for batch in loader) == NUM_SAMPLES
+    assert_answered(server, cost.num_requests, cost.num_bytes)
 
 
 @pytest.mark.parametrize(
