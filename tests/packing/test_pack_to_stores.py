@@ -20,6 +20,7 @@ from fastpack.errors import (
 from fastpack.formats.index.index_file import load_index
 from fastpack.packing import claim, upload_queue
 from fastpack.stores.store_path import StorePath
+from tests.support.command_line import run
 from tests.support.images import jpeg
 from tests.support.stores.bucket import Bucket
 from tests.support.stores.faults import ACCESS_DENIED, NO_SUCH_BUCKET, SLOW_DOWN, Fault, Rule
@@ -503,3 +504,42 @@ def test_a_store_that_ignores_conditions(servers, photos, tmp_path, local):
     assert list(bucket.shards().values()) == list(local().values())
     with pytest.raises(OutputExistsError), pytest.warns(FastpackWarning):
         bucket.pack(photos)
+
+
+# Other commands.
+
+
+def test_convert_to_a_store(bucket, photos, tmp_path, local):
+    output, scratch = bucket.folder / "train.tfrecord", bucket.scratch
+    fastpack.pack(photos, tmp_path / "a.h5")
+    result = fastpack.convert(tmp_path / "a.h5", output, shards=3, scratch=scratch)
+    assert result.num_samples == 12
+    assert bucket.shards() == local()
+    with pytest.raises(OptionError, match="extracted to a local folder"):
+        fastpack.convert(tmp_path / "a.h5", bucket.folder / "folder")
+    with pytest.raises(OptionError, match="scratch folder does not exist"):
+        fastpack.convert(tmp_path / "a.h5", output, scratch=tmp_path / "missing")
+
+
+def test_from_store_to_store(bucket, photos, local):
+    bucket.pack(photos, "first.h5")
+    result = bucket.pack(bucket.folder / "first.h5")
+    assert result.num_samples == 12
+    assert bucket.shards() == local()
+
+
+def test_the_command(bucket, photos, monkeypatch):
+    for name, value in bucket.server.environment.items():
+        monkeypatch.setenv(name, value)
+    url = f"{bucket.server.url}/{bucket.prefix}/train.tfrecord"
+    options = ["-o", url, "--shards", 3, "--scratch", bucket.scratch]
+    planned = run("pack", photos, *options, "--dry-run").stdout
+    assert f"{bucket.server.url}/{bucket.prefix}/train-00000-of-00003.tfrecord" in planned
+    facts = json.loads(run("pack", photos, *options, "--json").stdout)
+    assert facts["paths"][2] == f"{bucket.server.url}/{bucket.prefix}/train-00002-of-00003.tfrecord"
+    again = run("pack", photos, *options)
+    assert again.exit_code == 2
+    assert "exists already" in again.stderr
+    replaced = run("pack", photos, *options, "--overwrite")
+    assert "usual names exist" in replaced.stderr
+    assert replaced.exit_code == 0
