@@ -1,5 +1,6 @@
 """pack to a store: the bytes of a local pack, whole sets, resumed packs, one of two packers."""
 
+import functools
 import itertools
 import json
 import threading
@@ -427,6 +428,28 @@ def test_the_second_packer_is_refused(bucket, photos, tmp_path, local):
     assert bucket.shards() == local()
     assert is_clean(bucket, *local())
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_split_is_an_output_too(bucket, photos, tmp_path):
+    """A pack to one split of a running pack is refused, and the other way round."""
+    (tmp_path / "other").mkdir()
+    split = {"split": {"train": 0.5, "val": 0.5}, "shards": 2}
+    refused = []
+
+    def begin_another(options, name, done, *_):
+        if not refused:
+            with pytest.raises(StagingBusyError) as raised:
+                bucket.pack(photos, name, scratch=tmp_path / "other", **options)
+            refused.append(raised.value)
+
+    other = functools.partial(begin_another, {}, "a-val.tfrecord")
+    bucket.pack(photos, "a.tfrecord", **split, progress=other)
+    assert len(refused) == 1
+    refused.clear()
+    other = functools.partial(begin_another, split, "b.tfrecord")
+    bucket.pack(photos, "b-val.tfrecord", progress=other)
+    assert len(refused) == 1
+    assert not any("packing" in name for name in bucket.names())
 
 
 def test_one_of_two_packers_wins(bucket, photos, tmp_path, local):
