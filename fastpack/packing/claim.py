@@ -116,9 +116,10 @@ class Claim:
         if self._probed.honors_conditions:
             conditions = {"if_match": etag} if etag else {"if_absent": True}
         began = _now()
-        store.put(self._path.key, data, **conditions)
-        self._etag = store.facts(self._path.key).etag
+        self._etag = store.put(self._path.key, data, **conditions).etag
         self._beats, self._renewed_at = self._beats + 1, began
+        # Some servers answer with an etag that the object does not have afterwards.
+        self._etag = store.facts(self._path.key).etag
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):

@@ -294,6 +294,7 @@ class StoreStaging:
         commit = self._journal.commit(stored.token)
         if self._objects.has_put(commit):
             self._complete(commit)
+            self._objects.list()
             return
         receipts = self._journal.receipts(stored.token, len(stored.names))
         if receipts and not self._overwrite:
@@ -382,7 +383,6 @@ class StoreStaging:
                 if (facts := self._objects.facts(name)) is not None and facts.etag == etag
             )
         self._journal.remove()
-        self._objects.list()
 
     # The scratch folder.
 
