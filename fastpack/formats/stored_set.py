@@ -38,14 +38,19 @@ class StoredSet:
     """The objects that a path stands for.
 
     Args:
-        paths: of the shards, in order, with their facts.
+        listed: paths of the shards, in order, with their facts; () with a root manifest.
         output: the name of the set, if these are all of its two or more shards; else None.
         root: its manifest in the store; None without one.
     """
 
-    paths: tuple[StorePath, ...]
+    listed: tuple[StorePath, ...]
     output: StorePath | None = None
     root: Manifest | None = None
+
+    @property
+    def paths(self) -> tuple[StorePath, ...]:
+        """Paths of the shards, in order, with their facts. It takes time for each."""
+        return self.listed if self.root is None else tuple(map(as_object, self.root.paths))
 
     def is_of(self, manifest: Manifest) -> bool:
         """Return True if the manifest is of these objects as they are now."""
@@ -197,7 +202,7 @@ class StoredSets:
 
 
 def _of_root(output: StorePath, root: Manifest) -> StoredSet:
-    return StoredSet(tuple(map(as_object, root.paths)), output, root)
+    return StoredSet((), output, root)
 
 
 def _output_of(path: StorePath) -> StorePath:
