@@ -19,7 +19,7 @@ CONTENT = np.random.default_rng(3).bytes(3_000_001)
 
 
 class MemoryStore:
-    """One object; it counts what it gives, and fails if it is told so."""
+    """One object; it counts what it gives, and raises `failure`."""
 
     def __init__(self, content=CONTENT):
         self.content, self.num_read, self.num_requests = content, 0, 0
