@@ -1,5 +1,7 @@
-"""Compare spans with the sizes of their files."""
-from kernels cimport fp_span
+"""Compare spans with the sizes of their files, and describe the memories that spans lie in."""
+from cpython.buffer cimport PyBuffer_IsContiguous
+from cpython.memoryview cimport PyMemoryView_GET_BUFFER
+from kernels cimport fp_memory, fp_span
 from libc.stdint cimport uint64_t
 
 
@@ -20,3 +22,18 @@ def first_outside(const fp_span[::1] spans, const uint64_t[::1] sizes):
                 found = i
                 break
     return found
+
+
+def describe_memories(list views, fp_memory[::1] out):
+    cdef const Py_buffer* buffer
+    cdef Py_ssize_t i
+    if len(views) != out.shape[0]:
+        raise ValueError("out: one row for each view is needed")
+    for i in range(len(views)):
+        if not isinstance(views[i], memoryview):
+            raise TypeError(f"views: number {i} is not a memoryview")
+        buffer = PyMemoryView_GET_BUFFER(views[i])
+        if not PyBuffer_IsContiguous(buffer, b"C"):
+            raise ValueError(f"views: number {i} is not contiguous")
+        out[i].address = <uint64_t> buffer.buf
+        out[i].length = <uint64_t> buffer.len

@@ -15,6 +15,7 @@ SUMMARIES = {
     "ls": "List samples.",
     "preview": "Write a contact sheet of samples.",
     "verify": "Compare a dataset with its checksums.",
+    "status": "Compare a set in a store with its manifest.",
     "repair": "Copy the intact records of a damaged file to a new file.",
     "index": "Index a dataset in place.",
     "convert": "Write a dataset in another format.",

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from fastpack._native.spans import describe_memories
+
 # fp_memory in src_cython/kernels/span.h.
 MEMORY = np.dtype([("address", "<u8"), ("length", "<u8")])
 
@@ -17,9 +19,8 @@ class Memories(np.ndarray[Any, np.dtype[Any]]):
     @classmethod
     def of(cls, buffers: Sequence[Any]) -> "Memories":
         """Take contiguous buffers, such as bytes or arrays of uint8."""
-        views = [np.frombuffer(buffer, np.uint8) for buffer in buffers]
-        table = np.zeros(len(views), MEMORY).view(cls)
-        table["address"] = [view.__array_interface__["data"][0] for view in views]
-        table["length"] = [len(view) for view in views]
+        views: list[Any] = [memoryview(buffer) for buffer in buffers]
+        table = np.empty(len(views), MEMORY).view(cls)
+        describe_memories(views, table)
         table.buffers = views
         return table

@@ -107,6 +107,16 @@ def marked(path: Path, mark: str) -> Path:
     return path.with_name(f"{path.stem}.{mark}{path.suffix}")
 
 
+def is_marked(path: Path) -> bool:
+    """Return True for a name that `marked` gave.
+
+    >>> is_marked(Path("train-00001-of-00002.4f2a9c01.h5")), is_marked(Path("train.4f2a9c01.h5"))
+    (True, False)
+    """
+    match = _NAME.fullmatch(path.name)
+    return match is not None and bool(match[4])
+
+
 def numbered_members(output: Path) -> list[Member]:
     """Return the numbered files of a set, in order."""
     found = members_below([output.parent], start=f"{output.stem}-", end=output.suffix)

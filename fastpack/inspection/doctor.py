@@ -42,9 +42,9 @@ class Stage:
     """Speed of one stage by itself.
 
     Args:
-        name: "disk, shuffled" or "disk, in order" (nothing of the files in memory), "store,
-            shuffled" (without a cache), "memory" (all in memory), "decode", "decode, one core" or
-            "consumer".
+        name: "disk, shuffled" or "disk, in order" (nothing of the files in memory), "memory" (all
+            in memory), "decode", "decode, one core" or "consumer". For a dataset in a store,
+            "store, shuffled" (without a cache) stands for the disk.
         samples_per_second: samples per second.
         bytes_per_second: bytes of stored images per second.
     """

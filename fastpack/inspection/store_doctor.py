@@ -6,14 +6,24 @@ from typing import Literal
 
 from fastpack.core.units import readable_size
 from fastpack.errors import StoreError
-from fastpack.inspection.store_cost import EpochCost, cached_cost, epoch_costs
+from fastpack.inspection.epoch_cost import EpochCost, epoch_cost
 from fastpack.inspection.store_speed import StoreSpeed, measure
+from fastpack.loading.options import LoaderOptions
+from fastpack.reading.order import Sampler, Shuffle
 from fastpack.reading.reader import Reader
 from fastpack.stores.limiter import GREATEST_LIMIT
 from fastpack.stores.probe import probe
-from fastpack.stores.store_path import as_object
+from fastpack.stores.ranges import MAX_REQUEST
+from fastpack.stores.store_path import StorePath, as_object
 
 Conditions = Literal["honored", "ignored", "read-only"]
+# Samples of each order that are counted: about 0.2 s.
+_COUNTED_SAMPLES = 2**16
+_ORDERS: dict[str, Sampler | None] = {
+    "order of the files": None,
+    "shuffled as a whole": Shuffle(0),
+    "shuffled in blocks": Shuffle(0, block=MAX_REQUEST),
+}
 _RESERVE = 1.2  # a rate with this factor is enough for training
 
 
@@ -40,7 +50,7 @@ class StoreOrder:
 
 @dataclass(frozen=True)
 class StoreDiagnosis:
-    """What a store can deliver to this machine.
+    """Speed of a store from this machine, and how to read a dataset from it.
 
     Args:
         url: of the first file.
@@ -77,15 +87,14 @@ def diagnose_store(reader: Reader, rate: float, *, seconds: float, seed: int = 0
     """
     shards = list(reader.shards)
     speed = measure(shards, seconds, seed)
-    costs = (*epoch_costs(reader), cached_cost(reader))
-    orders = tuple(_order(cost, speed, rate, len(reader)) for cost in costs)
+    orders = tuple(_order(name, cost, speed, rate) for name, cost in costs_of(reader).items())
     mean_bytes = reader.mean_bytes
     return StoreDiagnosis(
         url=str(shards[0].path),
         num_files=len(shards),
         num_bytes=sum(shard.size for shard in shards),
         speed=speed,
-        conditions=conditions_of(reader),
+        conditions=conditions_of(as_object(shards[0].path)),
         samples_per_second=rate,
         samples_ahead=max(1, round(rate * speed.seconds(mean_bytes))),
         orders=orders,
@@ -93,9 +102,8 @@ def diagnose_store(reader: Reader, rate: float, *, seconds: float, seed: int = 0
     )
 
 
-def conditions_of(reader: Reader) -> Conditions:
-    """Write a small object twice beside the first file, and delete it again."""
-    path = as_object(reader.shards[0].path)
+def conditions_of(path: StorePath) -> Conditions:
+    """Write a small object twice beside a file, and delete it again."""
     if path.root.startswith("http"):
         return "read-only"
     try:
@@ -104,18 +112,31 @@ def conditions_of(reader: Reader) -> Conditions:
         return "read-only"
 
 
-def _order(cost: EpochCost, speed: StoreSpeed, rate: float, num_samples: int) -> StoreOrder:
-    bytes_a_sample = cost.num_bytes / num_samples
-    allowed = speed.rate(cost.request_bytes, GREATEST_LIMIT) / bytes_a_sample
-    at_once = speed.at_once(cost.request_bytes, min(rate, allowed) * bytes_a_sample)
-    return StoreOrder(cost.name, allowed, cost.num_requests, cost.num_bytes, cost.dollars, at_once)
+def costs_of(reader: Reader) -> dict[str, EpochCost]:
+    """Return what an epoch takes by order, and what the first one with a cache takes."""
+    costs = {}
+    for name, order in _ORDERS.items():
+        options = LoaderOptions(shuffle=order)
+        costs[name] = epoch_cost(reader, options, _COUNTED_SAMPLES)
+    sizes = [shard.size for shard in reader.shards]
+    num_blocks = sum(-(-size // MAX_REQUEST) for size in sizes)
+    costs["with a cache, first epoch"] = EpochCost(len(reader), num_blocks, sum(sizes), 0)
+    return costs
+
+
+def _order(name: str, cost: EpochCost, speed: StoreSpeed, rate: float) -> StoreOrder:
+    request_bytes = cost.num_bytes / max(cost.num_requests, 1)
+    bytes_a_sample = cost.num_bytes / cost.num_samples
+    allowed = speed.rate(request_bytes, GREATEST_LIMIT) / bytes_a_sample
+    at_once = speed.at_once(request_bytes, min(rate, allowed) * bytes_a_sample)
+    return StoreOrder(name, allowed, cost.num_requests, cost.num_bytes, cost.dollars, at_once)
 
 
 def advise(
     orders: tuple[StoreOrder, ...], speed: StoreSpeed, rate: float, demand: float
 ) -> Iterator[str]:
     """Yield the order and the cache that training needs, the most effective first."""
-    in_order, whole, blocks, cached = orders
+    _, whole, blocks, cached = orders
     size = readable_size(cached.num_bytes)
     if speed.bandwidth < demand:
         yield (

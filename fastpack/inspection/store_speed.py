@@ -1,4 +1,4 @@
-"""StoreSpeed: latency and bandwidth of an object store, measured with ranges of a dataset's files."""
+"""StoreSpeed: latency and bandwidth of an object store, measured with ranges of its files."""
 
 import random
 import statistics

@@ -1,9 +1,9 @@
 """Claim: an object that shows which process packs to an output in a store.
 
-A pack puts the claim before it writes anything else, on condition that there is none. Then it
-renews the claim every 15 seconds. A claim that was not renewed for a minute, by the clock of the
-store, is of a dead process: the next pack takes it over, on condition that it is still the same.
-On the same machine it does so at once: the OS has released the lock of the scratch folder.
+A pack puts the claim before it writes anything else, on condition that no other exists. Then it
+renews the claim every 15 seconds. A claim that was not renewed for a minute is of a dead process;
+the clock of the store decides. The next pack replaces it, on condition that it is unchanged. On the
+same machine it does so at once: the OS has released the lock of the scratch folder.
 
 A claim spares a second pack its work. It does not protect the set: a process that was suspended may
 go on after its claim was taken over. The manifest does, since it is put under a condition.
@@ -143,7 +143,7 @@ class Claim:
 
 
 def read_claim(path: StorePath) -> tuple[ObjectFacts, Mapping[str, Any]] | None:
-    """Return a claim and its facts; None if there is none."""
+    """Return a claim and its facts; None without one."""
     try:
         facts = path.facts()
         found = json.loads(path.store.read(path.key))

@@ -25,6 +25,7 @@ from fastpack.files.locked_folder import LockedFolder
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import DatasetPaths
 from fastpack.formats.registry import head_of, recognized
+from fastpack.packing.destination import Mode, destination_of, unpacking_folder
 from fastpack.packing.extract import extract
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
 from fastpack.packing.pack import pack
@@ -90,13 +91,14 @@ def convert(
         index_dir=index_dir, kinds=kinds, overwrite=overwrite, resume=resume, progress=progress
     )
     options, output = pack_options(options, keywords), path_of("output", output)
-    if not output.parent.is_dir():
-        message = "the output's folder does not exist; make it first"
-        raise OptionError(with_location(message, Location(output.parent)))
     is_folder = options.format is None and output.suffix == ""
+    destination_of(output, options, Mode(overwrite, resume=resume)).refuse_missing_folder()
     if is_folder:
         _refuse_options(options, resume)
-    folder = LockedFolder(output.with_name(f".{output.name}.unpacked"))
+        if is_in_store(output):
+            message = "files are extracted to a local folder; name one, or a file such as a.tar"
+            raise OptionError(with_location(message, Location(output)))
+    folder = LockedFolder(unpacking_folder(output, options))
     with _unpacked(find_shards(path), folder) as shards:
         dataset = open_dataset(
             shards,

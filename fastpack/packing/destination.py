@@ -91,6 +91,10 @@ class Destination(Protocol):
 
     local: Path
 
+    def refuse_missing_folder(self) -> None:
+        """Raise OptionError if a local folder that is needed does not exist."""
+        ...
+
     def check(self) -> None:
         """Raise FastpackError if nothing can be written there. Writes nothing in a dry run."""
         ...
@@ -124,12 +128,15 @@ class LocalDestination(Destination):
     def __init__(self, output: Path, options: PackOptions, mode: Mode) -> None:
         self.local, self._options, self._mode = output, options, mode
 
-    def check(self) -> None:
-        if self._options.scratch is not None:
-            raise OptionError("scratch is for an output in a store; leave it out")
+    def refuse_missing_folder(self) -> None:
         if not self.local.parent.is_dir():
             message = "the output's folder does not exist; make it first"
             raise OptionError(with_location(message, Location(self.local.parent)))
+
+    def check(self) -> None:
+        if self._options.scratch is not None:
+            raise OptionError("scratch is for an output in a store; leave it out")
+        self.refuse_missing_folder()
 
     def prepare(self) -> None:
         outputs = outputs_of(self.local, self._options.select)
@@ -171,15 +178,17 @@ class StoreDestination(Destination):
         self._output, self._options, self._mode = output, options, mode
         self._probed = Probed(True, 0.0)
         self._stage: StoreStaging | None = None
-        parent = tempfile.gettempdir() if options.scratch is None else options.scratch
-        self._above = local_path_of("scratch", parent)
+        self._above = _scratch_parent(options)
         self.local = self._above / output.name
 
-    def check(self) -> None:
-        self._refuse_options()
+    def refuse_missing_folder(self) -> None:
         if not self._above.is_dir():
             message = "the scratch folder does not exist; make it first"
             raise OptionError(with_location(message, Location(self._above)))
+
+    def check(self) -> None:
+        self._refuse_options()
+        self.refuse_missing_folder()
         if self._options.dry_run:
             self._output.store.list_folder(_prefix(self._output.parent))
             return
@@ -224,7 +233,7 @@ class StoreDestination(Destination):
     def stage(self, plan: PackPlan) -> StoreStaging:
         self._stage = StoreStaging(
             self._output,
-            self._above / _scratch_name(self._output),
+            scratch_folder(self._output, self._options),
             plan.paths,
             plan.num_bytes,
             plan.facts(),
@@ -256,7 +265,20 @@ def _prefix(folder: StorePath) -> str:
     return f"{folder.key}/" if folder.key else ""
 
 
-def _scratch_name(output: StorePath) -> str:
-    """Return a name that only packs of this user to this output have."""
+def _scratch_parent(options: PackOptions) -> Path:
+    given = tempfile.gettempdir() if options.scratch is None else options.scratch
+    return local_path_of("scratch", given)
+
+
+def scratch_folder(output: StorePath, options: PackOptions) -> Path:
+    """Return the scratch folder that only packs of this user to this output have."""
     digest = hashlib.blake2b(str(output).encode(), digest_size=8).hexdigest()
-    return f"{_SCRATCH}{os.getuid()}-{digest}"
+    return _scratch_parent(options) / f"{_SCRATCH}{os.getuid()}-{digest}"
+
+
+def unpacking_folder(output: Path, options: PackOptions) -> Path:
+    """Return the folder for decompressed files of a conversion."""
+    if is_in_store(output):
+        scratch = scratch_folder(as_object(output), options)
+        return scratch.with_name(f"{scratch.name}.unpacked")
+    return output.with_name(f".{output.name}.unpacked")

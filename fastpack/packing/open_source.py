@@ -10,6 +10,7 @@ from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
 from fastpack.reading.open import open as open_dataset
 from fastpack.sources import Source, from_folder, is_table, source_of
+from fastpack.stores.store_path import is_in_store
 
 
 def open_source(
@@ -24,6 +25,8 @@ def open_source(
     **columns: Any,
 ) -> Source:
     """Open a folder of images, a table of images or a packed dataset.
+
+    In a store, it must be a packed dataset.
 
     `columns` are arguments of `from_table`; they are refused for another source. Raises
     MissingFileError, EmptySourceError, or FormatError for another kind of file.
@@ -41,6 +44,8 @@ def open_source(
             sidecars=sidecars,
         )
 
+    if is_in_store(path):
+        return dataset()
     if is_table(path):
         return source_of(
             path,

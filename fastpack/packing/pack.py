@@ -27,6 +27,7 @@ from fastpack.packing.virtual_dataset import virtual_container
 from fastpack.reading.class_lists import class_list
 from fastpack.reading.reader import Reader
 from fastpack.sources import Source
+from fastpack.stores.store_path import is_in_store
 
 
 def pack(
@@ -158,7 +159,7 @@ def _write_virtual_datasets(plan: PackPlan, staging: Stage) -> None:
 
 
 def _source_of(source: Source | str | os.PathLike[str], options: PackOptions) -> Source:
-    if isinstance(source, (str, os.PathLike)):
+    if isinstance(source, (str, os.PathLike)) or is_in_store(source):
         path = path_of("source", source)
         return open_source(path, fields=options.fields, **options.select.source_options)
     if options.class_folder is not None or options.sidecars is not None:

@@ -109,7 +109,7 @@ class StoreJournal:
         return self.folder / CLAIM
 
     def plan(self) -> StoredPlan | None:
-        """Return the plan; None if there is none, or it is damaged."""
+        """Return the plan; None if it is missing or damaged."""
         return StoredPlan.of_json(self._read(_PLAN))
 
     def put_plan(self, plan: StoredPlan) -> None:
@@ -117,8 +117,7 @@ class StoreJournal:
 
     def receipts(self, token: str, num_shards: int) -> dict[int, Receipt]:
         """Return the receipts of a plan, by number of the shard."""
-        names = [facts.key.rpartition("/")[2] for facts in self._objects()]
-        names = [name for name in names if name.startswith("shard-")]
+        names = [name for name in self.names() if name.startswith("shard-")]
         with ThreadPoolExecutor(max(1, min(_READS_AT_ONCE, len(names)))) as pool:
             found = list(pool.map(self._read, names))
         return dict(_receipts(found, token, num_shards))
@@ -127,6 +126,10 @@ class StoreJournal:
         facts = {**receipt.finished.entry(number), "token": receipt.token, "etag": receipt.etag}
         facts |= {"index_size": receipt.index_size, "index_etag": receipt.index_etag}
         self._put(f"shard-{number:05d}.json", facts)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the objects in the folder."""
+        return tuple(facts.key.rpartition("/")[2] for facts in self._objects())
 
     def commit(self, token: str) -> Commit:
         """Return the last step of a plan; without manifests if it was not begun."""
@@ -144,7 +147,7 @@ class StoreJournal:
         self._put(_COMMIT, asdict(commit))
 
     def remove(self) -> None:
-        """Delete all but the claim, the receipts first."""
+        """Delete everything except the claim, the receipts first."""
         keys = [facts.key for facts in self._objects()]
         last = [(self.folder / name).key for name in (_PLAN, _COMMIT)]
         store = self.folder.store
@@ -152,7 +155,10 @@ class StoreJournal:
         store.delete(last)
 
     def _objects(self) -> list[ObjectFacts]:
-        return self.folder.store.list_folder(f"{self.folder.key}/")[0]
+        inside = f"{self.folder.key}/"
+        objects, _ = self.folder.store.list_folder(inside)
+        # Some stores list the mark of an empty folder.
+        return [facts for facts in objects if facts.key.removeprefix(inside) not in ("", facts.key)]
 
     def _put(self, name: str, facts: Mapping[str, Any]) -> None:
         self.folder.store.put((self.folder / name).key, json.dumps(facts).encode())

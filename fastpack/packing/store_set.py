@@ -82,7 +82,7 @@ def _other(manifest: StorePath) -> str:
 
 
 def load_manifest(path: StorePath) -> Manifest | None:
-    """Return a manifest in a store; None if there is none, or it is another program's."""
+    """Return a manifest in a store; None if it is missing, or another program's."""
     try:
         data = path.store.read(path.key)
     except MissingFileError:

@@ -136,7 +136,7 @@ class StoreStaging:
         self._leave(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        """End uploads and the claim. What can be resumed stays, and a note says so."""
+        """End uploads and the claim. Finished shards stay, and a note says so."""
         try:
             self._queue.stop()
             if error is not None and self._is_begun and self._claim.is_held:
@@ -151,9 +151,10 @@ class StoreStaging:
 
     def _keep_or_remove(self, error: BaseException) -> None:
         if self._finished:
-            kept = f"{len(self._finished)} of {counted(len(self._paths), 'shard')}"
-            uploaded = f"{len(self._receipts)} of them in the store and the others in"
-            error.add_note(f"{kept} are kept, {uploaded} {self._folder}; {RESUME}")
+            kept = f"{len(self._finished)} of {counted(len(self._paths), 'shard')} are kept"
+            num_uploaded = len(self._receipts)
+            where = f"{num_uploaded} in the store, {len(self._finished) - num_uploaded} in"
+            error.add_note(f"{kept} ({where} {self._folder}); {RESUME}")
             return
         self._objects.delete(self._stored.names)
         self._journal.remove()

@@ -58,7 +58,7 @@ class BlobReader:
             return entries.location(row, offset=None if offset == NO_SPAN else offset)
 
         has_span = spans["offset"] != NO_SPAN
-        origin, moved = origin_of(entries, self._files, spans)
+        origin, moved = origin_of(entries, self._files, spans, has_span)
         encoded = EncodedImages(
             origin,
             moved,

@@ -16,20 +16,24 @@ from fastpack.stores.fetched import Fetched
 from fastpack.stores.ranges import Ranges
 
 Spans = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+_ALL = slice(None)
 
 
-def origin_of(entries: Index, files: OpenShards, spans: Spans) -> tuple[SpanSource, Spans]:
+def origin_of(
+    entries: Index, files: OpenShards, spans: Spans, is_stored: Mask | slice = _ALL
+) -> tuple[SpanSource, Spans]:
     """Return where the bytes of spans (n,) are, and the spans as they count there.
 
     Those of open files are unchanged. In memory that was fetched from stores, the shard of a span
-    is the number of its memory. Spans without an offset stay as they are.
+    is the number of its memory.
+
+    - is_stored: spans with an offset, (n,) bool; the others stay as they are.
     """
-    has_span = spans["offset"] != NO_SPAN
     if entries.fetched is None:
-        shards = spans["shard"] if has_span.all() else spans["shard"][has_span]
-        return SpanSource(fds=files.descriptors(entries.shards, shards)), spans
+        return SpanSource(fds=files.descriptors(entries.shards, spans["shard"][is_stored])), spans
     moved = spans.copy()
-    moved[has_span] = _moved(spans[has_span], entries.fetched)
+    moved[is_stored] = _moved(spans[is_stored], entries.fetched)
     return SpanSource(memories=entries.fetched.memories), moved
 
 

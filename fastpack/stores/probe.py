@@ -12,11 +12,11 @@ _PROBE = ".fastpack-probe-"
 
 @dataclass(frozen=True)
 class Probed:
-    """What a probe found.
+    """Facts about a store.
 
     Args:
         honors_conditions: a conditional put of an object that exists fails.
-        clock_offset: seconds by which the store's clock is ahead of ours.
+        clock_offset: seconds by which the store's clock is ahead of this machine's.
     """
 
     honors_conditions: bool

@@ -66,6 +66,9 @@ static int load_chunk(const fp_chunked *dataset, const layout *plan, const fp_ch
         if (chunk->length != plan->chunk_bytes)
             return fp_fail(outcome, FP_BAD_CHUNK, row, chunk->offset,
                            "a chunk is not as long as its dataset says");
+        if (place.offset > UINT64_MAX - place.length)
+            return fp_fail(outcome, FP_TRUNCATED, row, chunk->offset,
+                           "the chunk ends past its file");
         place.offset += range.first;
         place.length = range.end - range.first;
         return fp_read_span(&dataset->origin, &place, 0, out + range.first, NULL, row, outcome);

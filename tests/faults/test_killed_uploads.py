@@ -23,7 +23,9 @@ from tests.support.stores.faults import Fault, Rule
 
 pytest.importorskip("obstore", reason="pip install obstore")
 
-NUM_KILLS = 200 if is_full() else 8
+# Each series has 8 packs, killed one to three times: 400 kills in all, or 16.
+SERIES = range(25 if is_full() else 1)
+_NUM_PACKS = 8
 # About so many requests has a pack; some kills come after its end.
 _NUM_REQUESTS = 60
 _PACK = """
@@ -79,15 +81,16 @@ def read_set(output):
 
 
 @pytest.mark.filterwarnings("ignore::fastpack.errors.FastpackWarning")
-def test_killed_packs_are_resumed(servers, photos, tmp_path, monkeypatch):
+@pytest.mark.parametrize("series", SERIES)
+def test_killed_packs_are_resumed(servers, photos, tmp_path, monkeypatch, series):
     server = servers["seaweedfs"]
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     new = packed_locally(photos, tmp_path / "new", shards=3)
     old = packed_locally(photos, tmp_path / "old", shards=2)
-    chance, num_killed = random.Random(7), 0
-    for run in range(NUM_KILLS):
+    chance, num_killed = random.Random(series), 0
+    for run in range(_NUM_PACKS * series, _NUM_PACKS * (series + 1)):
         output = f"{server.url}/kill-{run}/train.tfrecord"
         scratch = tmp_path / f"scratch-{run}"
         scratch.mkdir()
@@ -108,7 +111,7 @@ def test_killed_packs_are_resumed(servers, photos, tmp_path, monkeypatch):
         keys = [each.key for each in server.objects(f"kill-{run}/")]
         assert len([key for key in keys if "claim" not in key and "probe" not in key]) == 7, keys
         assert server.uploads() == []
-    assert num_killed > NUM_KILLS / 3
+    assert num_killed > _NUM_PACKS / 2
 
 
 def resume(photos, output, scratch, is_overwriting, chance, monkeypatch):

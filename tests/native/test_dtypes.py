@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastpack.core.dtypes import CHUNK, FILTER, IMAGE_INFO, PIECE, SPAN, VIEW
+from fastpack.core.memories import MEMORY
 from tests.support.paths import ROOT
 
 KERNELS = ROOT / "src_cython" / "kernels"
@@ -27,6 +28,7 @@ def struct_fields(header: str, name: str) -> list[tuple[str, str]]:
         (VIEW, "geometry.h", "fp_view"),
         (PIECE, "salvage.h", "fp_piece"),
         (CHUNK, "chunks.h", "fp_chunk"),
+        (MEMORY, "span.h", "fp_memory"),
     ],
 )
 def test_dtype_is_the_struct(dtype, header, name):

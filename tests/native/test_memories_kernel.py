@@ -180,7 +180,7 @@ def image_fds(tmp_path_factory):
 def decoded(spans, *, has_tables, check, **origin):
     outs = [np.full((40, 50, 3), 99, np.uint8) for _ in spans]
     ends = np.cumsum([len(table) for table in TABLES])
-    words = np.concatenate(TABLES).astype(np.uint64)
+    words = np.array(sum(TABLES, []), np.uint64)
     tables = words, ends - [len(table) for table in TABLES], ends
     job = DecodeBatch(
         spans,

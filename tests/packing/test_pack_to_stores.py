@@ -21,6 +21,7 @@ from fastpack.formats.index.index_file import load_index
 from fastpack.packing import claim, upload_queue
 from fastpack.stores.store_path import StorePath
 from tests.support.images import jpeg
+from tests.support.stores.bucket import Bucket
 from tests.support.stores.faults import ACCESS_DENIED, NO_SUCH_BUCKET, SLOW_DOWN, Fault, Rule
 
 pytest.importorskip("obstore", reason="pip install obstore")
@@ -37,45 +38,6 @@ def photos(tmp_path_factory):
         image = jpeg(40, 50, seed=number)
         path.write_bytes(image + bytes(100_000 - len(image)))
     return root
-
-
-class Bucket:
-    """A folder of a test in a store, and its scratch folder."""
-
-    def __init__(self, server, scratch):
-        self.server, self.scratch = server, scratch
-        self.use_another_folder()
-
-    def use_another_folder(self):
-        self.prefix = f"pack-{next(_numbers)}"
-        options = {**self.server.options, "deadline": 10}
-        self.folder = StorePath.of(f"{self.server.url}/{self.prefix}", options)
-
-    def pack(self, source, name="train.tfrecord", **options):
-        return fastpack.pack(
-            source, self.folder / name, **{"shards": 3, "scratch": self.scratch, **options}
-        )
-
-    def names(self):
-        found = self.server.objects(f"{self.prefix}/")
-        return [each.key.removeprefix(f"{self.prefix}/") for each in found]
-
-    def read(self, name):
-        return self.server.read(f"{self.prefix}/{name}")
-
-    def shards(self, name="train.tfrecord"):
-        """Name -> bytes of the shards that the reader finds."""
-        dataset = fastpack.open(self.folder / name)
-        paths = [shard.path for shard in dataset.index.shards]
-        return {path.name: path.store.read(path.key) for path in paths}
-
-    def faults(self, *rules):
-        self.server.proxy.rules.set(*rules)
-
-    def puts(self):
-        """Names of the objects that were put, since the last `forget`."""
-        requests = [each for each in self.server.proxy.requests if each.kind in ("put", "complete")]
-        return [each.key.removeprefix(f"{self.prefix}/") for each in requests]
 
 
 @pytest.fixture
@@ -242,8 +204,9 @@ def test_a_scratch_folder_of_another_user(bucket, photos):
     bucket.scratch.joinpath("x").chmod(0o777)
     from fastpack.packing import destination
 
-    name = destination._scratch_name(bucket.folder / "train.tfrecord")
-    bucket.scratch.joinpath("x").rename(bucket.scratch / name)
+    options = fastpack.PackOptions(scratch=bucket.scratch)
+    folder = destination.scratch_folder(bucket.folder / "train.tfrecord", options)
+    bucket.scratch.joinpath("x").rename(folder)
     with pytest.raises(OptionError, match="other users can change"):
         bucket.pack(photos, overwrite=True)
 

@@ -13,6 +13,7 @@ import fastpack
 from fastpack import Normalize, RandomResizedCrop, Resize
 from fastpack.core import Ragged
 from fastpack.errors import CorruptRecordError, FastpackError
+from fastpack.formats.index.index import concatenate
 from fastpack.reading.origins import ranges_of
 from fastpack.stores.fetched import Fetched
 from fastpack.stores.ranges import join
@@ -256,6 +257,15 @@ def test_samples_of_fetched_ranges_are_those_of_files(
         rows = [row % len(reader) for row in rows]
         found = outcome(from_memory(reader, gap, num_windows, seed), rows, epoch=seed)
         assert found == outcome(reader, rows, epoch=seed)
+
+
+def test_an_index_keeps_fetched_bytes_only_for_its_own_samples(written):
+    """Some rows of an index keep them; a joined index, with other numbers of files, has none."""
+    entries = written[1]()._samples.entries(np.array([2, 0]))
+    fetched = Fetched([], ranges_of(entries).take(np.zeros(0, np.int64)))
+    entries = replace(entries, fetched=fetched)
+    assert entries.take(np.array([1])).fetched is fetched
+    assert concatenate([entries, entries]).fetched is None
 
 
 # Damaged files

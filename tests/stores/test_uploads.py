@@ -27,7 +27,7 @@ def large(tmp_path):
 
 
 def stored(reached):
-    return reached.names(), reached.server.uploads()
+    return reached.names(), reached.server.uploads(reached.prefix)
 
 
 def test_a_part_is_sent_again(seaweed, large):

@@ -1,8 +1,7 @@
 """fastpack: standard files in a store, read by plan.
 
-A variant is FORMAT/MODE. Besides the modes of this package: "block" reads and shuffles whole blocks
-of 8 MiB from the store, without a cache; "none" shuffles the whole set, so that most images are a
-request of their own.
+A variant is FORMAT/MODE. "block" reads and shuffles whole blocks of 8 MiB, without a cache. "none"
+shuffles the whole set, without a cache: most images are a request of their own.
 """
 
 from pathlib import Path

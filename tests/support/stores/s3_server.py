@@ -68,7 +68,7 @@ class S3Server(StoreServer):
         found = (each for page in pages for each in page.get("Contents", ()))
         return sorted((Stored(each["Key"], each["Size"]) for each in found), key=lambda at: at.key)
 
-    def uploads(self) -> list[str]:
+    def uploads(self, prefix: str = "") -> list[str]:
         """Keys of uploads in parts that were neither completed nor aborted."""
-        begun = self.client.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())
-        return sorted(each["Key"] for each in begun)
+        begun = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
+        return sorted(each["Key"] for each in begun.get("Uploads", ()))

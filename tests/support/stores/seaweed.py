@@ -4,6 +4,7 @@ import json
 import re
 import urllib.error
 import urllib.request
+from base64 import b64decode
 from collections import Counter
 from typing import Any
 from urllib.parse import quote
@@ -87,10 +88,11 @@ class SeaweedServer(S3Server):
                 found.append(Stored(path.removeprefix(root), entry["FileSize"]))
         return found
 
-    def uploads(self) -> list[str]:
-        """Ids of uploads in parts that were neither completed nor aborted."""
+    def uploads(self, prefix: str = "") -> list[str]:
+        """Keys of uploads in parts that were neither completed nor aborted."""
         entries = _entries(f"{self._filer}/{self.bucket}/.uploads")
-        return [entry["FullPath"].rpartition("/")[2] for entry in entries]
+        keys = [b64decode(entry["Extended"]["key"]).decode() for entry in entries]
+        return sorted(key for key in keys if key.startswith(prefix))
 
     def num_requests(self) -> Counter[str]:
         """How many requests of each type (GET, PUT, LIST, ...) its metrics have for the bucket."""
