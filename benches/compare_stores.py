@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import math
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -147,6 +148,7 @@ def _title(arguments: argparse.Namespace, task: Task, results: Sequence[RivalRes
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = _arguments(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # the server ends too
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     with tempfile.TemporaryDirectory(dir=arguments.scratch, ignore_cleanup_errors=True) as folder:
         figures = compare(arguments, Path(folder))
