@@ -145,7 +145,8 @@ class StoreStaging:
                 with suppress(FastpackError, OSError):
                     self._keep_or_remove(error)
             if not self._is_begun and not self._scratch_token():
-                self._remove_scratch()
+                with suppress(OSError):
+                    self._remove_scratch()
             self._claims.release()
         finally:
             self._lock.unlock()
@@ -296,9 +297,12 @@ class StoreStaging:
             self._complete(commit)
             self._objects.list()
             return
-        receipts = self._journal.receipts(stored.token, len(stored.names))
-        if receipts and not self._overwrite:
-            message = f"an earlier pack stopped after {counted(len(receipts), 'shard')}"
+        num_shards = len(stored.names)
+        finished = {*self._journal.receipts(stored.token, num_shards)}
+        if self._scratch_token() == stored.token:
+            finished |= journal.read_journal(self._folder, num_shards).keys()
+        if finished and not self._overwrite:
+            message = f"an earlier pack stopped after {counted(len(finished), 'shard')}"
             remedy = f"{RESUME}, or with overwrite=True to start over"
             location = Location(self._journal.folder)
             raise OutputExistsError(with_location(f"{message}; {remedy}", location))
@@ -380,7 +384,8 @@ class StoreStaging:
             self._objects.delete(
                 name
                 for name, etag in commit.old
-                if (facts := self._objects.facts(name)) is not None and facts.etag == etag
+                if (facts := self._objects.facts(name)) is not None
+                and (facts.etag, name != self._report) == (etag, True)
             )
         self._journal.remove()
 
