@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 RIVALS := $(patsubst %,$(VENV)-rivals/%,torch tensorflow dali ffcv)
+STORE_RIVALS := $(patsubst %,$(VENV)-rivals/%,stores stores-tensorflow awscli)
 WHEELS := $(VENV)/demo-wheels
 OWN_PHOTOS := $(if $(PHOTOS),--photos "$(PHOTOS)")
 ADAPTERS := adapter huggingface jax tensorflow torch
@@ -65,6 +66,10 @@ bench-baseline: build ## write this machine's ratios for bench-guard
 bench-rivals: build $(VENV)/.group-bench $(RIVALS:=/.made) ## compare with other libraries
 	$(BIN)/python -m benches.compare_rivals all --environments $(VENV)-rivals \
 	    --json build/rivals.json $(OWN_PHOTOS)
+
+bench-stores: build $(VENV)/.group-test $(STORE_RIVALS:=/.made) ## compare loaders over S3
+	PATH="$(CURDIR)/$(VENV)-rivals/awscli/bin:$$PATH" $(BIN)/python -m benches.compare_stores \
+	    --environments $(VENV)-rivals --json build/stores.json $(OWN_PHOTOS)
 
 bench-results: build $(VENV)/.group-bench ## measure all figures of the report but the rivals
 	for subject in train eval decode; do \

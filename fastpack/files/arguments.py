@@ -10,7 +10,7 @@ from typing import Any
 
 from fastpack.core import checks
 from fastpack.core.limits import Limits
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of
 
 _FLAGS = (
     "allow_external",
@@ -52,7 +52,7 @@ def _check_limits(name: str, value: Any) -> None:
 
 
 def _check_path(name: str, value: str | os.PathLike[str] | None) -> Path | None:
-    return None if value is None else path_of(name, value)
+    return None if value is None else local_path_of(name, value)
 
 
 def _check_kinds(name: str, value: Any) -> None:

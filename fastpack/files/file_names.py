@@ -61,6 +61,15 @@ def path_of(name: str, value: Any) -> Path:
     return path
 
 
+def local_path_of(name: str, value: Any) -> Path:
+    """Return the argument `name` as a local path. Raises OptionError for a URL too."""
+    path = path_of(name, value)
+    if is_in_store(path):
+        message = f"{name} must be a path on this machine, not a URL"
+        raise OptionError(with_location(f"{message}; copy the object to a disk", Location(path)))
+    return path
+
+
 class FileNames(Sequence[str]):
     """Names of files below a folder, with repetitions.
 

@@ -1,6 +1,7 @@
 """Local copies: whole objects in temporary files, for programs that need a file."""
 
 import contextlib
+import errno
 import os
 import tempfile
 import threading
@@ -9,7 +10,15 @@ from pathlib import Path
 
 from fastpack.core.progress import BytesDone
 from fastpack.core.threads import num_cores
-from fastpack.errors import FastpackError, LocatedMessage, Location, os_errors_at, with_location
+from fastpack.errors import (
+    FastpackError,
+    LocatedMessage,
+    Location,
+    UnreadableFileError,
+    os_errors_at,
+    with_location,
+)
+from fastpack.files.free_space import free_bytes
 from fastpack.files.temporary import create_owned, remove_owned
 from fastpack.stores.download import download
 from fastpack.stores.store_path import StorePath
@@ -27,7 +36,7 @@ def local_copy(path: StorePath, progress: BytesDone | None = None) -> Iterator[P
     next copy removes the file.
     """
     with _slots:
-        folder = Path(tempfile.gettempdir())
+        folder = _folder_for(path)
         with os_errors_at(folder):
             local, descriptor = create_owned(folder)
         try:
@@ -37,6 +46,17 @@ def local_copy(path: StorePath, progress: BytesDone | None = None) -> Iterator[P
                 yield local
         finally:
             remove_owned(local, descriptor, os.getpid())
+
+
+def _folder_for(path: StorePath) -> Path:
+    """Return the folder for temporary files. Raises UnreadableFileError without enough space."""
+    folder, size = Path(tempfile.gettempdir()), path.facts().size
+    if (num_free := free_bytes(folder)) < size:
+        message = f"a local copy of this object needs {size:,} bytes, and {folder} has {num_free:,}"
+        remedy = "set the environment variable TMPDIR to a folder with more space"
+        text = with_location(f"{message}; {remedy}", Location(path))
+        raise UnreadableFileError(errno.ENOSPC, text)
+    return folder
 
 
 @contextlib.contextmanager

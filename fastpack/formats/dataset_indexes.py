@@ -21,7 +21,7 @@ from fastpack.errors import (
 )
 from fastpack.files.classes import ClassMap
 from fastpack.files.companions import index_path
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of
 from fastpack.formats import registry
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
@@ -239,7 +239,7 @@ def folder_for_indexes(
     """Return the folder that the user names; with `make`, create it."""
     if index_dir is None:
         return None
-    folder = path_of("index_dir", index_dir)
+    folder = local_path_of("index_dir", index_dir)
     if make:
         with os_errors_at(folder, "make the folder for the indexes"):
             folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from fastpack.files.scratch import Scratch
 from fastpack.files.shard import Shard, fingerprint_spans
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import HELD_BYTES, IndexFile
-from fastpack.stores.store_path import StorePath, as_path
+from fastpack.stores.store_path import StorePath, as_object, as_path
 
 
 def fetch_index(path: StorePath, checksum: int | None = None) -> IndexFile | None:
@@ -67,6 +67,9 @@ def _shards_now(file: IndexFile, path: StorePath, checksum: int | None) -> tuple
         and (file.tables.checksum == checksum or first.fingerprint == _fingerprint(path))
     )
     if not is_first:
+        return None
+    # A foreign index must not make the reader read other objects of the bucket.
+    if any(as_object(other.path).parent != path.parent for other in others):
         return None
     beside = [Shard.of(other.path, other.container) for other in others]
     return (now, *beside) if [shard.size for shard in others] == [b.size for b in beside] else None

@@ -19,7 +19,7 @@ from fastpack.errors import (
 from fastpack.files.arguments import check_arguments
 from fastpack.files.atomic import atomic_write, check_absent
 from fastpack.files.companions import index_path
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats import registry
 from fastpack.formats.file_index import FileIndex
@@ -109,7 +109,7 @@ def repair(
         0
     """
     check_arguments(overwrite=overwrite, index_dir=index_dir, limits=limits, progress=progress)
-    path, output = path_of("path", path), path_of("output", output)
+    path, output = local_path_of("path", path), local_path_of("output", output)
     if output.exists() and output.samefile(path):
         message = "the output is the damaged file, which is never changed; choose another name"
         raise OptionError(with_location(message, Location(output)))

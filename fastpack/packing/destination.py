@@ -19,7 +19,7 @@ from fastpack.errors import (
     OutputExistsError,
     with_location,
 )
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of, path_of
 from fastpack.files.naming import Member
 from fastpack.files.publication import complete_pending
 from fastpack.formats.index.index import Index
@@ -267,7 +267,7 @@ def _prefix(folder: StorePath) -> str:
 
 def _scratch_parent(options: PackOptions) -> Path:
     given = tempfile.gettempdir() if options.scratch is None else options.scratch
-    return path_of("scratch", given)
+    return local_path_of("scratch", given)
 
 
 def scratch_folder(output: StorePath, options: PackOptions) -> Path:

@@ -29,7 +29,7 @@ from fastpack.files.arguments import check_arguments
 from fastpack.files.atomic import write_all
 from fastpack.files.classes import classes_of
 from fastpack.files.escapes import raw_name
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of
 from fastpack.files.image_tree import IMAGE_SUFFIXES
 from fastpack.files.temporary import create_temporary, remove_leftovers
 from fastpack.images.headers import FORMATS
@@ -111,7 +111,7 @@ def extract(
     """
     checks.instance("dataset", dataset, Reader, "a Reader, as fastpack.open gives it")
     check_arguments(field=field, overwrite=overwrite, whole=whole, progress=progress)
-    folder = path_of("folder", folder)
+    folder = local_path_of("folder", folder)
     if folder.suffix.lower() == ".tar":
         return _extract_tar(dataset, folder, field, overwrite, progress)
     started = time.perf_counter()

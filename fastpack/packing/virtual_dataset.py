@@ -16,7 +16,7 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.arguments import check_arguments
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of
 from fastpack.files.naming import numbered_members
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.protocols import Container, VirtualDatasetContainer
@@ -59,7 +59,7 @@ def write_virtual_dataset(
         (10, 8, 8, 3)
     """
     check_arguments(overwrite=overwrite, sync=sync)
-    output = path_of("output", output)
+    output = local_path_of("output", output)
     paths = list_shards(output) if shards is None else _named(shards)
     if not paths:
         message = "the list of shards is empty; name at least one"
@@ -79,7 +79,7 @@ def _named(shards: Any) -> list[Path]:
     parts = None if isinstance(shards, (str, os.PathLike)) else checks.listed(shards)
     if parts is None:
         raise OptionError(f"shards must be a list of paths, not {checks.shown(shards)}")
-    return [path_of("shards", part) for part in parts]
+    return [local_path_of("shards", part) for part in parts]
 
 
 def virtual_container(container: Container, path: Path) -> VirtualDatasetContainer:

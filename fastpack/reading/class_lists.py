@@ -24,6 +24,7 @@ from fastpack.formats.discovery import find_shards
 from fastpack.formats.registry import recognized
 from fastpack.formats.shard_indexes import Opening
 from fastpack.sources import TABLE_SUFFIXES, from_table
+from fastpack.stores.store_path import is_in_store
 
 _HEAD_BYTES = 4096
 
@@ -39,7 +40,7 @@ def class_list(given: ClassList) -> tuple[str, ...]:
     """
     if given is None:
         return ()
-    path = given if isinstance(given, (str, os.PathLike)) else None
+    path = given if isinstance(given, (str, os.PathLike)) or is_in_store(given) else None
     names = list(_in_order(given) if path is None else _of_path(path_of("classes", path)))
     if fault := _fault_of(names):
         raise OptionError(with_location(fault, Location(path)))
@@ -75,6 +76,8 @@ def _in_order(given: Any) -> Sequence[str]:
 
 
 def _of_path(path: Path) -> Sequence[str]:
+    if is_in_store(path):
+        return _of_dataset(path)
     if not path.exists():
         message = "there is no such list of classes, and no such dataset; check the path"
         raise MissingFileError(2, with_location(message, Location(path)))

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from fastpack.core import checks
 from fastpack.errors import OptionError, warn
 from fastpack.files.classes import ClassFolder, ClassList
-from fastpack.files.file_names import path_of
+from fastpack.files.file_names import local_path_of
 from fastpack.files.sizes import parse_size
 from fastpack.formats import protocols
 from fastpack.formats.dataset_indexes import folder_for_indexes, open_table
@@ -22,7 +22,7 @@ from fastpack.reading.options import READ_NAMES, ReadKwargs, ReadOptions
 from fastpack.reading.reader import Reader
 from fastpack.reading.remote import RemoteBytes
 from fastpack.reading.samples import Samples
-from fastpack.stores.store_path import path_at
+from fastpack.stores.store_path import is_url, path_at
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,14 @@ class OpenOptions:
 
     def path(self, path: protocols.DatasetPaths) -> protocols.DatasetPaths:
         """Return the paths of a dataset, URLs with the options of their stores."""
-        if self.storage_options is None:
-            return path
-        given = checks.mapping("storage_options", self.storage_options, '{"region": "eu-west-1"}')
-        paths: protocols.DatasetPaths = path_at(path, given)
+        paths: protocols.DatasetPaths = self._stored(path)
         return paths
+
+    def _stored(self, paths: Any) -> Any:
+        given = self.storage_options
+        if given is None:
+            return paths
+        return path_at(paths, checks.mapping("storage_options", given, '{"region": "eu-west-1"}'))
 
     def remote_bytes(self, table: Table) -> RemoteBytes | None:
         """Return how the files of a dataset are read, if they lie in stores."""
@@ -68,7 +71,7 @@ class OpenOptions:
             warn(["the dataset is on local disk, so it is read without the cache; leave cache out"])
             return None
         return RemoteBytes.cached(
-            path_of("cache", self.cache), parse_size(self.cache_size), table.num_bytes
+            local_path_of("cache", self.cache), parse_size(self.cache_size), table.num_bytes
         )
 
     @property
@@ -87,7 +90,7 @@ class OpenOptions:
             return ()
         from fastpack.reading.class_lists import class_list  # late: it imports all sources
 
-        return class_list(self.classes)
+        return class_list(self._stored(self.classes) if is_url(self.classes) else self.classes)
 
     def for_indexing(self, names: Mapping[str, str] | None, *, keep_damaged: bool) -> IndexOptions:
         """Return the options that indexing needs."""

@@ -6,6 +6,7 @@ store answers that requests come too fast, or does not answer in time.
 """
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 
@@ -50,7 +51,8 @@ class Limiter:
             if turn.done() and not turn.cancelled():
                 self.release(count)
             else:
-                self._waiting.remove(entry)
+                with contextlib.suppress(ValueError):  # `release` has dropped it
+                    self._waiting.remove(entry)
             raise
 
     def release(self, count: int) -> None:

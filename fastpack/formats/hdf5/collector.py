@@ -1,7 +1,7 @@
 """The garbage collector, stopped while HDF5's library calls our Python.
 
-Any allocation may start it. If it frees an object of h5py, it calls the library, within the
-library's call of us, or in another thread, which then waits for the library's lock.
+Any allocation may start it. If it frees an object of h5py, it calls the library. That would be
+within the library's call of our Python, or in another thread, which waits for the library's lock.
 """
 
 import gc
@@ -17,9 +17,15 @@ class _Stopped:
     def __init__(self) -> None:
         self.lock, self.count, self.was_enabled = threading.Lock(), 0, False
 
+    def start_again(self) -> None:
+        """Start it in a forked child, which has none of the threads with such blocks."""
+        if self.count and self.was_enabled:
+            gc.enable()
+        self.__init__()  # type: ignore[misc]
+
 
 _stopped = _Stopped()
-os.register_at_fork(after_in_child=_stopped.__init__)  # type: ignore[misc]
+os.register_at_fork(after_in_child=_stopped.start_again)
 
 
 @contextmanager

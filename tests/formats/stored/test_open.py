@@ -1,5 +1,7 @@
 """Opening sets in stores: each way to name one, with and without what fastpack saves beside it."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,75 @@ def test_http_servers_have_no_listing(copy):
         stored.open()
     stored.put_root_manifest()
     assert_same(stored.open(), stored.opened_locally())
+
+
+@pytest.mark.parametrize("argument", ["index_dir", "cache"])
+def test_folders_of_this_machine(copy, argument):
+    options = {argument: "s3://bucket/folder"}
+    if argument == "cache":
+        options["cache_size"] = "1GB"
+    with pytest.raises(OptionError, match=f"{argument} must be a path on this machine"):
+        copy().open(**options)
+
+
+def test_other_arguments_that_must_be_local(tmp_path, sets):
+    url = "s3://bucket/x.tfrecord"
+    with pytest.raises(OptionError, match="path must be a path on this machine"):
+        fastpack.repair(url, tmp_path / "x.tfrecord")
+    with pytest.raises(OptionError, match="folder must be a path on this machine"):
+        fastpack.extract(fastpack.open(sets["tar"]), "s3://bucket/folder")
+
+
+def test_classes_of_a_stored_dataset(copy):
+    stored = copy()
+    reader = stored.open(classes=stored.url)
+    assert reader.class_names == stored.opened_locally().class_names
+
+
+def test_too_little_space_for_a_local_copy(copy, monkeypatch):
+    stored = copy(companions=False)
+    monkeypatch.setattr("fastpack.files.local_copy.free_bytes", lambda folder: 1000)
+    with pytest.raises(fastpack.errors.UnreadableFileError, match="TMPDIR") as raised:
+        stored.open()
+    assert stored.shards[0].name in str(raised.value)
+
+
+@pytest.mark.parametrize("server", ["moto", "azurite"])
+def test_other_stores(copy, server):
+    stored = copy(server=server)
+    assert_same(stored.open(), stored.opened_locally())
+    assert_same(stored.open("train-*"), stored.opened_locally())
+    stored.put_root_manifest()
+    assert_same(stored.open(""), stored.opened_locally())
+
+
+@pytest.mark.parametrize("folder", ["with space", "größe", "a%20b", "a+b&c=d"])
+def test_keys_of_unusual_letters(copy, folder):
+    stored = copy()
+    stored.folder = f"{stored.folder}/{folder}"
+    stored.put()
+    assert_same(stored.open(), stored.opened_locally())
+    assert_same(stored.open("train-*.tfrecord"), stored.opened_locally())
+
+
+def test_a_bucket_is_a_folder(copy):
+    stored = copy()
+    stored.server.put("bucket-00000-of-00001.tfrecord", stored.shards[0].read_bytes())
+    for url in (stored.server.url, f"{stored.server.url}/"):
+        found = fastpack.open(url, storage_options=stored.server.options)
+        assert len(found) % 10 == 0
+
+
+def test_a_list_of_objects_on_a_slow_server(copy):
+    stored = copy(server="nginx")
+    urls = [f"{stored.server.url}/{stored.key(f'{n}.tfrecord')}" for n in range(40)]
+    for number in range(40):
+        stored.server.put(stored.key(f"{number}.tfrecord"), stored.shards[0].read_bytes())
+    stored.server.proxy.latency_s = 0.05
+    try:
+        start = time.monotonic()
+        found = fastpack.open(urls, storage_options=stored.server.options, save_index=False)
+        assert time.monotonic() - start < 40 * 4 * 0.05 / 2
+    finally:
+        stored.server.proxy.latency_s = 0.0
+    assert len(found) == 400
