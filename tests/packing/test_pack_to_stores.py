@@ -418,6 +418,20 @@ def found(bucket):
         return None
 
 
+def test_a_pack_stops_between_the_manifests_of_two_splits(bucket, photos):
+    split = {"split": {"train": 0.5, "val": 0.5}, "shards": 2}
+    bucket.faults(Rule(ACCESS_DENIED, ("put",), keys="*a-val.tfrecord.manifest"))
+    with pytest.raises(StoreError) as raised:
+        bucket.pack(photos, "a.tfrecord", **split)
+    bucket.faults()
+    assert "4 of 4 shards are kept (4 in the store" in raised.value.__notes__[0]
+    first = bucket.shards("a-train.tfrecord")
+    result = bucket.pack(photos, "a.tfrecord", resume=True, **split)
+    assert bucket.shards("a-train.tfrecord") == first
+    assert len({**first, **bucket.shards("a-val.tfrecord")}) == len(result.paths) == 4
+    assert not any("packing" in name for name in bucket.names())
+
+
 def test_a_storm_of_503(bucket, photos, local):
     bucket.faults(Rule(SLOW_DOWN, ("put", "head", "get", "list"), probability=0.3))
     bucket.pack(photos)
