@@ -25,6 +25,7 @@ from fastpack.files.companions import exists, former_index_path, index_path
 from fastpack.files.local_metadata import make_metadata_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
+from fastpack.formats.index.find_seek_points import Known
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import (
     INDEX_BYTES_A_BYTE,
@@ -295,9 +296,12 @@ class FileIndex:
             and RecordDigest.of(spans[: len(index)]) == index.record_digest
         )
 
-    def with_seek_points(self, index: Index, *, keep_damaged: bool = False) -> Index:
-        """Return the index with seek points for its JPEGs."""
-        return add_seek_points_at(self.path, self.container, index, keep_damaged=keep_damaged)
+    def with_seek_points(
+        self, index: Index, known: Known | None = None, *, keep_damaged: bool = False
+    ) -> Index:
+        """Return the index with seek points for its JPEGs; see `add_seek_points`."""
+        container = self.container
+        return add_seek_points_at(self.path, container, index, known, keep_damaged=keep_damaged)
 
     def save(self, index: Index) -> None:
         """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""

@@ -12,7 +12,7 @@ from fastpack.files.companions import index_object
 from fastpack.files.local_copy import local_copy, named_as
 from fastpack.files.scratch import Scratch
 from fastpack.files.shard import Shard, fingerprint_spans
-from fastpack.formats.index.find_seek_points import add_seek_points, lacks_tables
+from fastpack.formats.index.find_seek_points import Known, add_seek_points, lacks_tables
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import HELD_BYTES, IndexFile
 from fastpack.formats.protocols import Container
@@ -126,12 +126,21 @@ def _by_copy(
 
 
 def add_seek_points_at(
-    path: Path, container: Container, index: Index, *, keep_damaged: bool
+    path: Path,
+    container: Container,
+    index: Index,
+    known: Known | None = None,
+    *,
+    keep_damaged: bool = False,
 ) -> Index:
-    """Return an index with seek points; those of an object through a local copy of it."""
+    """Return an index with seek points; those of an object through a local copy of it.
+
+    Arguments are those of `add_seek_points`.
+    """
     if not is_in_store(path) or not lacks_tables(index):
-        return add_seek_points(index, keep_damaged=keep_damaged)
+        return add_seek_points(index, known, keep_damaged=keep_damaged)
     with local_copy(as_object(path)) as local:
         shards = Shard.of(local, container.name), *index.shards[1:]
-        completed = add_seek_points(replace(index, shards=shards), keep_damaged=keep_damaged)
+        local_index = replace(index, shards=shards)
+        completed = add_seek_points(local_index, known, keep_damaged=keep_damaged)
     return replace(completed, shards=index.shards)
