@@ -81,10 +81,12 @@ def task_of(arguments: argparse.Namespace, folder: Path) -> Task:
 def store(arguments: argparse.Namespace, folder: Path) -> Iterator[SeaweedServer]:
     """Run a server, beyond a slow link if one is asked for, and name it in the environment."""
     with contextlib.ExitStack() as stack:
-        host, prefix = "127.0.0.1", ()
+        host, prefix, network = "127.0.0.1", (), "loopback"
         if arguments.delay or arguments.megabytes:
-            rate = 1e6 * (arguments.megabytes or 1e4)
+            rate, network = 1e6 * (arguments.megabytes or 1e4), "link"
             host, prefix = SERVER_HOST, stack.enter_context(slow_link(arguments.delay, rate))
+        # SeaweedFS notes its own address in its data.
+        folder = (arguments.keep or folder) / network
         server = stack.enter_context(running_server(folder / "store", host, prefix))
         os.environ.update(server.environment)
         os.environ[STORE_VARIABLE] = f"s3://{BUCKET}"
@@ -105,7 +107,7 @@ def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         return Path(arguments.environments).absolute() / environment / "bin" / "python"
 
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(store(arguments, arguments.keep or folder))
+        server = stack.enter_context(store(arguments, folder))
         start = partial(StoreProcess, server)
         benchmark = RivalBenchmark(60 * arguments.timeout, log, start)
         stack.enter_context(contextlib.closing(benchmark))

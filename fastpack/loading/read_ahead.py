@@ -150,6 +150,7 @@ class ReadAhead:
         with self._changed:
             self._is_closed = True
             windows = {window for found in self._windows.values() for window in found}
+            windows.update(self._begun)  # a lane waits for them
             self._windows.clear()
             self._changed.notify_all()
         for window in windows:

@@ -38,7 +38,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile, load_index, save_index
 from fastpack.packing import journal
-from fastpack.packing.claim import Claim
+from fastpack.packing.claim import Claims
 from fastpack.packing.journal import Finished
 from fastpack.packing.rejects import Reject
 from fastpack.packing.staging import (
@@ -112,10 +112,12 @@ class StoreStaging:
         with os_errors_at(self._folder):
             make_private(self._folder)
             self._lock.lock()
-        self._claim = Claim(self._journal.claim, self._folder / LOCK_NAME, self._probed)
+        folders = [self._output, *(each.path for each in self._objects.sets)]
+        paths = dict.fromkeys(StoreJournal(as_object_folder(each)).claim for each in folders)
+        self._claims = Claims(paths, self._folder / LOCK_NAME, self._probed)
         self._queue = UploadQueue(self._upload)
         try:
-            self._claim.take()
+            self._claims.take()
             self._objects.list()
             with os_errors_at(self._folder):
                 self._find_earlier()
@@ -139,13 +141,12 @@ class StoreStaging:
         """End uploads and the claim. Finished shards stay, and a note says so."""
         try:
             self._queue.stop()
-            if error is not None and self._is_begun and self._claim.is_held:
+            if error is not None and self._is_begun and self._claims.are_held:
                 with suppress(FastpackError, OSError):
                     self._keep_or_remove(error)
             if not self._is_begun and not self._scratch_token():
                 self._remove_scratch()
-            with suppress(FastpackError):
-                self._claim.release()
+            self._claims.release()
         finally:
             self._lock.unlock()
 
@@ -293,6 +294,7 @@ class StoreStaging:
         commit = self._journal.commit(stored.token)
         if self._objects.has_put(commit):
             self._complete(commit)
+            self._objects.list()
             return
         receipts = self._journal.receipts(stored.token, len(stored.names))
         if receipts and not self._overwrite:
@@ -308,7 +310,7 @@ class StoreStaging:
 
     def _upload(self, number: int) -> None:
         """Upload a shard, its index and its receipt; then remove its file."""
-        self._claim.check()
+        self._claims.check()
         path, target = self.path(number), self._output.with_name(self._stored.names[number])
         store, saved = self._output.store, index_path(path)
         facts = store.upload(target.key, path, progress=self._queue.refuse_stopped)
@@ -326,7 +328,7 @@ class StoreStaging:
 
     def _commit(self) -> None:
         """Put the manifests. Raises OutputExistsError if another program put one meanwhile."""
-        self._claim.check()
+        self._claims.check()
         manifests = {each: self._manifest(each) for each in self._objects.sets}
         commit = Commit(
             {each.manifest_name: digest_of(data) for each, data in manifests.items()},
@@ -381,7 +383,6 @@ class StoreStaging:
                 if (facts := self._objects.facts(name)) is not None and facts.etag == etag
             )
         self._journal.remove()
-        self._objects.list()
 
     # The scratch folder.
 

@@ -19,7 +19,7 @@ from fastpack.errors import (
 )
 from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
-from fastpack.stores.failures import Failures, changed, reason_of, status_of
+from fastpack.stores.failures import Failures, changed, is_of_range, reason_of, status_of
 from fastpack.stores.limiter import Limiter
 from fastpack.stores.object_writes import ObjectWrites, facts_of
 from fastpack.stores.range_call import RangeCall
@@ -185,7 +185,7 @@ class ObjectStore(ObjectWrites):
     def read(self, key: str, etag: str = "") -> bytes:
         async def get() -> bytes:
             with self.failures(key):
-                result = await self._conditional(key, etag)
+                result = await self._whole(key, etag)
                 data = bytes(await result.bytes_async())
                 _refuse_truncated(len(data), facts_of(result.meta).size, self.url(key))
                 return data
@@ -276,7 +276,16 @@ class ObjectStore(ObjectWrites):
         result = await self._conditional(key, etag, (start, end))
         return facts_of(result.meta).size, await result.bytes_async()
 
-    async def _conditional(self, key: str, etag: str, span: tuple[int, int] | None = None) -> Any:
+    async def _whole(self, key: str, etag: str) -> Any:
+        """Get an object, by a range: only then the answer has the object's size."""
+        try:
+            return await self._conditional(key, etag, {"offset": 0})
+        except Exception as error:
+            if is_of_range(error):
+                return await self._conditional(key, etag)
+            raise
+
+    async def _conditional(self, key: str, etag: str, span: Any = None) -> Any:
         """Get an object, or a range of it, if it has the given etag.
 
         Some stores ignore conditions, so the answer's etag is compared as well.

@@ -53,7 +53,7 @@ PASSING = {
     "stall": Fault(stall_after=-1),
     "stall in the body": Fault(stall_after=7),
 }
-OF_RANGES = {
+OF_ANSWERS = {
     "short": Fault(shorten_by=3),
     "wrong range": Fault(shift_range=5),
 }
@@ -71,10 +71,11 @@ def test_a_read_is_repeated(weed, read, fault):
     assert call() == expected
 
 
-@pytest.mark.parametrize("fault", OF_RANGES.values(), ids=OF_RANGES)
-def test_wrong_answers_to_ranges_are_asked_for_again(weed, fault):
-    call, expected = reads_of(weed, weed.put("a", DATA))["ranges"]
-    weed.server.proxy.rules.set(Rule(fault, kinds=("get",), count=2))
+@pytest.mark.parametrize("fault", OF_ANSWERS.values(), ids=OF_ANSWERS)
+@pytest.mark.parametrize("read", ["read", "ranges", "list", "folder"])
+def test_wrong_answers_are_asked_for_again(weed, read, fault):
+    call, expected = reads_of(weed, weed.put("a", DATA))[read]
+    weed.server.proxy.rules.set(Rule(fault, kinds=("get", "list"), count=2))
     assert call() == expected
 
 
@@ -415,7 +416,7 @@ def test_reads_in_bad_weather(weed):
     keys = [weed.put(f"{number}", os.urandom(50_000)) for number in range(8)]
     data = {key: weed.server.read(key) for key in keys}
     etags = {key: weed.store.facts(key).etag for key in keys}
-    every = {**PASSING, **OF_RANGES}
+    every = {**PASSING, **OF_ANSWERS}
     weed.server.proxy.rules.set(
         *(
             Rule(fault, probability=0.002 if "stall" in name else 0.02, seed=seed)
