@@ -109,7 +109,7 @@ class Failures:
             number = errno.ENOTSUP
             message = "the store ignores byte ranges; copy the object to a store that has them"
         elif _REFUSED_HTTP in text:
-            message = "the client refuses plain http://; set allow_http=True in storage_options"
+            message = 'the client refuses plain http://; give storage_options={"allow_http": True}'
         else:
             number = errno.EIO
             message = f"the store refuses the request ({reason}); check the URL and the options"
