@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import math
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -81,7 +82,8 @@ def task_of(arguments: argparse.Namespace, folder: Path) -> Task:
 def store(arguments: argparse.Namespace, folder: Path) -> Iterator[SeaweedServer]:
     """Run a server, beyond a slow link if one is asked for, and name it in the environment."""
     with contextlib.ExitStack() as stack:
-        host, prefix, network = "127.0.0.1", (), "loopback"
+        host, network = "127.0.0.1", "loopback"
+        prefix: tuple[str, ...] = ()
         if arguments.delay or arguments.megabytes:
             rate, network = 1e6 * (arguments.megabytes or 1e4), "link"
             host, prefix = SERVER_HOST, stack.enter_context(slow_link(arguments.delay, rate))
@@ -114,7 +116,8 @@ def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for spec in _chosen(arguments.only):
             benchmark.add(spec, python_of(spec.environment), task)
         until = time.monotonic() + 60 * arguments.minutes
-        results = benchmark.run(arguments.rounds, until)
+        found = benchmark.run(arguments.rounds, until)
+    results = [each for each in found if isinstance(each, StoreResult)]
     title = _title(arguments, task, results)
     print(f"\n{table(title, results) if results else title}", flush=True)
     for absent, reason in benchmark.missing.items():
@@ -145,6 +148,7 @@ def _title(arguments: argparse.Namespace, task: Task, results: Sequence[RivalRes
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = _arguments(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # the server ends too
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     with tempfile.TemporaryDirectory(dir=arguments.scratch, ignore_cleanup_errors=True) as folder:
         figures = compare(arguments, Path(folder))

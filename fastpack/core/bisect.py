@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from fastpack.core.dtypes import Rows
-from fastpack.errors import FastpackError
+from fastpack.errors import FastpackError, StoreError
 
 Result = TypeVar("Result")
 
@@ -14,7 +14,8 @@ def bisect(
 ) -> Iterator[tuple[Rows, Result | FastpackError]]:
     """Read rows as one batch; read the halves of a batch that fails, down to single rows.
 
-    Yields (rows, result) in order; the result of a single row that fails is its error.
+    Yields (rows, result) in order; the result of a single row that fails is its error. Raises the
+    StoreError of a store that does not answer: each half would wait for it again.
 
     >>> import numpy as np
     >>> def read(rows):
@@ -28,6 +29,8 @@ def bisect(
         return
     try:
         result: Result | FastpackError = read(rows)
+    except StoreError:
+        raise
     except FastpackError as error:
         result = error
     if not isinstance(result, FastpackError) or len(rows) == 1:

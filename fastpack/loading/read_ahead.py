@@ -130,9 +130,11 @@ class ReadAhead:
         """
         with self._changed:
             self._num_wanted = max(self._num_wanted, number + 1)
-            self._begin()
             while number >= self._num_complete and not self._is_closed and not self._failure:
-                self._changed.wait()
+                if self._is_starting:
+                    self._changed.wait()
+                else:
+                    self._start_next()  # here: the pool may have no thread left
             if self._is_closed:
                 raise StateError("the loader was closed while a batch was read; iterate it again")
             if number >= self._num_complete:
@@ -150,22 +152,16 @@ class ReadAhead:
         with self._changed:
             self._is_closed = True
             windows = {window for found in self._windows.values() for window in found}
-            windows.update(self._begun)  # a lane waits for them
+            windows.update(self._begun)  # a lane may wait for them
             self._windows.clear()
             self._changed.notify_all()
         for window in windows:
             window.cancel()
 
     def _begin(self) -> None:
-        if self._is_starting or not self._has_room():
-            return
-        self._is_starting = True
-        if not submit(self._start_windows):
-            self._changed.release()  # no thread can start: the caller does it
-            try:
-                self._start_windows()
-            finally:
-                self._changed.acquire()
+        """Let a thread of the pool start windows, if there is room and none does it."""
+        if not self._is_starting and self._has_room():
+            submit(self._start_windows)
 
     def _has_room(self) -> bool:
         if self._is_closed or self._is_done or self._failure is not None:
@@ -177,24 +173,30 @@ class ReadAhead:
         return num_ahead < self._max_ahead
 
     def _start_windows(self) -> None:
-        while True:
-            failure: BaseException | None = None
-            window: Window | None = None
-            plan: WindowPlan | None = None
-            try:
-                plan = next(self._plans, None)
-                if plan is not None:
-                    window = self._start(plan)
-            except BaseException as error:
-                failure = error
-            with self._changed:
-                self._failure, self._is_done = failure, plan is None and failure is None
-                if plan is not None and window is not None:
-                    self._note(plan, window)
-                self._is_starting = self._has_room()
-                self._changed.notify_all()
-                if not self._is_starting:
-                    return
+        with self._changed:
+            while not self._is_starting and self._has_room():
+                self._start_next()
+
+    def _start_next(self) -> None:
+        """Start the next window. The lock is released meanwhile."""
+        failure: BaseException | None = None
+        window: Window | None = None
+        plan: WindowPlan | None = None
+        self._is_starting = True
+        self._changed.release()
+        try:
+            plan = next(self._plans, None)
+            if plan is not None:
+                window = self._start(plan)
+        except BaseException as error:
+            failure = error
+        finally:
+            self._changed.acquire()
+        self._failure, self._is_done = failure, plan is None and failure is None
+        if plan is not None and window is not None:
+            self._note(plan, window)
+        self._is_starting = False
+        self._changed.notify_all()
 
     def _start(self, plan: WindowPlan) -> Window:
         positions = plan.positions % self._schedule.partition.num_positions

@@ -103,10 +103,11 @@ class StoreStaging:
         self._objects = StoreOutput(output, outputs, probed)
         self._lock, self._folder = LockedFolder(scratch), scratch
         self._journal = StoreJournal(as_object_folder(output))
-        self._stored = StoredPlan(self._plan, secrets.token_hex(16), ())
+        self._new_token = secrets.token_hex(16)
+        self._stored = StoredPlan(self._plan, self._new_token, ())
         self._finished: dict[int, Finished] = {}
         self._receipts: dict[int, Receipt] = {}
-        self._is_published = self._is_begun = False
+        self._is_published = self._is_begun = self._is_done = False
 
     def __enter__(self) -> "StoreStaging":
         with os_errors_at(self._folder):
@@ -144,9 +145,12 @@ class StoreStaging:
             if error is not None and self._is_begun and self._claims.are_held:
                 with suppress(FastpackError, OSError):
                     self._keep_or_remove(error)
-            if not self._is_begun and not self._scratch_token():
-                self._remove_scratch()
+            # Before the scratch folder: its lock shows the next pack that a claim is of a dead one.
             self._claims.release()
+            is_new = self._scratch_token() in ("", self._new_token)
+            if self._is_done or (is_new and not self._is_begun):
+                with suppress(OSError):
+                    self._lock.remove(last=[_TOKEN])
         finally:
             self._lock.unlock()
 
@@ -157,9 +161,9 @@ class StoreStaging:
             where = f"{num_uploaded} in the store, {len(self._finished) - num_uploaded} in"
             error.add_note(f"{kept} ({where} {self._folder}); {RESUME}")
             return
+        self._is_done = True
         self._objects.delete(self._stored.names)
         self._journal.remove()
-        self._remove_scratch()
 
     # The interface that Packer and pack use.
 
@@ -222,8 +226,7 @@ class StoreStaging:
         with os_errors_at(self._folder):
             self._lock.clear()
         self._complete(self._journal.commit(self._stored.token))
-        with os_errors_at(self._folder):
-            self._remove_scratch()
+        self._is_done = True
 
     @property
     def final_paths(self) -> tuple[StorePath, ...]:
@@ -296,9 +299,12 @@ class StoreStaging:
             self._complete(commit)
             self._objects.list()
             return
-        receipts = self._journal.receipts(stored.token, len(stored.names))
-        if receipts and not self._overwrite:
-            message = f"an earlier pack stopped after {counted(len(receipts), 'shard')}"
+        num_shards = len(stored.names)
+        finished = {*self._journal.receipts(stored.token, num_shards)}
+        if self._scratch_token() == stored.token:
+            finished |= journal.read_journal(self._folder, num_shards).keys()
+        if finished and not self._overwrite:
+            message = f"an earlier pack stopped after {counted(len(finished), 'shard')}"
             remedy = f"{RESUME}, or with overwrite=True to start over"
             location = Location(self._journal.folder)
             raise OutputExistsError(with_location(f"{message}; {remedy}", location))
@@ -380,7 +386,8 @@ class StoreStaging:
             self._objects.delete(
                 name
                 for name, etag in commit.old
-                if (facts := self._objects.facts(name)) is not None and facts.etag == etag
+                if (facts := self._objects.facts(name)) is not None
+                and (facts.etag, name != self._report) == (etag, True)
             )
         self._journal.remove()
 
@@ -404,9 +411,6 @@ class StoreStaging:
         for path in self._folder.iterdir():
             if path.name not in kept:
                 path.unlink()
-
-    def _remove_scratch(self) -> None:
-        self._lock.remove(last=[_TOKEN])
 
 
 def make_private(folder: Path) -> None:

@@ -10,8 +10,9 @@ import numpy as np
 
 from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
-from fastpack.errors import os_errors_at
-from fastpack.files.shard import Shard
+from fastpack.core.ragged import offsets_of
+from fastpack.errors import Location, changed_file_error, os_errors_at
+from fastpack.files.shard import OpenShards, Shard
 from fastpack.formats.index.index import Index
 from fastpack.reading.origins import ranges_of
 from fastpack.stores.block_cache import BlockCache, NextUse
@@ -38,6 +39,7 @@ class RemoteBytes:
 
     def __init__(self, start: StartReads = DirectReads.start) -> None:
         self._start = start
+        self._files = OpenShards()
 
     @classmethod
     def cached(cls, folder: Path, limit: int, dataset_bytes: int) -> "RemoteBytes":
@@ -51,7 +53,7 @@ class RemoteBytes:
 
     def start(self, entries: Index) -> "Window":
         """Start to read the blobs of some samples, neighbors together."""
-        return Window(entries.shards, ranges_of(entries), self._start)
+        return Window(entries.shards, ranges_of(entries), self._start, self._files)
 
 
 class Window:
@@ -61,15 +63,19 @@ class Window:
         shards: files by number.
         ranges: that the samples need.
         start: how ranges of objects are read.
+        files: open files, for ranges of local files.
     """
 
-    def __init__(self, shards: Sequence[Shard], ranges: Ranges, start: StartReads) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], ranges: Ranges, start: StartReads, files: OpenShards
+    ) -> None:
         used = np.flatnonzero(np.bincount(ranges.files)) if len(ranges) else ranges.files
         is_remote = np.array([is_in_store(shards[number].path) for number in used], np.bool_)
         self._local = _Part.of(shards, used[~is_remote], ranges)
         self._remote = _Part.of(shards, used[is_remote], ranges)
-        files = [remote_file(shard) for shard in self._remote.shards]
-        self._reads = start(files, self._remote.ranges)
+        self._files = files
+        self._reads = start(list(map(remote_file, self._remote.shards)), self._remote.ranges)
+        self._latest: tuple[Sequence[Shard], Fetched] | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -88,15 +94,21 @@ class Window:
 
     def fetched_for(self, shards: Sequence[Shard]) -> Fetched:
         """Wait for the bytes; return them by the numbers that the files have in `shards`."""
-        numbers = {shard: number for number, shard in enumerate(shards)}
-        remote = _numbered(self._remote.shards, self._reads.ranges, self._buffers, numbers)
-        if not self._local.shards:
-            return Fetched(*remote)
-        ranges = join(self._local.ranges)
-        local = _numbered(
-            self._local.shards, ranges, _read_local(self._local.shards, ranges), numbers
-        )
-        return Fetched([*remote[0], *local[0]], Ranges.joined([remote[1], local[1]]))
+        latest = self._latest
+        if latest is None or latest[0] != shards:
+            self._latest = latest = shards, self._numbered(shards)
+        return latest[1]
+
+    def _numbered(self, shards: Sequence[Shard]) -> Fetched:
+        numbers: dict[Shard, list[int]] = {}
+        for number, shard in enumerate(shards):  # `concat` may have a file several times
+            numbers.setdefault(shard, []).append(number)
+        parts = [_numbered(self._remote.shards, self._reads.ranges, self._buffers, numbers)]
+        if self._local.shards:
+            ranges = join(self._local.ranges)
+            read = _read_local(self._files, self._local.shards, ranges)
+            parts.append(_numbered(self._local.shards, ranges, read, numbers))
+        return Fetched.joined(parts)
 
     def cancel(self) -> None:
         """End all requests at once."""
@@ -118,13 +130,20 @@ class _Part:
 
 
 def _numbered(
-    shards: Sequence[Shard], ranges: Ranges, buffers: Sequence[Buffer], numbers: dict[Shard, int]
-) -> tuple[list[Buffer], Ranges]:
-    """Return the ranges whose files have a number, by that number, and their bytes."""
-    known = np.array([numbers.get(shard, -1) for shard in shards], np.int64)
-    files = known[ranges.files]
-    rows = np.flatnonzero(files >= 0)
-    return [buffers[row] for row in rows.tolist()], replace(ranges, files=files).take(rows)
+    shards: Sequence[Shard],
+    ranges: Ranges,
+    buffers: Sequence[Buffer],
+    numbers: dict[Shard, list[int]],
+) -> Fetched:
+    """Return the ranges of files with numbers, once for each number, and their bytes."""
+    known = [numbers.get(shard, []) for shard in shards]
+    firsts = offsets_of(list(map(len, known)))
+    counts = np.diff(firsts)[ranges.files]
+    rows = np.repeat(np.arange(len(ranges)), counts)
+    within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    flat = np.array([number for each in known for number in each], np.int64)
+    files = flat[firsts[ranges.files[rows]] + within]
+    return Fetched([buffers[row] for row in rows.tolist()], replace(ranges.take(rows), files=files))
 
 
 def remote_file(shard: Shard) -> RemoteFile:
@@ -133,14 +152,19 @@ def remote_file(shard: Shard) -> RemoteFile:
     return RemoteFile(path, shard.size, shard.etag)
 
 
-def _read_local(shards: Sequence[Shard], ranges: Ranges) -> list[bytes]:
-    """Read ranges of local files, which a batch has beside remote ones."""
+def _read_local(files: OpenShards, shards: Sequence[Shard], ranges: Ranges) -> list[bytes]:
+    """Read ranges of local files, which a batch has beside remote ones.
+
+    Raises ChangedFileError for a file that is not the one that was indexed.
+    """
+    descriptors = files.descriptors(shards, ranges.files.astype(np.uint32))
     buffers = []
     columns = (ranges.files.tolist(), ranges.starts.tolist(), ranges.ends.tolist())
     for file, start, end in zip(*columns, strict=True):
-        path = shards[file].path
-        with os_errors_at(path, "read"), open(path, "rb", buffering=0) as opened:
-            buffers.append(os.pread(opened.fileno(), end - start, start))
+        with os_errors_at(shards[file].path, "read"):
+            buffers.append(os.pread(int(descriptors[file]), end - start, start))
+        if len(buffers[-1]) < end - start:
+            raise changed_file_error(Location(shards[file].path))
     return buffers
 
 

@@ -37,6 +37,7 @@ _SLOW_DOWN = ("slowdown", "slow down", "timed out", "timeout")
 # an answer with other bytes.
 _PAST_THE_END = "wanted range starting at"
 _NO_RANGES = ("received non-partial response", "range request not supported")
+_REFUSED_HTTP = "builder error"
 _EMPTY = "0--1/0"  # Azurite's range of an empty object
 _OTHER_RANGE = re.compile(r"requested \d+\.\.\d+, got \d+\.\.\d+")
 _STATUS = re.compile(r"status code: ((\d{3})[^:<\n]*)")
@@ -107,6 +108,8 @@ class Failures:
         elif any(part in text for part in _NO_RANGES):
             number = errno.ENOTSUP
             message = "the store ignores byte ranges; copy the object to a store that has them"
+        elif _REFUSED_HTTP in text:
+            message = "the client refuses plain http://; set allow_http=True in storage_options"
         else:
             number = errno.EIO
             message = f"the store refuses the request ({reason}); check the URL and the options"

@@ -94,6 +94,8 @@ class ObjectStore(ObjectWrites):
     def _made(self, given: dict[str, Any], timeout: float, max_retries: int) -> Any:
         connection = {name: given[name] for name in _CONNECTION_OPTIONS if name in given}
         connection.setdefault("connect_timeout", "10s")
+        if self._root.startswith("http://"):
+            connection.setdefault("allow_http", True)
         connection["timeout"] = timedelta(seconds=timeout)
         if self._endpoint.startswith("http://"):
             connection.setdefault("allow_http", True)

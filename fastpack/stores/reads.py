@@ -1,5 +1,6 @@
 """Reads: many byte ranges of many objects at once, started now and awaited later."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -66,6 +67,7 @@ class DirectReads(Reads):
         self.ranges = ranges
         self._futures: list[Future[list[Buffer]]] = []
         self._places: list[Rows] = []
+        self._process = os.getpid()
 
     @property
     def num_bytes(self) -> int:
@@ -116,6 +118,8 @@ class DirectReads(Reads):
             future.add_done_callback(note)
 
     def cancel(self) -> None:
+        if self._process != os.getpid():
+            return  # a fork: the requests are the parent's, and a lock may stay held
         for future in self._futures:
             future.cancel()
 

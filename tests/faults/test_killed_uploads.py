@@ -116,7 +116,7 @@ def test_killed_packs_are_resumed(servers, photos, tmp_path, monkeypatch, series
 
 def resume(photos, output, scratch, is_overwriting, chance, monkeypatch):
     """Resumes here, on the machine of the killed pack or on another one, after a minute."""
-    if read_set(output) is not None and not is_overwriting and is_complete(output):
+    if read_set(output) is not None and is_complete(output) and not is_overwriting:
         return
     if chance.random() < 0.5:
         monkeypatch.setattr(claim, "LIFE_SECONDS", -5)

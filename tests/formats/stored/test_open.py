@@ -157,13 +157,41 @@ def test_without_saving_nothing_is_left(copy, metadata, companions, has_root):
     assert not metadata.exists()
 
 
-def test_untrusted_objects_are_indexed_by_their_data(copy, metadata):
-    stored = copy().put_root_manifest()
+@pytest.mark.parametrize("format", ENDINGS)
+def test_untrusted_objects_are_indexed_by_their_data(copy, metadata, format):
+    stored = copy(format).put_root_manifest()
     stored.server.proxy.forget()
     assert_same(stored.open(untrusted=True), stored.opened_locally())
     keys = [request.key for request in stored.server.proxy.requests]
     assert not [key for key in keys if key.endswith((".fpindex", ".manifest"))]
     assert not metadata.exists()
+
+
+@pytest.mark.parametrize("has_root", [True, False])
+@pytest.mark.parametrize("format", ENDINGS)
+def test_options_of_indexes(copy, format, has_root):
+    stored = copy(format)
+    if has_root:
+        stored.put_root_manifest()
+    options = {"fields": {"picture": "image", "y": "label"}}
+    reader = stored.open(**options)
+    local = fastpack.open(stored.local, transform=None, **options)
+    assert reader.schema == local.schema
+    assert np.array_equal(reader.columns["y"], local.columns["y"])
+    as_bytes = stored.open(kinds={"image": "bytes"}, fields=["image"])
+    assert as_bytes.schema["image"].kind == "bytes"
+    assert bytes(as_bytes[3]["image"]) == bytes(stored.open(decode=False)[3]["image"])
+    assert stored.open(seek_points=True).schema == stored.opened_locally().schema
+
+
+def test_seek_points_that_were_found_while_reading_are_saved(copy):
+    stored, crop = copy(), fastpack.CenterCrop(8)
+    reader = stored.open(seek_points="lazy", transform=crop)
+    first = reader.read(range(5))["image"]
+    local = fastpack.open(stored.local, seek_points="lazy", transform=crop)
+    local.read(range(5))
+    assert reader.save_seek_points() == local.save_seek_points()
+    assert np.array_equal(stored.open(transform=crop).read(range(5))["image"], first)
 
 
 def test_options_are_in_no_message(copy):

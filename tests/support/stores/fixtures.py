@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.stores.azurite import AzuriteServer
-from tests.support.stores.moto import MotoServer
+from tests.support.stores.moto import MotoAsGcs, MotoServer
 from tests.support.stores.nginx import NginxServer
 from tests.support.stores.rclone import RcloneHttpServer, RcloneServer
 from tests.support.stores.seaweed import SeaweedServer
@@ -19,6 +19,7 @@ _SERVERS: list[type[StoreServer]] = [
     SeaweedServer,
     RcloneServer,
     MotoServer,
+    MotoAsGcs,
     AzuriteServer,
     NginxServer,
     RcloneHttpServer,
