@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from fastpack.stores.engine import Engine, Future, Patience, TransientError, eng
 from fastpack.stores.failures import Failures, changed, is_of_range, reason_of, status_of
 from fastpack.stores.limiter import Limiter
 from fastpack.stores.object_writes import ObjectWrites, facts_of
+from fastpack.stores.pages import Pages
 from fastpack.stores.range_call import RangeCall
 from fastpack.stores.store import Buffer, ObjectFacts, Options
 
@@ -48,7 +50,6 @@ _CONNECTION_OPTIONS = (
 RANGES_A_CALL = 16
 # A slot of the limiter is a request, or so many bytes: they are in memory until they are used.
 _SLOT_BYTES = 2**20
-_CHUNK_OBJECTS = 1000
 _PART_RETRIES = 10
 _FIRST_PAUSE = 0.1  # of `read_alone`
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
@@ -156,21 +157,26 @@ class ObjectStore(ObjectWrites):
 
     def list_objects(self, prefix: str) -> Iterator[ObjectFacts]:
         # The client lists whole folders only.
-        folder = prefix.rpartition("/")[0]
-        pages = self._pages(folder)
+        pages = self.list_pages(prefix.rpartition("/")[0])
         found = sorted(
             (facts for facts in chain.from_iterable(pages) if facts.key.startswith(prefix)),
             key=lambda facts: facts.key,
         )
         return iter(found)
 
-    def _pages(self, folder: str) -> list[list[ObjectFacts]]:
-        async def pages() -> list[list[ObjectFacts]]:
-            with self.failures(folder):
-                stream = self._obs.list(self._store, folder or None, chunk_size=_CHUNK_OBJECTS)
-                return [[facts_of(meta) for meta in page] async for page in stream]
+    def list_pages(self, folder: str) -> Iterator[list[ObjectFacts]]:
+        list_from = partial(self._obs.list, self._store, folder.rstrip("/") or None)
+        pages = Pages(list_from, self.location(folder))
 
-        return self._engine.run(self._until_done(pages, folder))
+        async def following() -> list[ObjectFacts] | None:
+            with self.failures(folder):
+                return await pages.following()
+
+        def following_page() -> list[ObjectFacts] | None:
+            # Two requests at once would take each other's pages.
+            return self._engine.run(self._until_done(following, folder, is_write=True))
+
+        yield from iter(following_page, None)
 
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         async def listing() -> tuple[list[ObjectFacts], list[str]]:
@@ -185,14 +191,21 @@ class ObjectStore(ObjectWrites):
         return self._engine.run(self._until_done(listing, folder))
 
     def read(self, key: str, etag: str = "") -> bytes:
+        return self._engine.run(self._whole(key, etag))
+
+    def start_read(self, key: str, etag: str = "", num_bytes: int = 0) -> "Future[bytes]":
+        return self._engine.submit(self._whole(key, etag, num_bytes))
+
+    def _whole(self, key: str, etag: str, num_bytes: int = 0) -> Coroutine[Any, Any, bytes]:
         async def get() -> bytes:
             with self.failures(key):
-                result = await self._whole(key, etag)
+                result = await self._conditional(key, etag)
                 data = bytes(await result.bytes_async())
                 _refuse_truncated(len(data), facts_of(result.meta).size, self.url(key))
                 return data
 
-        return self._engine.run(self._until_done(get, key))
+        num_slots = max(1, num_bytes // _SLOT_BYTES)
+        return self._until_done(get, key, num_slots=num_slots, num_bytes=num_bytes)
 
     def read_ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str = ""

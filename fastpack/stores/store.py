@@ -52,6 +52,13 @@ class Store(Protocol):
         """Yield all objects whose keys begin with a prefix, sorted by key."""
         ...
 
+    def list_pages(self, folder: str) -> Iterator[list[ObjectFacts]]:
+        """Yield all objects below a folder, a page at a time, mostly sorted by key.
+
+        - folder: "" for the root, else with a slash at the end.
+        """
+        ...
+
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         """Return the objects directly in a folder, and the names of its folders, both sorted.
 
@@ -61,6 +68,10 @@ class Store(Protocol):
 
     def read(self, key: str, etag: str = "") -> bytes:
         """Return a whole object. Raises ChangedFileError if it does not have the given etag."""
+        ...
+
+    def start_read(self, key: str, etag: str = "", num_bytes: int = 0) -> "Future[bytes]":
+        """Start to read an object of `num_bytes`, as `read` does; cancelling ends the request."""
         ...
 
     def read_ranges(
