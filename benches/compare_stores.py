@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import math
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -81,10 +82,13 @@ def task_of(arguments: argparse.Namespace, folder: Path) -> Task:
 def store(arguments: argparse.Namespace, folder: Path) -> Iterator[SeaweedServer]:
     """Run a server, beyond a slow link if one is asked for, and name it in the environment."""
     with contextlib.ExitStack() as stack:
-        host, prefix = "127.0.0.1", ()
+        host, network = "127.0.0.1", "loopback"
+        prefix: tuple[str, ...] = ()
         if arguments.delay or arguments.megabytes:
-            rate = 1e6 * (arguments.megabytes or 1e4)
+            rate, network = 1e6 * (arguments.megabytes or 1e4), "link"
             host, prefix = SERVER_HOST, stack.enter_context(slow_link(arguments.delay, rate))
+        # SeaweedFS notes its own address in its data.
+        folder = (arguments.keep or folder) / network
         server = stack.enter_context(running_server(folder / "store", host, prefix))
         os.environ.update(server.environment)
         os.environ[STORE_VARIABLE] = f"s3://{BUCKET}"
@@ -105,14 +109,15 @@ def compare(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         return Path(arguments.environments).absolute() / environment / "bin" / "python"
 
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(store(arguments, arguments.keep or folder))
+        server = stack.enter_context(store(arguments, folder))
         start = partial(StoreProcess, server)
         benchmark = RivalBenchmark(60 * arguments.timeout, log, start)
         stack.enter_context(contextlib.closing(benchmark))
         for spec in _chosen(arguments.only):
             benchmark.add(spec, python_of(spec.environment), task)
         until = time.monotonic() + 60 * arguments.minutes
-        results = benchmark.run(arguments.rounds, until)
+        found = benchmark.run(arguments.rounds, until)
+    results = [each for each in found if isinstance(each, StoreResult)]
     title = _title(arguments, task, results)
     print(f"\n{table(title, results) if results else title}", flush=True)
     for absent, reason in benchmark.missing.items():
@@ -143,6 +148,7 @@ def _title(arguments: argparse.Namespace, task: Task, results: Sequence[RivalRes
 
 def main(given: Sequence[str] | None = None) -> None:
     arguments = _arguments(given)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # the server ends too
     print(", ".join(f"{name} {value}" for name, value in machine().items()), flush=True)
     with tempfile.TemporaryDirectory(dir=arguments.scratch, ignore_cleanup_errors=True) as folder:
         figures = compare(arguments, Path(folder))

@@ -252,7 +252,7 @@ class RivalBenchmark:
             self._each(lambda rival: rival.run_round(), first=number)
             longest = max(longest, time.monotonic() - started)
             self._log(f"round {number + 1} of {rounds}: {time.monotonic() - started:.0f} s")
-        self._each(RivalProcess.measure_memory)
+        self._each(lambda rival: rival.measure_memory())
         return [rival.result for rival in self._processes]
 
     def close(self) -> None:

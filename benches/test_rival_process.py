@@ -1,6 +1,7 @@
 """Tests of rival processes: rounds, and rivals that fail or do not exist."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,21 @@ def test_a_failing_rival_is_missing_and_others_continue(
         benchmark.close()
     assert reason in benchmark.missing[spec.name]
     assert [(result.name, len(result.seconds)) for result in results] == [("fastpack", 2)]
+
+
+def test_each_fresh_run_has_a_new_process(task: Task) -> None:
+    process = RivalProcess(replace(FASTPACK, is_fresh=True), PYTHON, replace(task, subject="train"))
+    try:
+        used = process.cpu_seconds()
+        pids = []
+        for _ in range(2):
+            process.run_round()
+            pids.append(process._rival.pid)
+        assert len(set(pids)) == 2
+        assert used > 0
+        assert len(process.result.seconds) == 2
+    finally:
+        process.close()
 
 
 def test_delivering_too_little_is_an_error(task: Task) -> None:

@@ -27,12 +27,12 @@ def sample_of(entry: tuple[str, int]) -> dict[str, Any]:
         return {"image": file.read(), "label": label}
 
 
-def write(task: Task, folder: str) -> None:
+def write(task: Task, folder: str, chunk_bytes: str = "64MB") -> None:
     os.environ["DATA_OPTIMIZER_CACHE_FOLDER"] = task.fresh_folder("cache")
     os.environ["DATA_OPTIMIZER_DATA_CACHE_FOLDER"] = task.fresh_folder("data-cache")
     inputs = list(zip(task.paths, task.labels, strict=True))
     options = {
-        "chunk_bytes": "64MB",
+        "chunk_bytes": chunk_bytes,
         "num_workers": task.num_threads,
         "reorder_files": False,
         "start_method": "fork",

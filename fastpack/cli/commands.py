@@ -25,7 +25,7 @@ SUMMARIES = {
 }
 _EXIT_STATUS = [
     ("0", "Success."),
-    ("1", "The data is unusable, `verify` found problems, or `repair` lost records."),
+    ("1", "The data is unusable, `verify` or `status` found problems, or `repair` lost records."),
     ("2", "Usage error: an unknown option, a bad value, a missing input, an existing output."),
     ("3", "`pack` left out samples, as --on-error skip or --dedupe asked. The report lists them."),
     ("130", "Interrupted. No incomplete file has a final name."),

@@ -72,7 +72,7 @@ def convert(
     that a format cannot hold are an error before anything is written.
 
     PATH is a TFRecord (also gzip'ed), HDF5 or tar file, a folder of shards or of images, or a glob
-    in quotes.
+    in quotes. It may be a URL, such as s3://bucket/train.tfrecord.
     """
     with terminal.progress("converting", quiet) as update:
         result = fastpack.convert(

@@ -51,8 +51,8 @@ def extract(
     The files are copied byte for byte. Each is named by its key, or by its number if there are no
     keys. DIR is created if it is missing. No file is written outside it.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, a glob in quotes, or the
-    URL of one of these in a store.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes. It
+    may be a URL, such as s3://bucket/train.tfrecord.
     """
     dataset = open_dataset(paths, index_dir, save_index=False, kinds=kinds, **folder)
     with terminal.progress("extracting", quiet) as update:

@@ -60,8 +60,8 @@ def index(
     Reads and checks everything once and saves an index beside each file, so that opening is
     instant. Prints the fields of a sample. No dataset is changed.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes; also
-    the URL of one, such as s3://bucket/train.tfrecord. Then the indexes are put beside the objects.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes. It
+    may be a URL, such as s3://bucket/train.tfrecord: then indexes are put beside the objects.
     """
     chosen = without_indexes(paths)
     lists = record_lists(chosen) if offsets else {}

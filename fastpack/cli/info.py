@@ -55,8 +55,8 @@ def info(
     Lists files, samples, fields, classes, sizes and kinds of images, and the decoder of each kind.
     For the decoders it reads at most 1,000 images. It decodes none.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, a glob in quotes, or the
-    URL of one of these in a store.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes. It
+    may be a URL, such as s3://bucket/train.tfrecord.
     """
     dataset = open_dataset(paths, index_dir, **options, **folder)
     description = describe(dataset)

@@ -69,8 +69,8 @@ def ls(
 
     Shows key, label, class, columns, size, and the place in the file. Reads no image.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, a glob in quotes, or the
-    URL of one of these in a store.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes. It
+    may be a URL, such as s3://bucket/train.tfrecord.
     """
     dataset = open_dataset(paths, index_dir, **options, **folder)
     every = list_samples(dataset, match=match, class_name=class_name, fields=fields)

@@ -108,8 +108,8 @@ def preview(
     It shows thumbnails with the class name (or label, or key) below. On a page they can be
     filtered by class and by name.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, a glob in quotes, or the
-    URL of one of these in a store.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes. It
+    may be a URL, such as s3://bucket/train.tfrecord.
     """
     as_page = as_page or Path(output).suffix.lower() in (".html", ".htm")
     if as_page:

@@ -3,7 +3,7 @@
 from fastpack.cli.formatting import aligned
 from fastpack.core.plural import counted
 from fastpack.core.units import readable_size
-from fastpack.inspection.store_doctor import StoreDiagnosis, StoreOrder
+from fastpack.inspection.store_doctor import StoreDiagnosis, StoreOrder, price
 from fastpack.inspection.store_speed import StoreSpeed
 
 _CONDITIONS = {
@@ -16,7 +16,9 @@ _CONDITIONS = {
 def store_lines(store: StoreDiagnosis) -> list[str]:
     """Format the speed of a store, and what each order takes from it."""
     speed, rate = store.speed, store.samples_per_second
-    cells = [("reading from the store", "images/s", "requests/epoch", "at AWS", "at once")]
+    cells = [
+        ("reading from the store", "images/s", "requests/epoch", "at AWS", "at once", "window")
+    ]
     return [
         f"store of {store.url}: {counted(store.num_files, 'file')}, "
         f"{readable_size(store.num_bytes)}",
@@ -47,6 +49,7 @@ def _order_cells(order: StoreOrder) -> tuple[str, ...]:
         order.name,
         f"{order.samples_per_second:,.0f}",
         f"{order.num_requests:,}",
-        f"${order.dollars:.4f}",
+        price(order.dollars),
         f"{order.at_once:,}",
+        readable_size(order.window_bytes) if order.window_bytes else "",
     )

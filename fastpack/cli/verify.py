@@ -57,7 +57,8 @@ def verify(
     Reads everything and lists each problem with its place. Records that were cut off or swapped
     since the file was indexed are problems, and so are missing files of a numbered set.
 
-    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes.
+    PATH is a TFRecord, HDF5 or tar file, a folder of shards or of images, or a glob in quotes. It
+    may be a URL: objects are copied to temporary files, one for each core.
     """
     source = _source_to_compare(against, folder, columns)
     with terminal.progress("verifying", quiet) as update:

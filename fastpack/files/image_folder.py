@@ -1,6 +1,5 @@
 """ImageFolder: a folder of images as a dataset, with classes and sidecars."""
 
-import os
 from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from fastpack.files.image_tree import IMAGE_SUFFIXES, ImageTree, walk
 from fastpack.files.name_summary import NameSummary
 from fastpack.files.sidecars import SIDECARS, Sidecar
 from fastpack.files.splits import with_training_classes
+from fastpack.files.stored_files import FolderFiles
 
 Column = npt.NDArray[np.int64] | Text
 _TAKEN_NAMES = ("image", "label", "key", "class_name")
@@ -69,6 +69,7 @@ class ImageFolder:
         sidecars: the files beside the images.
         faults: errors of images that cannot be read, and of folders that cannot be listed, by row.
         notes: guesses and omissions.
+        all_files: all files below the folder.
     """
 
     root: Path
@@ -79,11 +80,12 @@ class ImageFolder:
     sidecars: tuple[Sidecar, ...]
     faults: Mapping[int, FastpackError]
     notes: tuple[str, ...]
+    all_files: FolderFiles
 
     @property
     def names(self) -> FileNames:
         """The files with their folder."""
-        return FileNames(self.files, os.path.join(self.root, ""))
+        return self.all_files.names(self.files)
 
     def columns(self) -> dict[str, Column]:
         """Read the sidecars: field name -> values (n,).
@@ -129,6 +131,7 @@ def scan_folder(root: Path, rules: FolderRules) -> ImageFolder:
         sidecars,
         faults,
         notes=(*classes.notes, *sidecar_notes, *_notes_on_left_out(tree, sidecars)),
+        all_files=tree.all_files,
     )
 
 
@@ -182,7 +185,7 @@ def _sidecars(
     """Return the sidecars that are taken, and a note on each that is declined."""
     if rules.sidecars is None:
         return _guessed_sidecars(root, tree)
-    sidecars = [Sidecar.of(root, tree, ending, is_guess=False) for ending in rules.sidecars]
+    sidecars = [Sidecar.of(tree, ending, is_guess=False) for ending in rules.sidecars]
     for sidecar in sidecars:
         if not sidecar.num_present:
             message = f"no image has a file ending in .{sidecar.ending} beside it"
@@ -195,7 +198,7 @@ def _guessed_sidecars(root: Path, tree: ImageTree) -> tuple[tuple[Sidecar, ...],
     for ending in SIDECARS:
         if 2 * tree.others.get(ending, NameSummary()).count < len(tree.files):
             continue
-        sidecar = Sidecar.of(root, tree, ending, is_guess=True)
+        sidecar = Sidecar.of(tree, ending, is_guess=True)
         if reason := sidecar.reason_against():
             declined.append(reason)
         elif sidecar.num_present:

@@ -19,6 +19,8 @@ from fastpack.errors import (
 )
 from fastpack.files.link_policy import LinkPolicy
 from fastpack.files.name_summary import NameSummary
+from fastpack.files.stored_files import FolderFiles, LocalFiles, StoredEntry, StoredFiles
+from fastpack.stores.store_path import as_object, is_in_store
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # Files and folders that systems and programs make, in lower case. Hidden names are junk too.
@@ -32,6 +34,7 @@ _JUNK_FOLDERS = (
     "system volume information",
     "lost+found",
 )
+Entry = os.DirEntry[str] | StoredEntry
 _JUNK = frozenset(
     (*_JUNK_FOLDERS, "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini")
 )
@@ -59,6 +62,7 @@ class ImageTree:
         others: files whose names are not those of images, by ending; "" for endings that were not
             asked for.
         empty: folders without images or folders.
+        all_files: all files below the folder.
     """
 
     files: Text
@@ -66,6 +70,7 @@ class ImageTree:
     junk: NameSummary
     others: dict[str, NameSummary]
     empty: NameSummary
+    all_files: FolderFiles
 
     def faulty_rows(self) -> dict[int, FastpackError]:
         """Return the faults of `files` by row."""
@@ -86,8 +91,8 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
     """
     runs, faults, others = list[_Run](), dict[str, FastpackError](), dict[str, NameSummary]()
     junk, empty = NameSummary(), NameSummary()
-    policy = LinkPolicy(root, allow_external=allow_external)
-    folders = [_Folder(os.fspath(root), policy, tuple(beside))]
+    all_files, top = _top_of(root, allow_external, tuple(beside))
+    folders = [top]
     while folders:
         listed = _list_all(folders)
         for each in listed:
@@ -99,7 +104,18 @@ def walk(root: Path, *, allow_external: bool = False, beside: Sequence[str] = ()
         folders = [folder for each in listed for folder in each.folders]
     runs.sort()
     files = Text.of(file for run in runs for file in run.files())
-    return ImageTree(files, faults, junk, others, empty)
+    return ImageTree(files, faults, junk, others, empty, all_files)
+
+
+def _top_of(
+    root: Path, allow_external: bool, beside: tuple[str, ...]
+) -> "tuple[FolderFiles, _Folder]":
+    """Return the files below a folder, and the folder as the first to list."""
+    if is_in_store(root):
+        stored = StoredFiles(as_object(root))
+        return stored, _StoredFolder(str(root), None, beside, stored=stored)
+    policy = LinkPolicy(root, allow_external=allow_external)
+    return LocalFiles(root), _Folder(os.fspath(root), policy, beside)
 
 
 def has_image_files(root: Path) -> bool:
@@ -157,7 +173,7 @@ class _Folder:
     """
 
     path: str
-    link_policy: LinkPolicy
+    link_policy: LinkPolicy | None
     beside: tuple[str, ...] = ()
     prefix: str = ""
     is_link: bool = False
@@ -176,7 +192,7 @@ class _Folder:
             return _Listed([_Run(self.prefix, self.prefix, "")], faults={self.prefix: fault})
 
     def _list(self) -> _Listed:
-        if self.is_link and (refusal := self.link_policy.fault(self.path)):
+        if self.is_link and (refusal := self._refusal(self.path)):
             raise refusal
         with os_errors_at(self.path, "list the folder"):
             facts = os.stat(self.path)
@@ -187,9 +203,10 @@ class _Folder:
             with os.scandir(self.path) as entries:
                 return self._sort_out(entries, self.above | {here})
 
-    def _sort_out(
-        self, entries: Iterable[os.DirEntry[str]], above: frozenset[tuple[int, int]]
-    ) -> _Listed:
+    def _refusal(self, link: str) -> FastpackError | None:
+        return None if self.link_policy is None else self.link_policy.fault(link)
+
+    def _sort_out(self, entries: Iterable[Entry], above: frozenset[tuple[int, int]]) -> _Listed:
         found = _Listed()
         names, junk, others = list[str](), list[str](), dict[str, list[str]]()
         for entry in entries:
@@ -203,7 +220,7 @@ class _Folder:
                 is_image, ending = name.lower().endswith(IMAGE_SUFFIXES), self._ending(name)
                 (names if is_image else others.setdefault(ending, [])).append(name)
                 is_wanted_link = (is_image or ending) and entry.is_symlink()
-                if is_wanted_link and (refusal := self.link_policy.fault(entry.path)):
+                if is_wanted_link and (refusal := self._refusal(entry.path)):
                     found.faults[self.prefix + name] = refusal
         found.runs.extend(self._runs(sorted(names)))
         is_empty = self.prefix and not names
@@ -217,7 +234,7 @@ class _Folder:
             empty=NameSummary(1, (self.prefix,)) if is_empty else NameSummary(),
         )
 
-    def _inner(self, entry: os.DirEntry[str], above: frozenset[tuple[int, int]]) -> "_Folder":
+    def _inner(self, entry: Entry, above: frozenset[tuple[int, int]]) -> "_Folder":
         prefix = f"{self.prefix}{entry.name}/"
         return replace(
             self, path=entry.path, prefix=prefix, is_link=entry.is_symlink(), above=above
@@ -236,7 +253,22 @@ class _Folder:
                 yield _Run(self.prefix + first, self.prefix, "/".join([first, *others]))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+@dataclass(frozen=True)
+class _StoredFolder(_Folder):
+    """A folder in a store, which was listed with all others.
+
+    Args:
+        stored: all objects.
+    """
+
+    stored: StoredFiles | None = None
+
+    def _list(self) -> _Listed:
+        assert self.stored is not None
+        return self._sort_out(self.stored.folders.get(self.prefix, ()), self.above)
+
+
+def _is_folder(entry: Entry) -> bool:
     """Return True for a folder, and for a broken link without an ending.
 
     Listing such a link raises the error that says what is wrong with it.

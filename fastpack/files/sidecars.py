@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -53,10 +52,10 @@ class Sidecar:
     num_strange: int = 0
 
     @classmethod
-    def of(cls, root: Path, tree: ImageTree, ending: str, *, is_guess: bool) -> Self:
+    def of(cls, tree: ImageTree, ending: str, *, is_guess: bool) -> Self:
         """Find the sidecars of a tree's images."""
         beside = Text.of(f"{_stem(file)}.{ending}" for file in tree.files)
-        names = FileNames(beside, os.path.join(root, ""))
+        names = tree.all_files.names(beside)
         refused = _faults_of(beside, tree)
         sizes, times, faults = names.stat(refused)
         faults = faults | refused
@@ -72,7 +71,7 @@ class Sidecar:
         return cls(
             ending,
             len(names),
-            FileNames(beside.take(rows), os.path.join(root, "")),
+            tree.all_files.names(beside.take(rows)),
             rows,
             sizes[rows],
             times[rows],

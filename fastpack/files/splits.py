@@ -8,6 +8,7 @@ from fastpack.files.classes import HELD_OUT_SPLITS, TRAINING_SPLITS, Classes, Cl
 from fastpack.files.escapes import escaped_name
 from fastpack.files.image_tree import IMAGE_SUFFIXES, has_image_files, is_junk
 from fastpack.files.name_summary import NameSummary
+from fastpack.stores.store_path import StorePath, as_object, is_in_store
 
 
 def with_training_classes(root: Path, classes: Classes) -> Classes:
@@ -16,7 +17,7 @@ def with_training_classes(root: Path, classes: Classes) -> Classes:
     A model trained on train knows these numbers. Applies if train has all the classes and more,
     with a note. If train lacks a class, the labels stay, with a note.
     """
-    path = Path(os.path.abspath(root))
+    path = root if is_in_store(root) else Path(os.path.abspath(root))
     labels = classes.labels
     if labels is None or path.name.lower() not in HELD_OUT_SPLITS:
         return classes
@@ -39,6 +40,8 @@ def with_training_classes(root: Path, classes: Classes) -> Classes:
 
 def _class_folders(folder: Path) -> tuple[str, ...]:
     """Return inner folders with images; () for a link or an unreadable folder."""
+    if is_in_store(folder):
+        return _stored_class_folders(as_object(folder))
     try:
         if folder.is_symlink():
             return ()
@@ -51,6 +54,17 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
         return tuple(sorted(escaped_name(name) for name in names if _holds_images(folder / name)))
     except OSError:
         return ()
+
+
+def _stored_class_folders(folder: StorePath) -> tuple[str, ...]:
+    """Return inner folders with images, of a folder in a store."""
+    prefix, found = f"{folder.key}/", set[str]()
+    for facts in folder.store.list_objects(prefix):
+        *folders, name = facts.key.removeprefix(prefix).split("/")
+        is_image = name.lower().endswith(IMAGE_SUFFIXES) and not any(map(is_junk, (*folders, name)))
+        if folders and is_image:
+            found.add(escaped_name(folders[0]))
+    return tuple(sorted(found))
 
 
 def _holds_images(folder: Path) -> bool:

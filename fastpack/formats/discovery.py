@@ -49,7 +49,7 @@ def find_shards(
     if not parts:
         raise EmptySourceError("the list of files is empty")
     stored = stored or StoredSets(None if untrusted else root_manifests(None))
-    stored.list_common([as_object(part) for part in parts if is_in_store(part)])
+    stored.find_together([as_object(part) for part in parts if is_in_store(part)])
     named, shards, wholes = set(parts), list[Path](), list[Path]()
     local = [part for part in named if not is_in_store(part)]
     sets = members_below(

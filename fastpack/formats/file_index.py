@@ -1,7 +1,7 @@
 """FileIndex: the index of one file, saved or built."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,11 +22,10 @@ from fastpack.errors import (
     with_location,
 )
 from fastpack.files.companions import exists, former_index_path, index_path
-from fastpack.files.local_copy import local_copy
 from fastpack.files.local_metadata import make_metadata_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.index.digest import RecordDigest
-from fastpack.formats.index.find_seek_points import add_seek_points, lacks_tables
+from fastpack.formats.index.find_seek_points import Known
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import (
     INDEX_BYTES_A_BYTE,
@@ -44,8 +43,7 @@ from fastpack.formats.protocols import (
     SelectingContainer,
 )
 from fastpack.formats.registry import named, of_file
-from fastpack.formats.stored_index import fetch_index, index_object_of
-from fastpack.stores.range_file import can_read_alone
+from fastpack.formats.stored_index import add_seek_points_at, fetch_index, index_at
 from fastpack.stores.store_path import as_object, is_in_store
 
 _BY_DEFAULT = IndexOptions()
@@ -177,19 +175,12 @@ class FileIndex:
             return self._by_default(options.kinds, save)
         except SchemaError:
             if options.fields is not None and isinstance(container, FieldSelectingContainer):
-                fields = options.fields
-                return self._of_local(
-                    lambda path, _: container.index_fields(
-                        path, fields, self._limits, options.kinds
-                    )
-                )
+                return self._with_fields(container, options.fields, options.kinds)
             raise
         except (CorruptRecordError, FormatError):
             if options.keep_damaged and isinstance(container, DamageTolerantContainer):
                 with contextlib.suppress(EmptySourceError):
-                    return self._of_local(
-                        lambda path, _: container.index_damaged(path, self._limits, options.kinds)
-                    )
+                    return self._damaged(container, options.kinds)
             raise
 
     def _refuse_options(self, options: IndexOptions) -> None:
@@ -212,10 +203,24 @@ class FileIndex:
         return self._index_with(container, options)
 
     def _index_with(self, container: SelectingContainer, options: IndexOptions) -> Index:
-        return self._of_local(
-            lambda path, _: container.index_with(path, options, self._limits),
-            copies=options.untrusted,
-        )
+        def build(path: Path, progress: BytesDone | None) -> Index:
+            return container.index_with(path, options, self._limits)
+
+        return index_at(self.path, self.container, build, copies=options.untrusted)
+
+    def _with_fields(
+        self, container: FieldSelectingContainer, fields: Sequence[str], kinds: Kinds
+    ) -> Index:
+        def build(path: Path, progress: BytesDone | None) -> Index:
+            return container.index_fields(path, fields, self._limits, kinds)
+
+        return index_at(self.path, self.container, build)
+
+    def _damaged(self, container: DamageTolerantContainer, kinds: Kinds) -> Index:
+        def build(path: Path, progress: BytesDone | None) -> Index:
+            return container.index_damaged(path, self._limits, kinds)
+
+        return index_at(self.path, self.container, build)
 
     def _built(
         self, kinds: Kinds, progress: BytesDone | None = None, *, copies: bool = False
@@ -225,24 +230,7 @@ class FileIndex:
         def build(path: Path, progress: BytesDone | None) -> Index:
             return self.container.index(path, limits=self._limits, progress=progress, kinds=kinds)
 
-        return self._of_local(build, progress, copies=copies)
-
-    def _of_local(
-        self,
-        build: Callable[[Path, BytesDone | None], Index],
-        progress: BytesDone | None = None,
-        *,
-        copies: bool = False,
-    ) -> Index:
-        """Index the file; or the object, or a local copy of it.
-
-        - copies: of an object always a copy.
-        """
-        if not is_in_store(self.path):
-            return build(self.path, progress)
-        if self.container.reads_objects and not copies and can_read_alone(self.path):
-            return build(self.path, progress)
-        return index_object_of(as_object(self.path), self.container.name, build, progress)
+        return index_at(self.path, self.container, build, progress, copies=copies)
 
     def _by_default(self, kinds: Kinds, save: bool) -> Index:
         earlier = self.earlier()
@@ -308,15 +296,12 @@ class FileIndex:
             and RecordDigest.of(spans[: len(index)]) == index.record_digest
         )
 
-    def with_seek_points(self, index: Index, *, keep_damaged: bool = False) -> Index:
-        """Return the index with seek points; those of an object through a local copy of it."""
-        if not is_in_store(self.path) or not lacks_tables(index):
-            return add_seek_points(index, keep_damaged=keep_damaged)
-        with local_copy(as_object(self.path)) as local:
-            shard = Shard.of(local, self.container.name)
-            local_index = replace(index, shards=(shard, *index.shards[1:]))
-            completed = add_seek_points(local_index, keep_damaged=keep_damaged)
-        return replace(completed, shards=index.shards)
+    def with_seek_points(
+        self, index: Index, known: Known | None = None, *, keep_damaged: bool = False
+    ) -> Index:
+        """Return the index with seek points for its JPEGs; see `add_seek_points`."""
+        container = self.container
+        return add_seek_points_at(self.path, container, index, known, keep_damaged=keep_damaged)
 
     def save(self, index: Index) -> None:
         """Save an index of the file. Raises UnreadableFileError if the OS refuses it."""

@@ -29,7 +29,6 @@ from fastpack.formats.dataset_indexes import (
 )
 from fastpack.formats.discovery import find_shards
 from fastpack.formats.file_index import FileIndex
-from fastpack.formats.index.find_seek_points import add_seek_points
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.index.kinds import Kinds, checked_kinds, common_kinds, has_kinds, refuse_kinds
 from fastpack.formats.index.seek_point_cache import SeekPointCache
@@ -307,7 +306,7 @@ def save_seek_points(
             for field in whole.schema.fields
             if field.source_name in sources
         }
-        completed = add_seek_points(whole, known)
+        completed = file.with_seek_points(whole, known)
         if completed is not whole:
             file.save(completed)
         num_with_seek_points += sum(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from fastpack._native.crc32c import crc32c
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import Text
 from fastpack.errors import FormatError, Location, with_location
@@ -83,6 +84,15 @@ class Entries(Protocol):
         """Return the etags of the shards; none for files."""
         ...
 
+    @property
+    def have_etags(self) -> bool:
+        """True if each shard has an etag."""
+        ...
+
+    def etag_checksum(self) -> int:
+        """Return a checksum of all etags; 0 for files."""
+        ...
+
     def column(self, name: str) -> npt.NDArray[Any]:
         """Return a fact of all shards, (k,)."""
         ...
@@ -145,6 +155,13 @@ class HeldEntries(Entries):
 
     def etags(self) -> Sequence[str]:
         return self._etags
+
+    @property
+    def have_etags(self) -> bool:
+        return bool(self._etags) and all(self._etags)
+
+    def etag_checksum(self) -> int:
+        return crc32c(Text.of(self._etags).values)
 
     def paths(self) -> Sequence[Path]:
         """Return the paths of the shards."""
@@ -239,6 +256,13 @@ class SavedEntries(Entries):
 
     def etags(self) -> list[str]:
         return self._texts(_ETAGS) if self._has_etags else []
+
+    @property
+    def have_etags(self) -> bool:
+        return self._has_etags and bool(self.file.read(_ETAGS)["length"].min() > 0)
+
+    def etag_checksum(self) -> int:
+        return crc32c(self.file.read(_letters(_ETAGS))["value"]) if self._has_etags else 0
 
     def _texts(self, table: str) -> list[str]:
         places = self.file.read(table)

@@ -36,8 +36,7 @@ def put_root_manifest(found: StoredSet, manifest: Manifest) -> None:
     """Put the manifest of a whole set beside its shards, if it has none or an older one."""
     if found.output is None or not found.is_of(manifest):
         return
-    etags = manifest.entries.etags()
-    if len(etags) == len(manifest) and all(etags):
+    if manifest.entries.have_etags:
         _put(manifest_object(as_path(found.output)), manifest.root_bytes())
 
 

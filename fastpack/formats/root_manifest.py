@@ -60,6 +60,5 @@ def _downloaded(output: StorePath, etag: str) -> bytes:
 
 def _checked(manifest: Manifest) -> Manifest | None:
     """Return the manifest if it identifies all objects: one of local files does not."""
-    etags = manifest.entries.etags()
     is_known = manifest.containers <= set(registry.NAMES)
-    return manifest if is_known and len(etags) == len(manifest) and all(etags) else None
+    return manifest if is_known and manifest.entries.have_etags else None

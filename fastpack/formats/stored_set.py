@@ -6,7 +6,9 @@ are found by their names, as files are.
 
 import errno
 import fnmatch
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from fastpack.errors import (
@@ -31,6 +33,7 @@ from fastpack.stores.url import has_listing
 ReadRoot = Callable[[StorePath, ObjectFacts], Manifest | None]
 _GLOB = "*?["
 _MANY = 4  # objects of one folder in a list: to list the folder is faster
+_AT_ONCE = 32  # requests for objects in other folders
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,19 @@ class StoredSet:
     """The objects that a path stands for.
 
     Args:
-        paths: of the shards, in order, with their facts.
+        listed: paths of the shards, in order, with their facts; () with a root manifest.
         output: the name of the set, if these are all of its two or more shards; else None.
         root: its manifest in the store; None without one.
     """
 
-    paths: tuple[StorePath, ...]
+    listed: tuple[StorePath, ...]
     output: StorePath | None = None
     root: Manifest | None = None
+
+    @property
+    def paths(self) -> tuple[StorePath, ...]:
+        """Paths of the shards, in order, with their facts. It takes time for each."""
+        return self.listed if self.root is None else tuple(map(as_object, self.root.paths))
 
     def is_of(self, manifest: Manifest) -> bool:
         """Return True if the manifest is of these objects as they are now."""
@@ -75,12 +83,16 @@ class StoredSets:
         """The shards that were found by a root manifest."""
         return {path for found in self._found.values() if found.root for path in found.paths}
 
-    def list_common(self, paths: Sequence[StorePath]) -> None:
-        """List the folders that have many of some paths, to ask for none of them alone."""
-        folders = [path.parent for path in paths if has_listing(path.root)]
-        for folder in dict.fromkeys(folders):
-            if folders.count(folder) >= _MANY:
+    def find_together(self, paths: Sequence[StorePath]) -> None:
+        """Find many paths with few round trips: by listings of their folders, others at once."""
+        counts = Counter(path.parent for path in paths if has_listing(path.root))
+        for folder, count in counts.items():
+            if count >= _MANY:
                 self._listings.of(folder)
+        apart = [path for path in dict.fromkeys(paths) if not self._listings.has(path.parent)]
+        if len(apart) >= _MANY:
+            with ThreadPoolExecutor(min(_AT_ONCE, len(apart))) as threads:
+                list(threads.map(self.find, apart))
 
     def find(self, path: StorePath) -> StoredSet:
         """Return the objects of a path. Raises MissingFileError or EmptySourceError."""
@@ -197,7 +209,7 @@ class StoredSets:
 
 
 def _of_root(output: StorePath, root: Manifest) -> StoredSet:
-    return StoredSet(tuple(map(as_object, root.paths)), output, root)
+    return StoredSet((), output, root)
 
 
 def _output_of(path: StorePath) -> StorePath:

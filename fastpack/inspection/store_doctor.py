@@ -1,5 +1,6 @@
 """StoreDiagnosis: what a store can deliver, and which order, window and cache training needs."""
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -11,10 +12,11 @@ from fastpack.inspection.store_speed import StoreSpeed, measure
 from fastpack.loading.options import LoaderOptions
 from fastpack.reading.order import Sampler, Shuffle
 from fastpack.reading.reader import Reader
+from fastpack.stores.block_file import BLOCK_BYTES
 from fastpack.stores.limiter import GREATEST_LIMIT
 from fastpack.stores.probe import probe
 from fastpack.stores.ranges import MAX_REQUEST
-from fastpack.stores.store_path import StorePath, as_object
+from fastpack.stores.store_path import StorePath, as_object, is_in_store
 
 Conditions = Literal["honored", "ignored", "read-only"]
 # Samples of each order that are counted: about 0.2 s.
@@ -38,6 +40,7 @@ class StoreOrder:
         num_bytes: of an epoch.
         dollars: price of the requests at AWS, $0.0004 for 1,000.
         at_once: requests at once that the rate of training needs, by Little's law.
+        window_bytes: bytes that are requested together. Two such windows are in memory.
     """
 
     name: str
@@ -46,6 +49,7 @@ class StoreOrder:
     num_bytes: int
     dollars: float
     at_once: int
+    window_bytes: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def diagnose_store(reader: Reader, rate: float, *, seconds: float, seed: int = 0
         seconds: approximate time.
         seed: chooses the ranges.
     """
-    shards = list(reader.shards)
+    shards = [shard for shard in reader.shards if is_in_store(shard.path)]
     speed = measure(shards, seconds, seed)
     orders = tuple(_order(name, cost, speed, rate) for name, cost in costs_of(reader).items())
     mean_bytes = reader.mean_bytes
@@ -108,18 +112,20 @@ def conditions_of(path: StorePath) -> Conditions:
         return "read-only"
     try:
         return "honored" if probe(path.parent).honors_conditions else "ignored"
-    except StoreError:
+    except StoreError as error:
+        if error.errno != errno.EACCES:
+            raise
         return "read-only"
 
 
 def costs_of(reader: Reader) -> dict[str, EpochCost]:
-    """Return what an epoch takes by order, and what the first one with a cache takes."""
+    """Return what an epoch takes by order, and what the first one with a cache takes at most."""
     costs = {}
     for name, order in _ORDERS.items():
         options = LoaderOptions(shuffle=order)
         costs[name] = epoch_cost(reader, options, _COUNTED_SAMPLES)
-    sizes = [shard.size for shard in reader.shards]
-    num_blocks = sum(-(-size // MAX_REQUEST) for size in sizes)
+    sizes = [shard.size for shard in reader.shards if is_in_store(shard.path)]
+    num_blocks = sum(-(-size // BLOCK_BYTES) for size in sizes)
     costs["with a cache, first epoch"] = EpochCost(len(reader), num_blocks, sum(sizes), 0)
     return costs
 
@@ -129,7 +135,15 @@ def _order(name: str, cost: EpochCost, speed: StoreSpeed, rate: float) -> StoreO
     bytes_a_sample = cost.num_bytes / cost.num_samples
     allowed = speed.rate(request_bytes, GREATEST_LIMIT) / bytes_a_sample
     at_once = speed.at_once(request_bytes, min(rate, allowed) * bytes_a_sample)
-    return StoreOrder(name, allowed, cost.num_requests, cost.num_bytes, cost.dollars, at_once)
+    return StoreOrder(
+        name,
+        allowed,
+        cost.num_requests,
+        cost.num_bytes,
+        cost.dollars,
+        at_once,
+        cost.window_bytes,
+    )
 
 
 def advise(
@@ -158,6 +172,15 @@ def advise(
     if saved > 2:
         yield (
             f"blocks take {saved:,.0f} times fewer requests than the whole shuffle: "
-            f"${blocks.dollars:.4f} instead of ${whole.dollars:.4f} an epoch at AWS's price"
+            f"{price(blocks.dollars)} instead of {price(whole.dollars)} an epoch at AWS's price"
         )
     yield f"with cache=FOLDER and room for {size}, epochs after the first send no requests"
+
+
+def price(dollars: float) -> str:
+    """Format a price that may be a fraction of a cent.
+
+    >>> price(0.5125), price(0.0000032)
+    ('$0.51', '$0.0000032')
+    """
+    return f"${dollars:.2f}" if dollars >= 0.1 else f"${dollars:.7f}".rstrip("0").rstrip(".")

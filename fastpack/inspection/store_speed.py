@@ -40,8 +40,8 @@ class StoreSpeed:
     Args:
         latency: seconds until a range of 4 KiB has arrived, median.
         range_bytes: bytes of each request of `levels`.
-        levels: bandwidth by number of requests at once, from 1 on. It ends where more requests
-            add less than a tenth, or where time or bytes are used up.
+        levels: bandwidth by number of requests at once, from 1 on. It ends where doubling
+            them twice adds less than a tenth, or where time or bytes are used up.
         num_requests: requests that the measurement made.
         num_bytes: bytes that it read.
     """
@@ -100,25 +100,31 @@ def measure(shards: Sequence[Shard], seconds: float, seed: int = 0) -> StoreSpee
         took = ranges.read(count, _RANGE_BYTES)
         left -= took
         levels.append(Level(count, num_bytes / took))
-        if levels[-1].bytes_per_second < levels[-2].bytes_per_second / _ENOUGH:
+        if _has_settled(levels):
             break
     size = ranges.num_bytes_of(_RANGE_BYTES)
     return StoreSpeed(latency, size, tuple(levels), ranges.num_requests, ranges.num_bytes)
+
+
+def _has_settled(levels: Sequence[Level]) -> bool:
+    """Return True if doubling the requests twice added less than a tenth."""
+    rates = [level.bytes_per_second for level in levels]
+    return len(rates) > 2 and max(rates[-2:]) < max(rates[:-2]) / _ENOUGH
 
 
 class _Ranges:
     """Random ranges of files, no two the same: a store must not answer from its memory."""
 
     def __init__(self, shards: Sequence[Shard], seed: int) -> None:
-        self._shards = [shard for shard in shards if shard.size]
-        if not self._shards:
+        self._smallest = min(_RANGE_BYTES, max(shard.size for shard in shards))
+        if not self._smallest:
             raise EmptySourceError("all files are empty; there is nothing to measure")
+        self._shards = [shard for shard in shards if shard.size >= self._smallest]
         self._random = random.Random(seed)
-        self._smallest = min(shard.size for shard in self._shards)
         self.num_requests = self.num_bytes = 0
 
     def num_bytes_of(self, size: int) -> int:
-        """Return the bytes of a range: fewer than `size` if a file is smaller."""
+        """Return the bytes of a range: fewer than `size` if all files are smaller."""
         return min(size, self._smallest)
 
     def read(self, count: int, size: int) -> float:

@@ -15,7 +15,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -116,9 +116,10 @@ class Claim:
         if self._probed.honors_conditions:
             conditions = {"if_match": etag} if etag else {"if_absent": True}
         began = _now()
-        store.put(self._path.key, data, **conditions)
-        self._etag = store.facts(self._path.key).etag
+        self._etag = store.put(self._path.key, data, **conditions).etag
         self._beats, self._renewed_at = self._beats + 1, began
+        # Some servers answer with an etag that the object does not have afterwards.
+        self._etag = store.facts(self._path.key).etag
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
@@ -140,6 +141,40 @@ class Claim:
         found = read_claim(self._path)
         if found is None or found[1].get("token") != self._facts["token"]:
             raise ChangedFileError("the claim is of another process")
+
+
+class Claims:
+    """The claims of a process on several outputs, such as the splits of one pack.
+
+    Args:
+        paths: their objects.
+        lock: see Claim.
+        probed: see Claim.
+    """
+
+    def __init__(self, paths: Iterable[StorePath], lock: Path, probed: Probed) -> None:
+        self._claims = [Claim(path, lock, probed) for path in paths]
+
+    def take(self) -> None:
+        """Take all. Raises StagingBusyError if another process has one of them."""
+        for claim in self._claims:
+            claim.take()
+
+    def check(self) -> None:
+        """Raise StagingBusyError if another process has taken over."""
+        for claim in self._claims:
+            claim.check()
+
+    @property
+    def are_held(self) -> bool:
+        """True if all were taken, and no other process has taken over, as far as is known."""
+        return all(claim.is_held for claim in self._claims)
+
+    def release(self) -> None:
+        """Delete those that are held."""
+        for claim in self._claims:
+            with suppress(FastpackError):
+                claim.release()
 
 
 def read_claim(path: StorePath) -> tuple[ObjectFacts, Mapping[str, Any]] | None:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fastpack.errors import EmptySourceError, OptionError
+from fastpack.errors import EmptySourceError, Location, OptionError, with_location
 from fastpack.files.classes import ClassFolder
 from fastpack.files.file_names import path_of
+from fastpack.formats import registry
 from fastpack.reading.open import open as open_dataset
-from fastpack.sources import Source, from_folder, is_table, source_of
+from fastpack.sources import TABLE_SUFFIXES, Source, from_folder, is_table, source_of
 from fastpack.stores.store_path import is_in_store
 
 
@@ -26,7 +27,7 @@ def open_source(
 ) -> Source:
     """Open a folder of images, a table of images or a packed dataset.
 
-    In a store, it must be a packed dataset.
+    In a store, it is a packed dataset or a folder of images.
 
     `columns` are arguments of `from_table`; they are refused for another source. Raises
     MissingFileError, EmptySourceError, or FormatError for another kind of file.
@@ -45,8 +46,8 @@ def open_source(
         )
 
     if is_in_store(path):
-        return dataset()
-    if is_table(path):
+        _refuse_table(path)
+    elif is_table(path):
         return source_of(
             path,
             fields=fields,
@@ -57,7 +58,7 @@ def open_source(
         )
     if given := [name for name, value in columns.items() if value is not None]:
         raise OptionError(f"{given[0]}=... is for a table, and {path} is not one; leave it out")
-    if not path.is_dir():
+    if not _is_folder(path):
         return dataset()
     try:
         return from_folder(
@@ -68,3 +69,17 @@ def open_source(
             return dataset()
         except EmptySourceError:
             raise no_images from None
+
+
+def _refuse_table(path: Path) -> None:
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        message = "a table must be on a local disk; copy it there"
+        raise OptionError(with_location(message, Location(path)))
+
+
+def _is_folder(path: Path) -> bool:
+    """Return True for a folder; in a store, for a name that no object, set or glob has."""
+    if not is_in_store(path):
+        return path.is_dir()
+    is_packed = registry.is_packed_name(path.name) or any(letter in path.name for letter in "*?[")
+    return not is_packed and not path.is_file()

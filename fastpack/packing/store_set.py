@@ -15,6 +15,7 @@ from fastpack.errors import (
 from fastpack.files.companions import COMPANION_ENDINGS, manifest_path
 from fastpack.files.naming import Member
 from fastpack.files.temporary import temporary_in
+from fastpack.formats.dataset_indexes import view_of
 from fastpack.formats.index.index_file import IndexFile
 from fastpack.formats.manifest import Manifest
 from fastpack.formats.manifest_builder import ManifestBuilder
@@ -99,7 +100,7 @@ def held_names(each: StoreSet) -> list[str]:
 
 
 def manifest_bytes(indexes: Mapping[StorePath, Path], folder: Path) -> bytes:
-    """Return the manifest of some shards.
+    """Return the manifest of some shards. Raises SchemaError if they have different fields.
 
     Args:
         indexes: shard -> its saved index, a local file.
@@ -108,6 +109,8 @@ def manifest_bytes(indexes: Mapping[StorePath, Path], folder: Path) -> bytes:
     builder = ManifestBuilder([as_path(shard) for shard in indexes])
     for number, (shard, saved) in enumerate(indexes.items()):
         builder.add(number, IndexFile.open(saved, as_path(shard)))
+    manifest = builder.manifest()
+    view_of(manifest, None, ())
     with temporary_in(folder) as temporary:
-        builder.manifest().save(temporary, "")
+        manifest.save(temporary, "")
         return temporary.read_bytes()

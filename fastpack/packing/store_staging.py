@@ -38,7 +38,7 @@ from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile, load_index, save_index
 from fastpack.packing import journal
-from fastpack.packing.claim import Claim
+from fastpack.packing.claim import Claims
 from fastpack.packing.journal import Finished
 from fastpack.packing.rejects import Reject
 from fastpack.packing.staging import (
@@ -103,19 +103,22 @@ class StoreStaging:
         self._objects = StoreOutput(output, outputs, probed)
         self._lock, self._folder = LockedFolder(scratch), scratch
         self._journal = StoreJournal(as_object_folder(output))
-        self._stored = StoredPlan(self._plan, secrets.token_hex(16), ())
+        self._new_token = secrets.token_hex(16)
+        self._stored = StoredPlan(self._plan, self._new_token, ())
         self._finished: dict[int, Finished] = {}
         self._receipts: dict[int, Receipt] = {}
-        self._is_published = self._is_begun = False
+        self._is_published = self._is_begun = self._is_done = False
 
     def __enter__(self) -> "StoreStaging":
         with os_errors_at(self._folder):
             make_private(self._folder)
             self._lock.lock()
-        self._claim = Claim(self._journal.claim, self._folder / LOCK_NAME, self._probed)
+        folders = [self._output, *(each.path for each in self._objects.sets)]
+        paths = dict.fromkeys(StoreJournal(as_object_folder(each)).claim for each in folders)
+        self._claims = Claims(paths, self._folder / LOCK_NAME, self._probed)
         self._queue = UploadQueue(self._upload)
         try:
-            self._claim.take()
+            self._claims.take()
             self._objects.list()
             with os_errors_at(self._folder):
                 self._find_earlier()
@@ -139,13 +142,15 @@ class StoreStaging:
         """End uploads and the claim. Finished shards stay, and a note says so."""
         try:
             self._queue.stop()
-            if error is not None and self._is_begun and self._claim.is_held:
+            if error is not None and self._is_begun and self._claims.are_held:
                 with suppress(FastpackError, OSError):
                     self._keep_or_remove(error)
-            if not self._is_begun and not self._scratch_token():
-                self._remove_scratch()
-            with suppress(FastpackError):
-                self._claim.release()
+            # Before the scratch folder: its lock shows the next pack that a claim is of a dead one.
+            self._claims.release()
+            is_new = self._scratch_token() in ("", self._new_token)
+            if self._is_done or (is_new and not self._is_begun):
+                with suppress(OSError):
+                    self._lock.remove(last=[_TOKEN])
         finally:
             self._lock.unlock()
 
@@ -156,9 +161,9 @@ class StoreStaging:
             where = f"{num_uploaded} in the store, {len(self._finished) - num_uploaded} in"
             error.add_note(f"{kept} ({where} {self._folder}); {RESUME}")
             return
+        self._is_done = True
         self._objects.delete(self._stored.names)
         self._journal.remove()
-        self._remove_scratch()
 
     # The interface that Packer and pack use.
 
@@ -221,8 +226,7 @@ class StoreStaging:
         with os_errors_at(self._folder):
             self._lock.clear()
         self._complete(self._journal.commit(self._stored.token))
-        with os_errors_at(self._folder):
-            self._remove_scratch()
+        self._is_done = True
 
     @property
     def final_paths(self) -> tuple[StorePath, ...]:
@@ -293,10 +297,14 @@ class StoreStaging:
         commit = self._journal.commit(stored.token)
         if self._objects.has_put(commit):
             self._complete(commit)
+            self._objects.list()
             return
-        receipts = self._journal.receipts(stored.token, len(stored.names))
-        if receipts and not self._overwrite:
-            message = f"an earlier pack stopped after {counted(len(receipts), 'shard')}"
+        num_shards = len(stored.names)
+        finished = {*self._journal.receipts(stored.token, num_shards)}
+        if self._scratch_token() == stored.token:
+            finished |= journal.read_journal(self._folder, num_shards).keys()
+        if finished and not self._overwrite:
+            message = f"an earlier pack stopped after {counted(len(finished), 'shard')}"
             remedy = f"{RESUME}, or with overwrite=True to start over"
             location = Location(self._journal.folder)
             raise OutputExistsError(with_location(f"{message}; {remedy}", location))
@@ -308,7 +316,7 @@ class StoreStaging:
 
     def _upload(self, number: int) -> None:
         """Upload a shard, its index and its receipt; then remove its file."""
-        self._claim.check()
+        self._claims.check()
         path, target = self.path(number), self._output.with_name(self._stored.names[number])
         store, saved = self._output.store, index_path(path)
         facts = store.upload(target.key, path, progress=self._queue.refuse_stopped)
@@ -326,7 +334,7 @@ class StoreStaging:
 
     def _commit(self) -> None:
         """Put the manifests. Raises OutputExistsError if another program put one meanwhile."""
-        self._claim.check()
+        self._claims.check()
         manifests = {each: self._manifest(each) for each in self._objects.sets}
         commit = Commit(
             {each.manifest_name: digest_of(data) for each, data in manifests.items()},
@@ -378,10 +386,10 @@ class StoreStaging:
             self._objects.delete(
                 name
                 for name, etag in commit.old
-                if (facts := self._objects.facts(name)) is not None and facts.etag == etag
+                if (facts := self._objects.facts(name)) is not None
+                and (facts.etag, name != self._report) == (etag, True)
             )
         self._journal.remove()
-        self._objects.list()
 
     # The scratch folder.
 
@@ -403,9 +411,6 @@ class StoreStaging:
         for path in self._folder.iterdir():
             if path.name not in kept:
                 path.unlink()
-
-    def _remove_scratch(self) -> None:
-        self._lock.remove(last=[_TOKEN])
 
 
 def make_private(folder: Path) -> None:

@@ -1,12 +1,14 @@
 """UploadQueue: uploads finished shards while the next ones are written."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
 NUM_THREADS = 2
 # Shards that may wait for their upload before the next one is begun.
 MAX_WAITING = 2
+_STOP_SECONDS = 20.0
 
 
 class QueueStoppedError(Exception):
@@ -70,12 +72,13 @@ class UploadQueue:
             raise QueueStoppedError
 
     def stop(self) -> None:
-        """End all uploads, and wait for the threads."""
+        """End all uploads, and wait for the threads, unless the store does not answer."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
+        until = time.monotonic() + _STOP_SECONDS
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _raise_error(self) -> None:
         if self._error is not None:

@@ -29,13 +29,16 @@ _TRANSIENT = (
     "reset",
     "broken pipe",
     "incomplete",
+    "invalid list response",  # cut, with a good status
 )
 _SLOW_DOWN_STATUS = (429, 503)
 _SLOW_DOWN = ("slowdown", "slow down", "timed out", "timeout")
 # The client's words for a range that begins after the end, for an answer with all bytes, and for
 # an answer with other bytes.
 _PAST_THE_END = "wanted range starting at"
-_NO_RANGES = "received non-partial response"
+_NO_RANGES = ("received non-partial response", "range request not supported")
+_REFUSED_HTTP = "builder error"
+_EMPTY = "0--1/0"  # Azurite's range of an empty object
 _OTHER_RANGE = re.compile(r"requested \d+\.\.\d+, got \d+\.\.\d+")
 _STATUS = re.compile(r"status code: ((\d{3})[^:<\n]*)")
 _CODE = re.compile(r"<code>([^<]*)</code>|\(code: (\w+)\)", re.IGNORECASE)
@@ -86,7 +89,7 @@ class Failures:
         is_silent = status == 0 and any(part in text for part in _TRANSIENT)
         is_failure = status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES
         if is_slow_down or is_silent or is_failure or _OTHER_RANGE.search(text):
-            raise TransientError(reason, is_slow_down=is_slow_down) from None
+            raise TransientError(reason, is_slow_down=is_slow_down, is_answer=status != 0) from None
         self._refuse(reason, text, status, error)
 
     def _refuse(self, reason: str, text: str, status: int, error: Exception) -> NoReturn:
@@ -102,9 +105,11 @@ class Failures:
         elif is_denied or any(part in text for part in _DENIED):
             remedy = "check the credentials and the permissions of the bucket"
             message = f"the store refuses access ({reason}); {remedy}"
-        elif _NO_RANGES in text:
+        elif any(part in text for part in _NO_RANGES):
             number = errno.ENOTSUP
             message = "the store ignores byte ranges; copy the object to a store that has them"
+        elif _REFUSED_HTTP in text:
+            message = 'the client refuses plain http://; give storage_options={"allow_http": True}'
         else:
             number = errno.EIO
             message = f"the store refuses the request ({reason}); check the URL and the options"
@@ -126,8 +131,16 @@ def changed(location: Location) -> ChangedFileError:
     return ChangedFileError(with_location(message, location))
 
 
+def is_of_range(error: Exception) -> bool:
+    """Return True for a range of an empty object, and for a store without ranges."""
+    text = _text(error)
+    return status_of(error) == 416 or any(
+        part in text for part in (_PAST_THE_END, _EMPTY, *_NO_RANGES)
+    )
+
+
 def status_of(error: Exception) -> int:
-    """Return the status of the store's answer; 0 if there was none."""
+    """Return the status of the store's answer; 0 without an answer."""
     answer = _STATUS.search(_text(error))
     return int(answer[2]) if answer else 0
 
@@ -139,7 +152,7 @@ def code_of(error: Exception) -> str:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the store's answer, or the reason why there is none, in one line."""
+    """Return the store's answer, or the reason of the failed connection, in one line."""
     report = _report(error)
     answer, message = _STATUS.search(report), _MESSAGE.search(report)
     if answer:

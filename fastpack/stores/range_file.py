@@ -124,9 +124,8 @@ class _Parts:
         """Read a range, in this thread alone; return False if that fails."""
         first, end = start // _BLOCK, -(-(start + length) // _BLOCK)
         try:
-            while length and not self._has[first:end].all():
-                block = first + int(np.argmin(self._has[first:end]))
-                self._read_from(block, end)
+            while len(missing := np.flatnonzero(~self._has[first:end])):
+                self._read_from(first + int(missing[0]), end)
             return True
         except FastpackError as error:
             self.failure = self.failure or error
@@ -140,6 +139,8 @@ class _Parts:
         present = np.flatnonzero(self._has[block:last])
         last = block + int(present[0]) if len(present) else min(last, len(self._has))
         start, stop = block * _BLOCK, min(last * _BLOCK, self.size)
+        if start >= stop:  # another thread was faster
+            return
         data = self._path.store.read_alone(  # type: ignore[attr-defined]
             self._path.key, start, stop, self._etag
         )

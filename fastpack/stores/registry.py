@@ -37,5 +37,12 @@ def _new_store(root: str, options: Options) -> Store:
     scheme = root.partition("://")[0]
     if scheme in SCHEMES:
         return ObjectStore(root, options)
+    from fastpack.stores.fsspec_store import FsspecStore, is_known
+
+    if is_known(scheme):
+        return FsspecStore(root, options)
     known = ", ".join(sorted(SCHEMES))
-    raise OptionError(f"there is no client for {scheme}:// URLs; use one of {known}")
+    raise OptionError(
+        f"there is no client for {scheme}:// URLs; use one of {known}, "
+        "or install fsspec, which knows more"
+    )

@@ -52,6 +52,13 @@ class Store(Protocol):
         """Yield all objects whose keys begin with a prefix, sorted by key."""
         ...
 
+    def list_pages(self, folder: str) -> Iterator[list[ObjectFacts]]:
+        """Yield all objects below a folder, a page at a time, mostly sorted by key.
+
+        - folder: "" for the root, else with a slash at the end.
+        """
+        ...
+
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         """Return the objects directly in a folder, and the names of its folders, both sorted.
 

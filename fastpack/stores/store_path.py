@@ -131,7 +131,7 @@ class StorePath:
     def is_dir(self) -> bool:
         """Return True if some key begins with this one and a slash."""
         prefix = f"{self.key}/" if self.key else ""
-        return next(iter(self.store.list_objects(prefix)), None) is not None
+        return next(iter(self.store.list_pages(prefix)), None) is not None
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()

@@ -215,7 +215,7 @@ def test_a_set_that_is_replaced_while_it_is_opened(source, out, monkeypatch):
 
     monkeypatch.setattr(
         "fastpack.formats.dataset_indexes.build_all",
-        lambda build, count: [build(number) for number in range(count)],
+        lambda build, count, *_: [build(number) for number in range(count)],
     )
     monkeypatch.setattr(FileIndex, "open", slow)
     with pytest.raises(errors.MixedSetError, match="open it again"):

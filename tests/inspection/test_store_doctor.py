@@ -7,6 +7,8 @@ import time
 import pytest
 
 import fastpack
+from fastpack.errors import EmptySourceError, StoreError
+from fastpack.files.shard import Shard
 from fastpack.inspection.doctor import doctor
 from fastpack.inspection.store_doctor import StoreOrder, advise, conditions_of, costs_of
 from fastpack.inspection.store_speed import Level, StoreSpeed, measure
@@ -15,6 +17,7 @@ from fastpack.sources import ImageFiles
 from fastpack.stores.store_path import StorePath
 from tests.support.command_line import run
 from tests.support.images import jpeg
+from tests.support.stores.faults import Fault, Rule
 from tests.support.stores.s3_server import READER_KEY
 
 pytest.importorskip("obstore", reason="pip install obstore")
@@ -57,12 +60,14 @@ def stored(packed, reachable):
     return put
 
 
-def answered(server) -> tuple[int, int]:
-    """Return the requests and bytes that a server's proxy has counted."""
+def assert_answered(server, num_requests: int, num_bytes: int) -> None:
+    """Compare with what a server's proxy counted. On a busy machine 1 request in 20 is repeated."""
     until = time.monotonic() + 10
     while server.proxy.active and time.monotonic() < until:
         time.sleep(0.001)  # it counts bytes after it has sent them
-    return server.proxy.counts()["get"], server.proxy.num_received()
+    num_repeated = server.proxy.counts()["get"] - num_requests
+    assert 0 <= num_repeated <= 1 + num_requests // 20
+    assert num_repeated or server.proxy.num_received() == num_bytes
 
 
 class Clock:
@@ -92,14 +97,28 @@ def test_speed_of_a_store(stored, monkeypatch):
     monkeypatch.setattr(sys.modules["fastpack.inspection.store_speed"], "time", Clock())
     server.proxy.forget()
     speed = measure(shards, seconds=1.0)
-    size = min(shard.size for shard in shards)
+    size = max(shard.size for shard in shards)
     assert speed.latency == pytest.approx(0.01)
     assert speed.range_bytes == size
     assert [level.num_requests for level in speed.levels] == [1, 2, 4, 8, 16, 32, 64]
     rates = [level.bytes_per_second / level.num_requests for level in speed.levels]
     assert rates == pytest.approx([size / 0.01] * 7)
-    assert answered(server) == (speed.num_requests, speed.num_bytes)
+    assert_answered(server, speed.num_requests, speed.num_bytes)
     assert speed.num_requests == 9 + 3 + 126
+
+
+def test_nothing_to_measure():
+    empty = Shard(StorePath.of("s3://bucket/empty"), "tfrecord", 0, 0, 0)
+    with pytest.raises(EmptySourceError, match="all files are empty"):
+        measure([empty], seconds=1.0)
+
+
+def test_a_store_that_fails_is_not_read_only(stored):
+    _, server = stored("seaweedfs")
+    server.proxy.rules.set(Rule(Fault(400, "InvalidArgument"), kinds=("put",)))
+    options = {**server.options, "timeout": 5, "deadline": 5}
+    with pytest.raises(StoreError, match="refuses the request"):
+        conditions_of(StorePath.of(f"{server.url}/set/train.tfrecord", options))
 
 
 def test_levels_end_where_time_ends(stored, monkeypatch):
@@ -123,14 +142,20 @@ def test_requests_of_an_epoch_are_those_that_the_server_counts(stored, name, ord
     server.proxy.forget()
     with Loader(reader, shuffle=order) as loader:
         assert sum(batch.num_samples for batch in loader) == NUM_SAMPLES
-    assert answered(server) == (cost.num_requests, cost.num_bytes)
+    assert_answered(server, cost.num_requests, cost.num_bytes)
 
 
-def test_requests_of_a_cache(stored):
-    reader = fastpack.open(stored("seaweedfs")[0])
+def test_requests_of_a_cache(stored, tmp_path):
+    url, server = stored("seaweedfs")
+    reader = fastpack.open(url, decode=False, cache=tmp_path / "cache", cache_size="1GB")
     cost = costs_of(reader)["with a cache, first epoch"]
     assert (cost.num_requests, cost.num_bytes) == (3, sum(shard.size for shard in reader.shards))
     assert cost.dollars == pytest.approx(3 * 0.0004 / 1000)
+    server.proxy.forget()
+    with Loader(reader, shuffle=True) as loader:
+        for _ in range(2):
+            assert sum(batch.num_samples for batch in loader) == NUM_SAMPLES
+    assert_answered(server, cost.num_requests, cost.num_bytes)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +179,10 @@ def test_a_bucket_that_may_only_be_read(stored, monkeypatch):
 def orders(whole: float, blocks: float) -> tuple[StoreOrder, ...]:
     size = 1000 * 100_000
     return (
-        StoreOrder("order of the files", blocks, 12, size, 12 * 4e-7, 1),
-        StoreOrder("shuffled as a whole", whole, 1000, size, 1000 * 4e-7, 21),
-        StoreOrder("shuffled in blocks", blocks, 12, size, 12 * 4e-7, 1),
-        StoreOrder("with a cache, first epoch", blocks, 12, size, 12 * 4e-7, 1),
+        StoreOrder("order of the files", blocks, 12, size, 12 * 4e-7, 1, 10 * MIB),
+        StoreOrder("shuffled as a whole", whole, 1000, size, 1000 * 4e-7, 21, 10 * MIB),
+        StoreOrder("shuffled in blocks", blocks, 12, size, 12 * 4e-7, 1, 10 * MIB),
+        StoreOrder("with a cache, first epoch", blocks, 12, size, 12 * 4e-7, 1, 10 * MIB),
     )
 
 

@@ -13,9 +13,10 @@ from fastpack.errors import (
     StoreError,
     TruncatedFileError,
 )
+from fastpack.stores.registry import store_of
 
-READABLE = ["seaweedfs", "moto", "azurite", "nginx", "rclone-http"]
-BUCKETS = ["seaweedfs", "rclone", "moto", "azurite"]
+READABLE = ["seaweedfs", "moto", "moto-as-gcs", "azurite", "nginx", "rclone-http"]
+BUCKETS = ["seaweedfs", "rclone", "moto", "moto-as-gcs", "azurite"]
 HONEST = ["seaweedfs", "moto", "azurite"]
 ODD_NAMES = [
     "plain.tfrecord",
@@ -222,7 +223,9 @@ def test_put(bucket):
     assert (second.key, second.size) == (key, 5)
 
 
-def test_put_if_absent(honest):
+@pytest.mark.parametrize("name", [*HONEST, "moto-as-gcs"])
+def test_put_if_absent(reach, name):
+    honest = reach(name)
     key = honest.key("a")
     facts = honest.store.put(key, b"one", if_absent=True)
     assert facts.etag == honest.store.facts(key).etag
@@ -323,11 +326,9 @@ def test_what_http_cannot_do(reach, name):
     assert http.names() == ["a"]
 
 
-def test_https(reach, monkeypatch):
+def test_https(reach):
     nginx = reach("nginx")
     key = nginx.put("a", b"0123456789")
-    from fastpack.stores.registry import store_of
-
     url = f"{nginx.server.secure_url}/{key}"
     store, key = store_of(url, {"allow_invalid_certificates": True})
     assert store.read(key) == b"0123456789"
@@ -335,10 +336,27 @@ def test_https(reach, monkeypatch):
 
 
 def test_an_unknown_certificate_is_refused(reach):
-    from fastpack.stores.registry import store_of
-
     nginx = reach("nginx")
     key = nginx.put("a", b"0123456789")
     store, key = store_of(f"{nginx.server.secure_url}/{key}", {"deadline": 2})
     with pytest.raises(FastpackError, match=nginx.server.secure_url):
         store.read(key)
+
+
+# Clients of Azure and GCS take no permission for plain HTTP from the environment.
+@pytest.mark.parametrize("name", ["seaweedfs", "rclone", "moto", "nginx", "rclone-http"])
+def test_the_environment_is_enough(reachable, name):
+    server = reachable(name)
+    server.put("environment/a", b"0123456789")
+    store, key = store_of(f"{server.url}/environment/a")
+    assert store.read(key) == b"0123456789"
+    if not server.is_read_only:
+        store.put("environment/b", b"data")
+        assert server.read("environment/b") == b"data"
+
+
+def test_plain_http_needs_permission(reach):
+    azurite = reach("azurite", allow_http=False)
+    with pytest.raises(StoreError, match="allow_http=True in storage_options") as raised:
+        azurite.store.read("a")
+    assert f"{azurite.server.url}/a" in str(raised.value)

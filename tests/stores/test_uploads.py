@@ -11,7 +11,7 @@ import pytest
 from fastpack.errors import ChangedFileError, OutputExistsError, StoreError
 from tests.support.stores.faults import INTERNAL_ERROR, SLOW_DOWN, Fault, Rule
 
-_PART = 1 << 24
+_PART = 1 << 23
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def _epochs(
     task: Task, path: str, *, cache: str | None = None, shuffle: fastpack.Shuffle | bool = True
 ) -> Workload:
     steps = (fastpack.RandomResizedCrop(task.size), fastpack.HorizontalFlip())
-    options = {} if cache is None else {"cache": cache, "cache_size": "100GB"}
+    options = {} if cache is None else {"cache": cache, "cache_size": "10GB"}
     reader = fastpack.open(path, transform=steps, orient=False, **options)
     loader = fastpack.Loader(
         reader, batch_size=task.batch, shuffle=shuffle, num_workers=task.num_threads

@@ -1,5 +1,8 @@
 """LitData: chunks in a store, with its cache folder.
 
+Of a chunk that two workers share, each worker reads the whole file for each sample. In a small set
+such chunks would be many, so chunks have 16 MB instead of the usual 64 MB.
+
 Its fast client, obstore, refuses http:// unless it is allowed, and LitData has no option for that.
 """
 
@@ -25,7 +28,7 @@ def _loader(task: Task, source: str | Dir) -> litdata.StreamingDataLoader:
 
 def train(task: Task) -> Workload:
     def chunks(folder: str) -> None:
-        write(task, folder)
+        write(task, folder, chunk_bytes="16MB")
 
     if task.variant == "local":
         return epochs(_loader(task, str(local_copy(task, "litdata", chunks))), task)

@@ -11,12 +11,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benches.rivals.protocol import Task
 
 # The root of the store, and a folder for copies of its sets on a local disk.
 STORE_VARIABLE, COPIES_VARIABLE = "FASTPACK_BENCH_STORE", "FASTPACK_BENCH_COPIES"
+_UPLOADS = 8  # at once
 
 
 def url_of(task: Task, name: str, write: Callable[[str], object]) -> str:
@@ -46,9 +48,12 @@ def _upload(folder: Path, name: str) -> None:
     import obstore
 
     store = obstore.store.from_url(os.environ[STORE_VARIABLE])
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            obstore.put(store, f"{name}/{path.relative_to(folder)}", path)
+
+    def put(path: Path) -> None:
+        obstore.put(store, f"{name}/{path.relative_to(folder)}", path)
+
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        list(pool.map(put, (path for path in sorted(folder.rglob("*")) if path.is_file())))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """tf.data: TFRecord shards in a store, through the file system of tensorflow-io."""
 
+from importlib import import_module
 from importlib.metadata import version
 
 from benches.rivals.protocol import Task, Workload, count_pixels, serve
@@ -7,6 +8,7 @@ from benches.rivals.stores.sets import local_copy, url_of
 from benches.rivals.tensorflow import crops, write
 
 _NUM_SHARDS = 8
+import_module("tensorflow_io")  # it registers s3://
 
 
 def train(task: Task) -> Workload:

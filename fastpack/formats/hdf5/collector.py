@@ -1,7 +1,7 @@
 """The garbage collector, stopped while HDF5's library calls our Python.
 
-Any allocation may start it. If it frees an object of h5py, it calls the library, within the
-library's call of us, or in another thread, which then waits for the library's lock.
+Any allocation may start it. If it frees an object of h5py, it calls the library. That would be
+within the library's call of our Python, or in another thread, which waits for the library's lock.
 """
 
 import gc

@@ -19,11 +19,13 @@ from fastpack.images.headers import JPEG
 from fastpack.images.seek_points import SeekPoints
 
 Mask = npt.NDArray[np.bool_]
+# Image name -> tables found before, (n,), and which images were searched, (n,) bool.
+Known = Mapping[str, tuple[SeekPoints, Mask]]
 
 
 def add_seek_points(
     index: Index,
-    known: Mapping[str, tuple[SeekPoints, Mask]] | None = None,
+    known: Known | None = None,
     *,
     keep_damaged: bool = False,
     num_workers: int | None = None,
@@ -35,7 +37,7 @@ def add_seek_points(
 
     Args:
         index: the samples (n,).
-        known: image name -> tables found before, (n,), and which images were searched, (n,) bool.
+        known: what was found before; see Known.
         keep_damaged: unreadable images get no table; without, they raise what reading raises.
         num_workers: number of threads; None for one a core.
     """

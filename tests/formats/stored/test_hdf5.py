@@ -29,7 +29,7 @@ def compressed(file: h5py.File) -> None:
 
 
 def by_the_library(file: h5py.File) -> None:
-    """lzf has no decoder of ours: the library reads each sample."""
+    """No kernel decodes lzf: the library reads each sample."""
     file.create_dataset("images", data=PIXELS, chunks=(8, 64, 64, 3), compression="lzf")
 
 

@@ -1,5 +1,7 @@
 """Opening sets in stores: each way to name one, with and without what fastpack saves beside it."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -155,13 +157,41 @@ def test_without_saving_nothing_is_left(copy, metadata, companions, has_root):
     assert not metadata.exists()
 
 
-def test_untrusted_objects_are_indexed_by_their_data(copy, metadata):
-    stored = copy().put_root_manifest()
+@pytest.mark.parametrize("format", ENDINGS)
+def test_untrusted_objects_are_indexed_by_their_data(copy, metadata, format):
+    stored = copy(format).put_root_manifest()
     stored.server.proxy.forget()
     assert_same(stored.open(untrusted=True), stored.opened_locally())
     keys = [request.key for request in stored.server.proxy.requests]
     assert not [key for key in keys if key.endswith((".fpindex", ".manifest"))]
     assert not metadata.exists()
+
+
+@pytest.mark.parametrize("has_root", [True, False])
+@pytest.mark.parametrize("format", ENDINGS)
+def test_options_of_indexes(copy, format, has_root):
+    stored = copy(format)
+    if has_root:
+        stored.put_root_manifest()
+    options = {"fields": {"picture": "image", "y": "label"}}
+    reader = stored.open(**options)
+    local = fastpack.open(stored.local, transform=None, **options)
+    assert reader.schema == local.schema
+    assert np.array_equal(reader.columns["y"], local.columns["y"])
+    as_bytes = stored.open(kinds={"image": "bytes"}, fields=["image"])
+    assert as_bytes.schema["image"].kind == "bytes"
+    assert bytes(as_bytes[3]["image"]) == bytes(stored.open(decode=False)[3]["image"])
+    assert stored.open(seek_points=True).schema == stored.opened_locally().schema
+
+
+def test_seek_points_that_were_found_while_reading_are_saved(copy):
+    stored, crop = copy(), fastpack.CenterCrop(8)
+    reader = stored.open(seek_points="lazy", transform=crop)
+    first = reader.read(range(5))["image"]
+    local = fastpack.open(stored.local, seek_points="lazy", transform=crop)
+    local.read(range(5))
+    assert reader.save_seek_points() == local.save_seek_points()
+    assert np.array_equal(stored.open(transform=crop).read(range(5))["image"], first)
 
 
 def test_options_are_in_no_message(copy):
@@ -241,3 +271,35 @@ def test_other_stores(copy, server):
     assert_same(stored.open("train-*"), stored.opened_locally())
     stored.put_root_manifest()
     assert_same(stored.open(""), stored.opened_locally())
+
+
+@pytest.mark.parametrize("folder", ["with space", "größe", "a%20b", "a+b&c=d"])
+def test_keys_of_unusual_letters(copy, folder):
+    stored = copy()
+    stored.folder = f"{stored.folder}/{folder}"
+    stored.put()
+    assert_same(stored.open(), stored.opened_locally())
+    assert_same(stored.open("train-*.tfrecord"), stored.opened_locally())
+
+
+def test_a_bucket_is_a_folder(copy):
+    stored = copy()
+    stored.server.put("bucket-00000-of-00001.tfrecord", stored.shards[0].read_bytes())
+    for url in (stored.server.url, f"{stored.server.url}/"):
+        found = fastpack.open(url, storage_options=stored.server.options)
+        assert len(found) % 10 == 0
+
+
+def test_a_list_of_objects_on_a_slow_server(copy):
+    stored = copy(server="nginx")
+    urls = [f"{stored.server.url}/{stored.key(f'{n}.tfrecord')}" for n in range(40)]
+    for number in range(40):
+        stored.server.put(stored.key(f"{number}.tfrecord"), stored.shards[0].read_bytes())
+    stored.server.proxy.latency_s = 0.05
+    try:
+        start = time.monotonic()
+        found = fastpack.open(urls, storage_options=stored.server.options, save_index=False)
+        assert time.monotonic() - start < 40 * 4 * 0.05 / 2
+    finally:
+        stored.server.proxy.latency_s = 0.0
+    assert len(found) == 400

@@ -33,7 +33,6 @@ class AzuriteServer(StoreServer):
             "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
             "AZURE_STORAGE_ACCOUNT_KEY": KEY,
             "AZURE_STORAGE_ENDPOINT": f"{address}/{ACCOUNT}",
-            "AZURE_ALLOW_HTTP": "true",
             "NO_PROXY": "127.0.0.1",
         }
 

@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.support.stores.faults import Fault, Request, Rules, error_document, shifted
@@ -52,7 +52,8 @@ class Limiter:
 class FaultProxy:
     """Listens on a free port of this machine and passes requests on to `target`.
 
-    `rules` says what goes wrong; `requests` has all that were seen since `forget`.
+    `rules` says what goes wrong; `requests` has all that were seen since `forget`. `translate`
+    changes the head of each request for a server with another dialect.
     """
 
     def __init__(
@@ -61,8 +62,9 @@ class FaultProxy:
         port: int = 0,
         latency_s: float = 0.0,
         rate: float = 0.0,
+        translate: Callable[[Head], None] | None = None,
     ) -> None:
-        self.target, self.latency_s = target, latency_s
+        self.target, self.latency_s, self.translate = target, latency_s, translate
         self.rules = Rules()
         self.requests: list[Request] = []
         self.down, self.up = Limiter(rate), Limiter(rate)
@@ -170,6 +172,8 @@ class Connection:
             self._leave_server()
 
     def _answer(self, head: Head) -> None:
+        if self.proxy.translate is not None:
+            self.proxy.translate(head)
         method, target, _ = head.line.split(" ", 2)
         request = Request.of(method, target, head.get("range"))
         fault = request.fault = self.proxy.rules.fault_of(request)
