@@ -24,6 +24,7 @@ Future = concurrent.futures.Future
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_FIRST_SECONDS = 20.0  # a wrong name or address is mostly in the user's options
 _STOP_SECONDS = 5.0
 
 
@@ -33,11 +34,12 @@ class TransientError(Exception):
     Args:
         reason: of the failure.
         is_slow_down: the store asks for fewer requests.
+        is_answer: it came from the store, so there is one.
     """
 
-    def __init__(self, reason: str, *, is_slow_down: bool = False) -> None:
+    def __init__(self, reason: str, *, is_slow_down: bool = False, is_answer: bool = False) -> None:
         super().__init__(reason)
-        self.is_slow_down = is_slow_down
+        self.is_slow_down, self.is_answer = is_slow_down, is_answer
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,10 @@ class Patience:
 
     timeout: float = 30.0
     deadline: float = 120.0
+
+    def deadline_of(self, *, is_reached: bool) -> float:
+        """Return the deadline: a shorter one for a store that was never reached."""
+        return self.deadline if is_reached else min(self.deadline, _FIRST_SECONDS)
 
 
 async def until_done(
@@ -89,9 +95,10 @@ async def until_done(
         except TransientError as failure:
             if failure.is_slow_down:
                 limiter.slow_down()
+            limiter.is_reached |= failure.is_answer
             seconds = time.monotonic() - start
             pause = min(_LONGEST_PAUSE, 2 * pause)
-            if seconds + pause > patience.deadline:
+            if seconds + pause > patience.deadline_of(is_reached=limiter.is_reached):
                 raise give_up(str(failure), num_attempts, seconds) from None
         finally:
             limiter.release(num_slots)

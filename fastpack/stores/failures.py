@@ -89,7 +89,7 @@ class Failures:
         is_silent = status == 0 and any(part in text for part in _TRANSIENT)
         is_failure = status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES
         if is_slow_down or is_silent or is_failure or _OTHER_RANGE.search(text):
-            raise TransientError(reason, is_slow_down=is_slow_down) from None
+            raise TransientError(reason, is_slow_down=is_slow_down, is_answer=status != 0) from None
         self._refuse(reason, text, status, error)
 
     def _refuse(self, reason: str, text: str, status: int, error: Exception) -> NoReturn:

@@ -87,6 +87,9 @@ class FsspecStore:
         chosen = [facts for facts in objects if facts.key.startswith(prefix)]
         return iter(sorted(chosen, key=lambda facts: facts.key))
 
+    def list_pages(self, folder: str) -> Iterator[list[ObjectFacts]]:
+        yield list(self.list_objects(folder))
+
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         def listing() -> list[Mapping[str, Any]]:
             try:

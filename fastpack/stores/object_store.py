@@ -191,21 +191,14 @@ class ObjectStore(ObjectWrites):
         return self._engine.run(self._until_done(listing, folder))
 
     def read(self, key: str, etag: str = "") -> bytes:
-        return self._engine.run(self._whole(key, etag))
-
-    def start_read(self, key: str, etag: str = "", num_bytes: int = 0) -> "Future[bytes]":
-        return self._engine.submit(self._whole(key, etag, num_bytes))
-
-    def _whole(self, key: str, etag: str, num_bytes: int = 0) -> Coroutine[Any, Any, bytes]:
         async def get() -> bytes:
             with self.failures(key):
-                result = await self._conditional(key, etag)
+                result = await self._whole(key, etag)
                 data = bytes(await result.bytes_async())
                 _refuse_truncated(len(data), facts_of(result.meta).size, self.url(key))
                 return data
 
-        num_slots = max(1, num_bytes // _SLOT_BYTES)
-        return self._until_done(get, key, num_slots=num_slots, num_bytes=num_bytes)
+        return self._engine.run(self._until_done(get, key))
 
     def read_ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str = ""

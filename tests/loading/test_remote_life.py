@@ -3,7 +3,6 @@
 import gc
 import itertools
 import os
-import shutil
 import threading
 import time
 
