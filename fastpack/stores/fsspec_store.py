@@ -24,6 +24,7 @@ from fastpack.errors import (
 )
 from fastpack.stores.failures import changed, ends_early
 from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
+from fastpack.stores.url import joined_url
 
 Result = TypeVar("Result")
 Future = concurrent.futures.Future
@@ -71,7 +72,7 @@ class FsspecStore:
 
     def url(self, key: str) -> str:
         """Return the URL of an object."""
-        return f"{self._root}/{key}" if key else self._root
+        return joined_url(self._root, key)
 
     def facts(self, key: str) -> ObjectFacts:
         return self._run(key, lambda: self._facts(key))
@@ -86,6 +87,10 @@ class FsspecStore:
         objects = (self._facts_of(info) for info in self._run(folder, find).values())
         chosen = [facts for facts in objects if facts.key.startswith(prefix)]
         return iter(sorted(chosen, key=lambda facts: facts.key))
+
+    def list_pages(self, folder: str) -> Iterator[list[ObjectFacts]]:
+        if page := list(self.list_objects(folder)):
+            yield page
 
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         def listing() -> list[Mapping[str, Any]]:

@@ -70,10 +70,6 @@ class Store(Protocol):
         """Return a whole object. Raises ChangedFileError if it does not have the given etag."""
         ...
 
-    def start_read(self, key: str, etag: str = "", num_bytes: int = 0) -> "Future[bytes]":
-        """Start to read an object of `num_bytes`, as `read` does; cancelling ends the request."""
-        ...
-
     def read_ranges(
         self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str = ""
     ) -> list[Buffer]:
