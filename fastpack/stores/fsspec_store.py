@@ -239,8 +239,9 @@ class FsspecStore:
     def _facts_of(self, info: Mapping[str, Any]) -> ObjectFacts:
         mtime_ns = _time_of(info)
         given = next((str(info[name]) for name in _IDENTITIES if info.get(name)), "")
-        etag = given or (f"{mtime_ns}" if mtime_ns else "")
-        return ObjectFacts(self._key(info["name"]), int(info["size"]), etag, mtime_ns)
+        size = int(info["size"])
+        etag = given or f"{mtime_ns} {size}"  # the size too: times may be coarse, or 0
+        return ObjectFacts(self._key(info["name"]), size, etag, mtime_ns)
 
 
 class _Gathered:
