@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastpack._native.gather import Gather
+from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import SPAN
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import Location, OptionError, with_location
@@ -33,6 +34,7 @@ _FREE = 32
 # Descriptors of one process: blocks that stay open, and blocks that it is fetching.
 _OPEN_BLOCKS = 128
 _MOST_CLAIMS = 128
+_KEPT_MEMORY = 2**28  # bytes
 _LEFTOVER_SECONDS = 600
 
 # Returns when each block is needed next, a rising number; None for a block of another dataset.
@@ -87,6 +89,8 @@ class BlockCache:
         self._open: OrderedDict[BlockId, BlockFile] = OrderedDict()
         self._last_sweep = 0.0
         self._num_claims = 0
+        # Memory of windows, reused: the OS takes 7% of a warm read to clear new pages.
+        self.memory = BufferPool(max_blocks=4, max_bytes=_KEPT_MEMORY)
         self._refuse_small_disk()
 
     def __reduce__(self) -> Any:

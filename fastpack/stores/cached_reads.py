@@ -183,6 +183,7 @@ class CachedReads(Reads):
         finally:
             for claim in fetch.claims:
                 self._release(claim)
+            fetch.reads.release()
             fetch.done.set()
 
     def is_done(self) -> bool:
@@ -230,7 +231,7 @@ class CachedReads(Reads):
         """Read ranges from blocks; return those whose blocks are not there, or damaged."""
         pieces = self._pieces.of_ranges(rows)
         offsets = np.concatenate([[0], np.cumsum(pieces.ends - pieces.starts)])
-        out, lost = np.empty(int(offsets[-1]), np.uint8), set[int]()
+        out, lost = self._cache.memory.empty((int(offsets[-1]),), np.uint8), set[int]()
         for places in pieces.groups(_OPEN_TOGETHER):
             damaged = self._read_group(pieces.take(places), out, offsets[places])
             lost.update(pieces.rows[places[damaged]].tolist())

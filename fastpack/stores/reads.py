@@ -123,5 +123,10 @@ class DirectReads(Reads):
         for future in self._futures:
             future.cancel()
 
+    def release(self) -> None:
+        """Forget the bytes that arrived. A future refers to its callbacks, which may refer back."""
+        self._futures.clear()
+        self._places.clear()
+
     def __del__(self) -> None:
         self.cancel()
