@@ -20,7 +20,7 @@ KERNELS := setup.py $(wildcard src_cython/*.pyx src_cython/*.pxd src_cython/kern
 
 .DEFAULT_GOAL := help
 .PHONY: build test test-all test-adapters test-stores lint types bench bench-baseline \
-    bench-guard bench-hdf5 bench-rivals bench-results bench-report bench-scale demo \
+    bench-guard bench-hdf5 bench-rivals bench-results bench-report bench-scale bench-stores demo \
     test-sanitized check-neon fuzz clean help
 
 build: $(VENV)/.built ## compile the kernels in place and install this tree

@@ -25,6 +25,7 @@ Future = concurrent.futures.Future
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_FIRST_SECONDS = 20.0  # a wrong name or address is mostly in the user's options
 _STOP_SECONDS = 5.0
 
 
@@ -34,11 +35,12 @@ class TransientError(Exception):
     Args:
         reason: of the failure.
         is_slow_down: the store asks for fewer requests.
+        is_answer: it came from the store, so there is one.
     """
 
-    def __init__(self, reason: str, *, is_slow_down: bool = False) -> None:
+    def __init__(self, reason: str, *, is_slow_down: bool = False, is_answer: bool = False) -> None:
         super().__init__(reason)
-        self.is_slow_down = is_slow_down
+        self.is_slow_down, self.is_answer = is_slow_down, is_answer
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Patience:
 
     timeout: float = 30.0
     deadline: float = 120.0
+
+    def deadline_of(self, *, is_reached: bool) -> float:
+        """Return the deadline: a shorter one for a store that was never reached."""
+        return self.deadline if is_reached else min(self.deadline, _FIRST_SECONDS)
 
 
 async def until_done(
@@ -76,7 +82,9 @@ async def until_done(
         num_attempts += 1
         left = start + patience.deadline - time.monotonic()
         try:
-            await asyncio.wait_for(limiter.acquire(num_slots), max(left, 0.001))
+            # Not wait_for: in Python 3.11 it ignores a cancellation if the slots come just then.
+            async with asyncio.timeout(max(left, 0.001)):
+                await limiter.acquire(num_slots)
         except TimeoutError:
             reason = "no request could be sent in time"
             raise give_up(reason, num_attempts, time.monotonic() - start) from None
@@ -90,9 +98,10 @@ async def until_done(
         except TransientError as failure:
             if failure.is_slow_down:
                 limiter.slow_down()
+            limiter.is_reached |= failure.is_answer
             seconds = time.monotonic() - start
             pause = min(_LONGEST_PAUSE, 2 * pause)
-            if seconds + pause > patience.deadline:
+            if seconds + pause > patience.deadline_of(is_reached=limiter.is_reached):
                 raise give_up(str(failure), num_attempts, seconds) from None
         finally:
             limiter.release(num_slots)

@@ -91,7 +91,7 @@ class Failures:
         is_silent = status == 0 and any(part in text for part in _TRANSIENT)
         is_failure = status in _TRANSIENT_STATUS or code in _TRANSIENT_CODES
         if is_slow_down or is_silent or is_failure or _OTHER_RANGE.search(text):
-            raise TransientError(reason, is_slow_down=is_slow_down) from None
+            raise TransientError(reason, is_slow_down=is_slow_down, is_answer=status != 0) from None
         self._refuse(reason, text, status, error)
 
     def _refuse(self, reason: str, text: str, status: int, error: Exception) -> NoReturn:
@@ -111,7 +111,7 @@ class Failures:
             number = errno.ENOTSUP
             message = "the store ignores byte ranges; copy the object to a store that has them"
         elif _REFUSED_HTTP in text:
-            message = "the client refuses plain http://; set allow_http=True in storage_options"
+            message = 'the client refuses plain http://; give storage_options={"allow_http": True}'
         else:
             number = errno.EIO
             message = f"the store refuses the request ({reason}); check the URL and the options"

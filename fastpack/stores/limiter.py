@@ -35,6 +35,7 @@ class Limiter:
         self._window_start, self._window_bytes, self._is_limited = 0.0, 0, False
         self._last_rate = 0.0
         self._last_slow_down = 0.0
+        self.is_reached = False  # the store has answered some request
 
     async def acquire(self, count: int) -> None:
         """Wait for `count` slots. One that asks for more than there are gets all of them."""
@@ -69,6 +70,7 @@ class Limiter:
     def succeeded(self, seconds: float, num_bytes: int) -> None:
         """Note a request that was answered; perhaps raise the limit."""
         self._num_requests += 1
+        self.is_reached = True
         self._durations.append(seconds)
         now = time.monotonic()
         self._window_bytes += num_bytes

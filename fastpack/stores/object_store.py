@@ -200,7 +200,7 @@ class ObjectStore(ObjectWrites):
     def read(self, key: str, etag: str = "") -> bytes:
         async def get() -> bytes:
             with self.failures(key):
-                result = await self._conditional(key, etag)
+                result = await self._whole(key, etag)
                 data = bytes(await result.bytes_async())
                 _refuse_truncated(len(data), facts_of(result.meta).size, self.url(key))
                 return data

@@ -6,8 +6,14 @@ import pytest
 
 import fastpack
 from fastpack.errors import UnreadableFileError
-from tests.faults.test_full_disk import DISK_BYTES, IMAGE_BYTES, NUM_IMAGES, disk, photos
-from tests.faults.test_full_disk import pytestmark as needs_root
+from tests.support.small_disk import (
+    DISK_BYTES,
+    IMAGE_BYTES,
+    NUM_IMAGES,
+    disk,
+    needs_root,
+    photos,
+)
 from tests.support.stores.bucket import Bucket
 
 pytest.importorskip("obstore", reason="pip install obstore")

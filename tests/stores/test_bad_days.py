@@ -41,6 +41,8 @@ def reads_of(reached, key):
     }
 
 
+# On a busy machine a process may get no time for seconds; what hangs takes far longer.
+LATE_S = 20
 READS = ["facts", "read", "ranges", "list", "folder"]
 PASSING = {
     "500": faults.INTERNAL_ERROR,
@@ -172,7 +174,7 @@ def start():
         yield start_call
 
 
-def ended(process, seconds=30):
+def ended(process, seconds=60):
     """Returns the name of the error, its message and how long it took; kills what hangs."""
     try:
         output, errors = process.communicate(timeout=seconds)
@@ -215,7 +217,7 @@ def test_a_call_ends_within_its_deadline(weed, start, name):
     for call, process in running.items():
         kind, message, seconds = ended(process)
         assert kind == "StoreError", call
-        assert seconds < 3 + 2
+        assert seconds < 3 + LATE_S
         assert weed.server.url in message
         assert re.search(r"\d attempts in \d", message)
         assert "check the network and the store" in message
@@ -233,7 +235,7 @@ def test_a_slow_body_ends_within_the_deadline(weed, start, call):
     weed.server.proxy.rules.set(Rule(Fault(rate=1000)))
     kind, message, seconds = ended(start(weed, weed.key("a"), call, timeout=1, deadline=3))
     assert kind == "StoreError"
-    assert seconds < 3 + 2
+    assert seconds < 3 + LATE_S
     assert weed.key("a") in message
 
 
@@ -256,21 +258,22 @@ def test_ctrl_c_ends_a_call_at_once(weed, start, tmp_path, call, stall_after):
     weed.put("a", DATA)
     proxy = weed.server.proxy
     proxy.rules.set(Rule(Fault(stall_after=stall_after)))
-    process = start(weed, weed.key("a"), call, str(tmp_path / "file"))
+    patience = {"timeout": 100, "deadline": 200}
+    process = start(weed, weed.key("a"), call, str(tmp_path / "file"), **patience)
     wait_until(lambda: proxy.active > 0)
     time.sleep(0.1)
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
     kind, _, _ = ended(process)
     # An upload waits for its parts before it is aborted: 10 s, as nothing is answered here.
-    assert time.monotonic() - begun < (20 if call == "upload" else 3)
+    assert time.monotonic() - begun < LATE_S + (15 if call == "upload" else 0)
     assert kind == "KeyboardInterrupt"
     wait_until(lambda: proxy.active == 0)
     proxy.forget()
     assert call in ("put", "upload", "delete") or weed.server.read(weed.key("a")) == DATA
 
 
-def wait_until(is_so, seconds=10):
+def wait_until(is_so, seconds=60):
     until = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < until
@@ -359,7 +362,7 @@ def unreachable(weed, endpoint):
     begun = time.monotonic()
     with pytest.raises(StoreError) as raised:
         weed.with_options(endpoint=endpoint, deadline=3).store.read("folder/a")
-    assert time.monotonic() - begun < 3 + 2
+    assert time.monotonic() - begun < 3 + LATE_S
     assert f"{weed.server.url}/folder/a" in str(raised.value)
     return str(raised.value)
 

@@ -34,7 +34,7 @@ WEATHER = {
     "wrong range": Fault(shift_range=3),
     "stall": Fault(stall_after=-1),
     "stall in the body": Fault(stall_after=100),
-    "slow": Fault(rate=50_000),
+    "slow": Fault(rate=200_000),
 }
 
 
@@ -53,7 +53,7 @@ def test_batches_are_those_of_a_disk(copy, format, companions):
     stored = copy(format, companions=companions)
     expected = digests_of(local(stored), OPTIONS)
     num_faults = 0
-    for seed in range(num_examples(8)):
+    for seed in range(num_examples(4)):
         stored.server.proxy.forget()
         stored.server.proxy.rules.set(
             *(
@@ -63,7 +63,7 @@ def test_batches_are_those_of_a_disk(copy, format, companions):
         )
         assert digests_of(opened(stored), OPTIONS) == expected
         num_faults += sum(request.fault is not None for request in stored.server.proxy.requests)
-    assert num_faults > 3
+    assert num_faults > 1
 
 
 def test_damaged_bytes_are_noticed(copy):
@@ -109,12 +109,12 @@ def test_an_epoch_goes_on_after_a_failure(copy, fault):
 def stalled(copy):
     """A set of which every read stalls, and a loader of it."""
     stored = copy()
-    reader = opened(stored, timeout=60, deadline=100)
+    reader = opened(stored, timeout=100, deadline=200)
     stored.server.proxy.rules.set(Rule(Fault(stall_after=50), kinds=("get",)))
     return stored.server.proxy, Loader(reader, OPTIONS)
 
 
-def wait_until(is_so, seconds=5.0):
+def wait_until(is_so, seconds=30.0):
     until = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < until
@@ -141,8 +141,8 @@ def test_closing_ends_all_requests(stalled):
     thread, ended = start_to_iterate(loader)
     wait_until(lambda: proxy.active > 0)
     loader.close()
-    wait_until(lambda: proxy.active == 0, 2)
-    thread.join(2)
+    wait_until(lambda: proxy.active == 0)
+    thread.join(30)
     assert not thread.is_alive()
     assert [type(error) for error in ended] == [StateError]
 
@@ -150,13 +150,13 @@ def test_closing_ends_all_requests(stalled):
 def test_dropping_ends_all_requests(copy):
     stored = copy()
     proxy = stored.server.proxy
-    loader = Loader(opened(stored, timeout=60), OPTIONS)
+    loader = Loader(opened(stored, timeout=100, deadline=200), OPTIONS)
     proxy.rules.set(Rule(Fault(stall_after=50), kinds=("get",), skip=6))
     next(iterator := iter(loader))
     wait_until(lambda: proxy.active > 0)
     del iterator, loader
     gc.collect()
-    wait_until(lambda: proxy.active == 0, 2)
+    wait_until(lambda: proxy.active == 0)
 
 
 TRAINS = """
@@ -178,7 +178,7 @@ except KeyboardInterrupt:
 def test_ctrl_c_ends_all_requests(copy, stall_after):
     stored = copy()
     proxy = stored.server.proxy
-    options = json.dumps({**stored.server.options, "timeout": 60})
+    options = json.dumps({**stored.server.options, "timeout": 100, "deadline": 200})
     command = [sys.executable, "-c", TRAINS, stored.url, options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "opened\n"
@@ -189,10 +189,10 @@ def test_ctrl_c_ends_all_requests(copy, stall_after):
         process.send_signal(signal.SIGINT)
         begun = time.monotonic()
         try:
-            output, _ = process.communicate(timeout=20)
+            output, _ = process.communicate(timeout=50)
         finally:
             process.kill()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
     assert (process.returncode, output) == (0, "interrupted\n")
     assert proxy.active == 0
 
@@ -230,7 +230,7 @@ def test_a_forked_child_of_a_busy_parent(copy):
     """The child forks while requests of the parent are under way, and while they stall."""
     stored = copy()
     expected = digests_of(local(stored), OPTIONS)
-    reader = opened(stored, timeout=60, deadline=100)
+    reader = opened(stored, timeout=100, deadline=200)
     stored.server.proxy.rules.set(Rule(Fault(stall_after=50), kinds=("get",), count=4))
     thread, _ = start_to_iterate(busy := Loader(reader, OPTIONS))
     wait_until(lambda: stored.server.proxy.active == 4)
@@ -249,5 +249,5 @@ def test_a_forked_child_of_a_busy_parent(copy):
     os.waitpid(child, 0)
     timer.cancel()
     busy.close()
-    thread.join(5)
+    thread.join(30)
     assert not thread.is_alive()

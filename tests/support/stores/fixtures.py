@@ -4,6 +4,7 @@ With pytest-xdist each worker has its own servers. SeaweedFS is ready after 1.2 
 one server for all workers would need a lock and an owner.
 """
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,7 @@ _SERVERS: list[type[StoreServer]] = [
     NginxServer,
     RcloneHttpServer,
 ]
+_STARTS = 3
 SERVERS = {server.name: server for server in _SERVERS}
 
 
@@ -49,12 +51,19 @@ class RunningServers:
             pytest.skip(self._missing[name])
         if name not in self._running:
             try:
-                self._running[name] = SERVERS[name](self._folders.mktemp(name))
+                self._running[name] = self._started(name)
             except pytest.skip.Exception as missing:
                 self._missing[name] = str(missing)
                 raise
         self._running[name].proxy.forget()
         return self._running[name]
+
+    def _started(self, name: str) -> StoreServer:
+        """Starts a server. Another process may take one of its ports first; then tries again."""
+        for _ in range(_STARTS - 1):
+            with contextlib.suppress(pytest.fail.Exception):
+                return SERVERS[name](self._folders.mktemp(name))
+        return SERVERS[name](self._folders.mktemp(name))
 
     def close(self) -> None:
         for server in self._running.values():

@@ -100,13 +100,28 @@ class MemoryStore:
             assert all(end <= len(data) for end in ends)
             return [data[start:end] for start, end in zip(starts, ends, strict=True)]
 
-        return self._pool.submit(read)
+        future: Future[list[Buffer]] = Future()  # it can be cancelled while the read waits
+        self._pool.submit(_settle, future, read)
+        return future
 
     def _begin(self) -> None:
         with self._lock:
             number = self.num_reads
             self.num_reads += 1
         self.before(number)
+
+
+def _settle(future: "Future[list[Buffer]]", read: Callable[[], list[Buffer]]) -> None:
+    try:
+        result, failure = read(), None
+    except BaseException as error:
+        result, failure = [], error
+    if not future.set_running_or_notify_cancel():
+        return
+    if failure is None:
+        future.set_result(result)
+    else:
+        future.set_exception(failure)
 
 
 @contextmanager

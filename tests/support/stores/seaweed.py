@@ -41,6 +41,7 @@ class SeaweedServer(S3Server):
             "metricsPort": ports.pop(),
             "s3.config": self.folder / "s3.json",
             "s3.port.iceberg": 0,
+            "s3.port.lance": 0,  # else two servers at once want port 9101
             "s3.autoCreateBucket": "false",
             "master.telemetry": "false",
             "admin.ui": "false",
