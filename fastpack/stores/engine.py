@@ -175,7 +175,7 @@ class Engine:
             future.cancel()
             raise
 
-    def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], None]:
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], object]:
         """Make a call later, in the thread. Return a function that prevents it."""
         timers: list[asyncio.TimerHandle] = []
 
