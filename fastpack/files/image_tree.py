@@ -19,7 +19,13 @@ from fastpack.errors import (
 )
 from fastpack.files.link_policy import LinkPolicy
 from fastpack.files.name_summary import NameSummary
-from fastpack.files.stored_files import FolderFiles, LocalFiles, StoredEntry, StoredFiles
+from fastpack.files.stored_files import (
+    FolderFiles,
+    LocalFiles,
+    StoredEntry,
+    StoredFiles,
+    StoredFolders,
+)
 from fastpack.stores.store_path import as_object, is_in_store
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff")
@@ -113,7 +119,7 @@ def _top_of(
     """Return the files below a folder, and the folder as the first to list."""
     if is_in_store(root):
         stored = StoredFiles(as_object(root))
-        return stored, _StoredFolder(str(root), None, beside, stored=stored)
+        return stored, _StoredFolder(str(root), None, beside, stored=stored.folders())
     policy = LinkPolicy(root, allow_external=allow_external)
     return LocalFiles(root), _Folder(os.fspath(root), policy, beside)
 
@@ -258,14 +264,14 @@ class _StoredFolder(_Folder):
     """A folder in a store, which was listed with all others.
 
     Args:
-        stored: all objects.
+        stored: the names in all folders.
     """
 
-    stored: StoredFiles | None = None
+    stored: StoredFolders | None = None
 
     def _list(self) -> _Listed:
         assert self.stored is not None
-        return self._sort_out(self.stored.folders.get(self.prefix, ()), self.above)
+        return self._sort_out(self.stored.entries(self.prefix), self.above)
 
 
 def _is_folder(entry: Entry) -> bool:

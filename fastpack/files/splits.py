@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from fastpack.files.classes import HELD_OUT_SPLITS, TRAINING_SPLITS, Classes, ClassMap
@@ -59,7 +60,7 @@ def _class_folders(folder: Path) -> tuple[str, ...]:
 def _stored_class_folders(folder: StorePath) -> tuple[str, ...]:
     """Return inner folders with images, of a folder in a store."""
     prefix, found = f"{folder.key}/", set[str]()
-    for facts in folder.store.list_objects(prefix):
+    for facts in chain.from_iterable(folder.store.list_pages(prefix)):
         *folders, name = facts.key.removeprefix(prefix).split("/")
         is_image = name.lower().endswith(IMAGE_SUFFIXES) and not any(map(is_junk, (*folders, name)))
         if folders and is_image:

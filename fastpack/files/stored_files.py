@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fastpack.core.cached import cached_property
+from fastpack.core.ragged import Text
 from fastpack.errors import FastpackError, Location, MissingFileError, with_location
 from fastpack.files.file_names import FileNames
+from fastpack.files.listed_objects import NOT_LISTED, ListedObjects
 from fastpack.images.headers import ProbedFiles
-from fastpack.stores.store import ObjectFacts
 from fastpack.stores.store_path import StorePath
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredEntry:
     """A name in a folder, with the part of os.DirEntry's interface that walking needs.
 
@@ -46,39 +46,42 @@ class StoredFiles:
     def __init__(self, root: StorePath) -> None:
         self.root = root
         prefix = f"{root.key}/" if root.key else ""
-        found = {
-            facts.key.removeprefix(prefix): facts
-            for facts in root.store.list_objects(prefix)
-            if not facts.key.endswith("/")  # a marker of an empty folder
-        }
-        if not found:
+        self.listed = ListedObjects(root.store.list_pages(prefix), prefix)
+        if not len(self.listed):
             message = "there is no such folder in the store, or it has no objects; check the URL"
             raise MissingFileError(2, with_location(message, Location(root)))
-        self.facts: dict[str, ObjectFacts] = found
 
-    @cached_property
-    def folders(self) -> dict[str, list[StoredEntry]]:
-        """Folder below the root, with a slash at the end -> the names in it, sorted."""
-        folders: dict[str, dict[str, bool]] = {"": {}}
-        for name in self.facts:
-            folder = ""
-            *parts, last = name.split("/")
-            for part in parts:
-                folders[folder][part] = True
-                folder = f"{folder}{part}/"
-                folders.setdefault(folder, {})
-            folders[folder].setdefault(last, False)
-        return {
-            folder: [
-                StoredEntry(name, f"{self.root}/{folder}{name}", is_folder)
-                for name, is_folder in sorted(names.items())
-            ]
-            for folder, names in folders.items()
-        }
+    def folders(self) -> "StoredFolders":
+        """Return the names in each folder."""
+        return StoredFolders(self)
 
     def names(self, files: Iterable[str]) -> "StoredNames":
         """Return the names of some objects below the root."""
         return StoredNames(files, self)
+
+
+class StoredFolders:
+    """The names in each folder. For walking alone: they take the memory of strings."""
+
+    def __init__(self, stored: StoredFiles) -> None:
+        self._root = stored.root
+        # Folder below the root, with a slash at the end -> name in it -> whether it is a folder.
+        self._names: dict[str, dict[str, bool]] = {"": {}}
+        for name in stored.listed:
+            above, _, last = name.rpartition("/")
+            self._names_in(f"{above}/" if above else "").setdefault(last, False)
+
+    def _names_in(self, folder: str) -> dict[str, bool]:
+        if folder not in self._names:
+            above, _, name = folder[:-1].rpartition("/")
+            self._names_in(f"{above}/" if above else "")[name] = True
+            self._names[folder] = {}
+        return self._names[folder]
+
+    def entries(self, folder: str) -> Iterator[StoredEntry]:
+        """Yield the names in a folder."""
+        for name, is_folder in self._names.get(folder, {}).items():
+            yield StoredEntry(name, f"{self._root}/{folder}{name}", is_folder)
 
 
 class StoredNames(FileNames):
@@ -90,28 +93,27 @@ class StoredNames(FileNames):
     """
 
     def __init__(self, names: Iterable[str], stored: StoredFiles) -> None:
-        super().__init__(names, f"{stored.root}/")
+        texts = names if isinstance(names, Text) else Text.of(names)
+        super().__init__(texts, f"{stored.root}/")
         self._stored = stored
-
-    def _facts(self) -> Iterator[ObjectFacts | None]:
-        start = len(f"{self._stored.root}/")
-        return (self._stored.facts.get(name[start:]) for name in self)
+        self._rows = stored.listed.rows_of(texts)
 
     def stat(
         self, skipped: Collection[int] = ()
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], dict[int, FastpackError]]:
+        is_known = self._rows != NOT_LISTED
         sizes, times = np.zeros(len(self), np.int64), np.zeros(len(self), np.int64)
-        faults: dict[int, FastpackError] = {}
-        for row, facts in enumerate(self._facts()):
-            if row in skipped:
-                continue
-            if facts is None:
-                message = "there is no such object; check the URL"
-                text = with_location(message, Location(self[row]))
-                faults[row] = MissingFileError(2, text)
-            else:
-                sizes[row], times[row] = facts.size, facts.mtime_ns
-        return sizes, times, faults
+        sizes[is_known] = self._stored.listed.sizes[self._rows[is_known]]
+        times[is_known] = self._stored.listed.times[self._rows[is_known]]
+        passed_over = list(skipped)
+        sizes[passed_over] = times[passed_over] = 0
+        is_known[passed_over] = True
+        missing = np.flatnonzero(~is_known).tolist()
+        return sizes, times, {row: self._missing(row) for row in missing}
+
+    def _missing(self, row: int) -> FastpackError:
+        message = "there is no such object; check the URL"
+        return MissingFileError(2, with_location(message, Location(self[row])))
 
     def read(
         self,
@@ -123,8 +125,8 @@ class StoredNames(FileNames):
 
         An object that was replaced since the folder was listed is an error.
         """
-        store, start = self._stored.root.store, len(f"{self._stored.root}/")
-        wanted = [self._stored.facts[self[row][start:]] for row in rows.tolist()]
+        store, listed = self._stored.root.store, self._stored.listed
+        wanted = [listed.facts(row) for row in self._rows[rows].tolist()]
         reads = [store.start_ranges(facts.key, [0], [facts.size], facts.etag) for facts in wanted]
         try:
             for read, first in zip(reads, offsets.tolist(), strict=False):

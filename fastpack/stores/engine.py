@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from fastpack.errors import FastpackError
@@ -173,6 +174,20 @@ class Engine:
         except BaseException:
             future.cancel()
             raise
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> Callable[[], object]:
+        """Make a call later, in the thread. Return a function that prevents it."""
+        timers: list[asyncio.TimerHandle] = []
+
+        def start() -> None:
+            timers.append(self._loop.call_later(seconds, call))
+
+        def prevent() -> None:
+            for timer in timers:
+                timer.cancel()
+
+        self._loop.call_soon_threadsafe(start)
+        return partial(self._loop.call_soon_threadsafe, prevent)
 
     def stop(self) -> None:
         """End all requests and the thread."""

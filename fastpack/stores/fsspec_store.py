@@ -10,6 +10,7 @@ import errno
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -22,6 +23,7 @@ from fastpack.errors import (
     StoreError,
     with_location,
 )
+from fastpack.stores.engine import engine
 from fastpack.stores.failures import changed, ends_early
 from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
 from fastpack.stores.url import joined_url
@@ -253,14 +255,13 @@ class _Gathered:
         self._whole, self._check, self._left = whole, check, count
         self._buffers: list[Buffer] = [b""] * count
         self._lock = threading.Lock()
-        self._timer: threading.Timer | None = None
+        self._prevent_failure: Callable[[], object] | None = None
         self.is_over = False
 
     def fail_after(self, seconds: float, failure: BaseException) -> None:
         """Fail if the parts are not there in time: a call may never return."""
-        self._timer = threading.Timer(seconds, self.fail, [failure])
-        self._timer.daemon = True
-        self._timer.start()
+        # Not a Timer, which is a thread: a batch may have a thousand objects.
+        self._prevent_failure = engine().call_later(seconds, partial(self.fail, failure))
 
     def put(self, row: int, data: Buffer) -> None:
         """Add a part; the last one completes the result, if all are of one content."""
@@ -285,8 +286,8 @@ class _Gathered:
         with self._lock:
             is_first, self.is_over = not self.is_over, True
         if is_first:
-            if self._timer is not None:
-                self._timer.cancel()
+            if self._prevent_failure is not None:
+                self._prevent_failure()
             end()
 
 

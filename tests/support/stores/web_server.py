@@ -53,7 +53,8 @@ class WebServer:
                 return 412, {}, b""
         if not self.has_ranges or not headers.get("Range"):
             return 200, facts, data
-        first, last = map(int, headers["Range"].removeprefix("bytes=").split("-"))
+        start, _, end = headers["Range"].removeprefix("bytes=").partition("-")
+        first, last = int(start), int(end or len(data))
         if first >= len(data):
             return 416, {}, b""
         part = data[first : last + 1]
