@@ -8,6 +8,7 @@ are read from the store as they are, and not kept.
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,12 +56,14 @@ class _Fetch:
     - blocks, claims: in order; the claims are released when the blocks are written. A process has
       at most 128 claims; blocks without one are claimed when they are written.
     - reads: of the bytes of all blocks, one range.
+    - turn: held by the thread that writes the blocks.
     - done: set when the blocks are written, or could not be.
     """
 
     blocks: list[BlockId]
     claims: list[Claim | None]
     reads: DirectReads
+    turn: threading.Lock = field(default_factory=threading.Lock)
     done: threading.Event = field(default_factory=threading.Event)
     failure: BaseException | None = None
 
@@ -88,6 +91,7 @@ class CachedReads(Reads):
         self._pieces = _Pieces.of(self.ranges)
         self._fetches: list[_Fetch] = []
         self._awaited: list[BlockId] = []
+        self._is_cancelled = threading.Event()
         is_kept = dataset_bytes <= cache.limit * 7 // 8
         self._direct = self._start(is_kept)
 
@@ -163,7 +167,9 @@ class CachedReads(Reads):
             self._write(fetch)
 
     def _write(self, fetch: _Fetch) -> None:
-        """Write fetched blocks to the cache, and release their claims."""
+        """Write fetched blocks to the cache, and release their claims; once."""
+        if not fetch.turn.acquire(blocking=False):
+            return
         try:
             (data,) = fetch.reads.result()
             view, first = memoryview(data).cast("B"), fetch.blocks[0].number
@@ -195,6 +201,8 @@ class CachedReads(Reads):
         for row, buffer in zip(rows.tolist(), direct.result(), strict=True):
             buffers[row] = buffer
         for fetch in self._fetches:
+            fetch.reads.result()
+            self._write(fetch)  # here, if no thread has begun: the pool may have none left
             fetch.done.wait()
             if fetch.failure is not None:
                 raise fetch.failure
@@ -215,7 +223,8 @@ class CachedReads(Reads):
             while not self._cache.has(block) and self._cache.folder.is_claimed(block):
                 if time.monotonic() > deadline:
                     break
-                time.sleep(_POLL_SECONDS)
+                if self._is_cancelled.wait(_POLL_SECONDS):
+                    raise CancelledError
 
     def _read(self, rows: list[int], buffers: list[Buffer]) -> list[int]:
         """Read ranges from blocks; return those whose blocks are not there, or damaged."""
@@ -250,6 +259,7 @@ class CachedReads(Reads):
         return np.concatenate([lost, damaged])
 
     def cancel(self) -> None:
+        self._is_cancelled.set()
         for reads in self._all_reads():
             reads.cancel()
 

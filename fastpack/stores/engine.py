@@ -81,7 +81,9 @@ async def until_done(
         num_attempts += 1
         left = start + patience.deadline - time.monotonic()
         try:
-            await asyncio.wait_for(limiter.acquire(num_slots), max(left, 0.001))
+            # Not wait_for: in Python 3.11 it ignores a cancellation if the slots come just then.
+            async with asyncio.timeout(max(left, 0.001)):
+                await limiter.acquire(num_slots)
         except TimeoutError:
             reason = "no request could be sent in time"
             raise give_up(reason, num_attempts, time.monotonic() - start) from None

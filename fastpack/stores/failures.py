@@ -42,6 +42,8 @@ _EMPTY = "0--1/0"  # Azurite's range of an empty object
 _OTHER_RANGE = re.compile(r"requested \d+\.\.\d+, got \d+\.\.\d+")
 _STATUS = re.compile(r"status code: ((\d{3})[^:<\n]*)")
 _CODE = re.compile(r"<code>([^<]*)</code>|\(code: (\w+)\)", re.IGNORECASE)
+# The query of a URL, which may be a signature.
+_QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"')]*")
 _MESSAGE = re.compile(r"<message>([^<]*)</message>", re.IGNORECASE)
 _EXPIRED = ("expiredtoken", "token has expired", "tokenrefreshrequired")
 _CLOCK = "requesttimetooskewed"
@@ -165,7 +167,7 @@ def reason_of(error: Exception) -> str:
 
 def _report(error: Exception) -> str:
     """The client's message without its account of its own parts."""
-    return str(error).partition("Debug source")[0]
+    return _QUERY.sub(r"\1", str(error).partition("Debug source")[0])
 
 
 def _text(error: Exception) -> str:

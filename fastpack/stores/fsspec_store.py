@@ -24,6 +24,7 @@ from fastpack.errors import (
 )
 from fastpack.stores.failures import changed, ends_early
 from fastpack.stores.store import Buffer, ObjectFacts, Options, UploadProgress
+from fastpack.stores.url import joined_url
 
 Result = TypeVar("Result")
 Future = concurrent.futures.Future
@@ -71,7 +72,7 @@ class FsspecStore:
 
     def url(self, key: str) -> str:
         """Return the URL of an object."""
-        return f"{self._root}/{key}" if key else self._root
+        return joined_url(self._root, key)
 
     def facts(self, key: str) -> ObjectFacts:
         return self._run(key, lambda: self._facts(key))
@@ -88,7 +89,8 @@ class FsspecStore:
         return iter(sorted(chosen, key=lambda facts: facts.key))
 
     def list_pages(self, folder: str) -> Iterator[list[ObjectFacts]]:
-        yield list(self.list_objects(folder))
+        if page := list(self.list_objects(folder)):
+            yield page
 
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         def listing() -> list[Mapping[str, Any]]:
@@ -237,8 +239,9 @@ class FsspecStore:
     def _facts_of(self, info: Mapping[str, Any]) -> ObjectFacts:
         mtime_ns = _time_of(info)
         given = next((str(info[name]) for name in _IDENTITIES if info.get(name)), "")
-        etag = given or (f"{mtime_ns}" if mtime_ns else "")
-        return ObjectFacts(self._key(info["name"]), int(info["size"]), etag, mtime_ns)
+        size = int(info["size"])
+        etag = given or f"{mtime_ns} {size}"  # the size too: times may be coarse, or 0
+        return ObjectFacts(self._key(info["name"]), size, etag, mtime_ns)
 
 
 class _Gathered:

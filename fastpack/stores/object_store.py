@@ -22,15 +22,19 @@ from fastpack.stores.client import client
 from fastpack.stores.engine import Engine, Future, Patience, TransientError, engine, until_done
 from fastpack.stores.failures import Failures, changed, is_of_range, reason_of, status_of
 from fastpack.stores.limiter import Limiter
-from fastpack.stores.object_writes import ObjectWrites, facts_of
+from fastpack.stores.object_writes import ObjectWrites, condition_of, facts_of
 from fastpack.stores.pages import Pages
 from fastpack.stores.range_call import RangeCall
 from fastpack.stores.store import Buffer, ObjectFacts, Options
+from fastpack.stores.url import is_web, joined_url
 
 Result = TypeVar("Result")
 
 SCHEMES = ("s3", "gs", "az", "abfs", "abfss", "http", "https")
-_OWN_OPTIONS = ("timeout", "deadline")
+_OWN_OPTIONS = ("timeout", "deadline", "query")
+# Answers to a HEAD that a GET may not have: a signed URL is for one method, and some servers lack
+# HEAD. Besides, the answer to a GET has room for a reason.
+_NO_HEAD = (400, 401, 403, 405, 501)
 # Options of the client's connections; others are of the store.
 _CONNECTION_OPTIONS = (
     "allow_http",
@@ -52,6 +56,8 @@ RANGES_A_CALL = 16
 _SLOT_BYTES = 2**20
 _PART_RETRIES = 10
 _FIRST_PAUSE = 0.1  # of `read_alone`
+# Parts of the client's words for what it lacks.
+_REMEDIES = {"Account must be": "set AZURE_STORAGE_ACCOUNT_NAME, or give account_name"}
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
@@ -108,17 +114,19 @@ class ObjectStore(ObjectWrites):
         retry = {"max_retries": max_retries, "retry_timeout": deadline}
         common = {"client_options": connection, "retry_config": retry}
         try:
-            if self._root.startswith(("http://", "https://")):
-                return self._obs.store.HTTPStore.from_url(self._root, **common)
+            if is_web(self._root):
+                query = f"?{given['query']}" if "query" in given else ""
+                return self._obs.store.HTTPStore.from_url(self._root + query, **common)
             provider = _credentials(self._root, others)
             if provider is not None:
                 common["credential_provider"] = provider
             return self._obs.store.from_url(self._root, config=others or None, **common)
         except Exception as error:
-            message = f"the store's client refuses its options: {reason_of(error)}"
-            raise OptionError(
-                with_location(f"{message}; correct them", Location(self._root))
-            ) from (error)
+            reason = reason_of(error)
+            remedy = next((text for part, text in _REMEDIES.items() if part in reason), "")
+            message = f"the store's client refuses its options: {reason}"
+            text = f"{message}; {remedy or 'correct them'}"
+            raise OptionError(with_location(text, Location(self._root))) from None
 
     @property
     def root(self) -> str:
@@ -131,7 +139,7 @@ class ObjectStore(ObjectWrites):
 
     def url(self, key: str) -> str:
         """Return the URL of an object."""
-        return f"{self._root}/{key}" if key else self._root
+        return joined_url(self._root, key)
 
     @property
     def _engine(self) -> Engine:
@@ -148,10 +156,9 @@ class ObjectStore(ObjectWrites):
                 try:
                     return facts_of(await self._obs.head_async(self._store, key))
                 except Exception as error:
-                    # The answer to a HEAD has no room for a reason, the answer to a GET has.
-                    if status_of(error) in (400, 401, 403):
-                        await self._obs.get_async(self._store, key, options={"range": (0, 1)})
-                    raise
+                    if status_of(error) not in _NO_HEAD:
+                        raise
+                    return facts_of((await self._conditional(key, "", (0, 1))).meta)
 
         return self._until_done(head, key, start, end)
 
@@ -221,7 +228,7 @@ class ObjectStore(ObjectWrites):
             num_attempts += 1
             try:
                 with self.failures(key, start, end):
-                    options = {"range": (start, end), **({"if_match": etag} if etag else {})}
+                    options = {"range": (start, end), **condition_of(etag)}
                     result = self._obs.get(self._store, key, options=options)
                     if etag and facts_of(result.meta).etag != etag:
                         raise changed(self.location(key))
@@ -298,11 +305,9 @@ class ObjectStore(ObjectWrites):
 
         Some stores ignore conditions, so the answer's etag is compared as well.
         """
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {**condition_of(etag)}
         if span is not None:
             options["range"] = span
-        if etag:
-            options["if_match"] = etag
         result = await self._obs.get_async(self._store, key, options=options)
         if etag and facts_of(result.meta).etag != etag:
             raise changed(self.location(key))

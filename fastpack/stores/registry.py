@@ -6,7 +6,7 @@ from typing import Any
 
 from fastpack.errors import OptionError
 from fastpack.stores.store import Options, Store
-from fastpack.stores.url import split_url
+from fastpack.stores.url import query_of, split_url
 
 _stores: dict[tuple[int, str, Options], Store] = {}
 
@@ -14,7 +14,7 @@ _stores: dict[tuple[int, str, Options], Store] = {}
 def store_of(url: str, options: Mapping[str, Any] | Options = ()) -> tuple[Store, str]:
     """Return the store of a URL, made at first use in this process, and the key in it."""
     root, key = split_url(url)
-    return store_at(root, options_of(options)), key
+    return store_at(root, options_for(url, options)), key
 
 
 def store_at(root: str, options: Options = ()) -> Store:
@@ -29,6 +29,12 @@ def store_at(root: str, options: Options = ()) -> Store:
 def options_of(options: Mapping[str, Any] | Options) -> Options:
     """Return options in a hashable form."""
     return tuple(sorted(dict(options).items()))
+
+
+def options_for(url: str, options: Mapping[str, Any] | Options) -> Options:
+    """Return the options of a URL's store: those given, and the URL's query."""
+    query = query_of(url)
+    return options_of({**dict(options), "query": query} if query else options)
 
 
 def _new_store(root: str, options: Options) -> Store:

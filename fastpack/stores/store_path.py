@@ -6,9 +6,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from fastpack.errors import MissingFileError
-from fastpack.stores.registry import options_of, store_at
+from fastpack.stores.registry import options_for, store_at
 from fastpack.stores.store import ObjectFacts, Options, Store
-from fastpack.stores.url import is_url, split_url
+from fastpack.stores.url import is_url, joined_url, split_url
 
 __all__ = ["StorePath", "StoreStat", "as_object", "as_path", "is_in_store", "is_url", "path_named"]
 
@@ -45,7 +45,7 @@ class StorePath:
     @classmethod
     def of(cls, url: str, options: Mapping[str, Any] | Options = ()) -> "StorePath":
         """Return the path of a URL. Raises OptionError for another text."""
-        return cls(*split_url(url), options_of(options))
+        return cls(*split_url(url), options_for(url, options))
 
     def __reduce__(self) -> Any:
         return StorePath, (self.root, self.key, self.options)
@@ -137,7 +137,7 @@ class StorePath:
         return self.is_file() or self.is_dir()
 
     def __str__(self) -> str:
-        return f"{self.root}/{self.key}" if self.key else self.root
+        return joined_url(self.root, self.key)
 
     def __repr__(self) -> str:
         return f"StorePath({str(self)!r})"

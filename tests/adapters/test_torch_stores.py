@@ -92,5 +92,7 @@ def test_a_pickled_reader(sets):
     local, remote = sets
     for reader in remote.values():
         again = pickle.loads(pickle.dumps(reader))
-        assert_same([ft.Loader(again, batch_size=26).peek()], [ft.Loader(local, batch_size=26).peek()])
+        assert_same(
+            [ft.Loader(again, batch_size=26).peek()], [ft.Loader(local, batch_size=26).peek()]
+        )
         assert "secret" not in repr(again)

@@ -73,6 +73,22 @@ def test_a_read_is_repeated(weed, read, fault):
     assert call() == expected
 
 
+def test_each_page_of_a_listing_is_an_attempt(reach):
+    moto = reach("moto").with_options(timeout=2, deadline=20)
+    names = [f"{number:05}" for number in range(2003)]
+    for name in names:
+        moto.put(name, b"")
+    proxy = moto.server.proxy
+    for fault in (faults.SLOW_DOWN, Fault(cut_after=70), Fault(shorten_by=9)):
+        proxy.forget()
+        proxy.rules.set(Rule(fault, kinds=("list",), skip=1, count=1))
+        found = [facts.key for facts in moto.store.list_objects(f"{moto.prefix}/")]
+        assert found == [moto.key(name) for name in names]
+        assert proxy.counts()["list"] == 4
+    proxy.rules.set(Rule(Fault(latency_s=1.2), kinds=("list",)))  # more than 2 s in all
+    assert len(list(moto.store.list_objects(f"{moto.prefix}/"))) == len(names)
+
+
 @pytest.mark.parametrize("fault", OF_ANSWERS.values(), ids=OF_ANSWERS)
 @pytest.mark.parametrize("read", ["read", "ranges", "list", "folder"])
 def test_wrong_answers_are_asked_for_again(weed, read, fault):

@@ -95,6 +95,15 @@ def test_ranges_that_hang_end_at_the_deadline(system, monkeypatch):
     assert time.monotonic() - begun < 1.5
 
 
+def test_a_longer_object_of_the_same_time_is_noticed(store, system, monkeypatch):
+    created = system.info("/set/two.bin")["created"]
+    old = store.facts("two.bin")
+    system.pipe_file("/set/two.bin", b"two and more")
+    system.store["/set/two.bin"].modified = system.store["/set/two.bin"].created = created
+    with pytest.raises(ChangedFileError, match="memory://set/two.bin"):
+        store.read_ranges("two.bin", [0], [old.size], old.etag)
+
+
 def test_failures_are_repeated(store, system, monkeypatch):
     cat, calls = type(system).cat_file, []
 

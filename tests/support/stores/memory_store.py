@@ -67,6 +67,10 @@ class MemoryStore:
     def list_objects(self, prefix: str) -> Iterator[ObjectFacts]:
         return iter([self.facts(key) for key in sorted(self._objects) if key.startswith(prefix)])
 
+    def list_pages(self, folder: str) -> Iterator[list[ObjectFacts]]:
+        if page := [*self.list_objects(folder)]:
+            yield page
+
     def list_folder(self, folder: str) -> tuple[list[ObjectFacts], list[str]]:
         rest = {facts.key[len(folder) :]: facts for facts in self.list_objects(folder)}
         names = sorted({name.partition("/")[0] for name in rest if "/" in name})
