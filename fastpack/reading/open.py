@@ -233,6 +233,6 @@ def concat(readers: Sequence[Reader]) -> Reader:
             "the readers have different options; give all the same ones, by with_options"
         )
     parts = [reader.samples for reader in readers]
-    remote = next((part.remote for part in parts if part.remote is not None), None)
+    remote = RemoteBytes.joined([part.remote for part in parts if part.remote is not None])
     samples = Samples.of(Concatenation(parts), tuple(map(len, readers)), remote)
     return Reader(samples, readers[0].options)

@@ -11,7 +11,7 @@ import numpy as np
 from fastpack.core.cached import cached_property
 from fastpack.core.dtypes import Rows
 from fastpack.core.ragged import offsets_of
-from fastpack.errors import Location, changed_file_error, os_errors_at
+from fastpack.errors import Location, OptionError, changed_file_error, os_errors_at
 from fastpack.files.shard import OpenShards, Shard
 from fastpack.formats.index.index import Index
 from fastpack.reading.origins import ranges_of
@@ -45,6 +45,24 @@ class RemoteBytes:
     def cached(cls, folder: Path, limit: int, dataset_bytes: int) -> "RemoteBytes":
         """Return reads through a cache. Raises OptionError if it cannot be used."""
         return cls(StartCached(BlockCache(folder.absolute(), limit), dataset_bytes))
+
+    @classmethod
+    def joined(cls, parts: "Sequence[RemoteBytes]") -> "RemoteBytes | None":
+        """Return the reads of concatenated datasets; None if no part has one.
+
+        Raises OptionError if they have different caches.
+        """
+        starts = list(dict.fromkeys(part._start for part in parts))
+        cached = [start for start in starts if isinstance(start, StartCached)]
+        if not cached:
+            return parts[0] if parts else None
+        caches = {(start.cache.folder.path, start.cache.limit) for start in cached}
+        if len(cached) < len(starts) or len(caches) > 1:
+            raise OptionError(
+                "the readers have different caches; open all with the same cache and cache_size"
+            )
+        dataset_bytes = sum(start.dataset_bytes for start in cached)
+        return cls(StartCached(cached[0].cache, dataset_bytes))
 
     def follow(self, next_use: NextUse | None) -> None:
         """Let the cache evict blocks by their next use, if there is one."""

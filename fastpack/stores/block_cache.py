@@ -1,14 +1,17 @@
 """BlockCache: blocks of objects on local disk, within a limit.
 
-The limit holds for all processes together, without counts that outlive one: a process looks at the
-sizes of the files. It does so each time that it has added a part of the limit.
+The limit holds for all processes together, without counts that outlive one. A process looks at the
+sizes of the files each time that it has added a part of the limit. Files that are being written
+have their full size from the start, so it counts them too.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
+import resource
 import shutil
-import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ from fastpack._native.gather import Gather
 from fastpack.core.buffer_pool import BufferPool
 from fastpack.core.dtypes import SPAN
 from fastpack.core.threads import num_cores, run_in_threads
-from fastpack.errors import Location, OptionError, with_location
+from fastpack.errors import Location, OptionError, UnreadableFileError, with_location
 from fastpack.stores.block_file import BLOCK_BYTES, PART_BYTES, BlockFile, BlockId, footer_of
 from fastpack.stores.cache_folder import CacheFolder, Claim, StoredBlock
 from fastpack.stores.reads import RemoteFile
@@ -31,11 +34,11 @@ from fastpack.stores.reads import RemoteFile
 # this part of it is free. So with eight processes the limit holds.
 _LOOKS = 256
 _FREE = 32
-# Descriptors of one process: blocks that stay open, and blocks that it is fetching.
-_OPEN_BLOCKS = 128
-_MOST_CLAIMS = 128
+# Descriptors of one process: of blocks that stay open, and as many of blocks that it is fetching.
+_MAX_DESCRIPTORS = 128
+# Removed blocks that are open still use the disk: at most this part of the limit in each process.
+_OPEN_PART = 256
 _KEPT_MEMORY = 2**28  # bytes
-_LEFTOVER_SECONDS = 600
 
 # Returns when each block is needed next, a rising number; None for a block of another dataset.
 NextUse = Callable[[Sequence[StoredBlock]], "npt.NDArray[np.float64] | None"]
@@ -87,8 +90,9 @@ class BlockCache:
         self._next_use: NextUse | None = None
         # Without locks, which a fork could leave locked: each step is one call.
         self._open: OrderedDict[BlockId, BlockFile] = OrderedDict()
-        self._last_sweep = 0.0
-        self._num_claims = 0
+        self._max_open = max(1, min(_max_descriptors(), limit // _OPEN_PART // BLOCK_BYTES))
+        self._claims: weakref.WeakSet[Claim] = weakref.WeakSet()
+        self._warned: set[str] = set()
         # Memory of windows, reused: the OS takes 7% of a warm read to clear new pages.
         self.memory = BufferPool(max_blocks=4, max_bytes=_KEPT_MEMORY)
         self._refuse_small_disk()
@@ -120,68 +124,106 @@ class BlockCache:
         """Open a block; None if the cache lacks it. A damaged one is removed."""
         file = self._open.pop(block, None)
         if file is None:
-            path = self.folder.path_of(block)
             try:
-                file = BlockFile.open(path, block)
+                file = BlockFile.open(self.folder.path_of(block), block)
             except OSError:
                 return None
-            if file is None:
-                self.forget(block)
+            if not file.is_sound:
+                self.forget(block, file)
                 return None
             with contextlib.suppress(OSError):
-                os.utime(path)
+                os.utime(file.descriptor)
         self._open[block] = file
-        while len(self._open) > _OPEN_BLOCKS:
+        while len(self._open) > self._max_open:
             with contextlib.suppress(KeyError):  # another thread was faster
                 self._open.popitem(last=False)
         return file
 
     def has(self, block: BlockId) -> bool:
-        return block in self._open or self.folder.path_of(block).exists()
+        return block in self._open or self.folder.has(block)
 
-    def forget(self, block: BlockId) -> None:
+    def forget(self, block: BlockId, file: BlockFile) -> None:
         """Remove a damaged block; it is fetched again when it is needed."""
+        path = self.folder.path_of(block)
+        self._warn(f"a damaged block of the cache is removed and fetched again: {path}")
+        self._open.pop(block, None)
+        self.folder.remove_damaged(block, file)
+
+    def _warn(self, message: str) -> None:
         import logging  # late: rarely needed, and a tenth of fastpack's import time
 
-        path = self.folder.path_of(block)
-        logging.getLogger("fastpack").warning("a damaged block of the cache is removed: %s", path)
-        self._open.pop(block, None)
-        self.folder.remove(block)
+        logging.getLogger("fastpack").warning(message)
+
+    def claim(self, block: BlockId) -> Claim | None:
+        """Take the right to write a block; None if another process has it. See CacheFolder."""
+        claim = self.folder.claim(block)
+        if claim is not None:
+            self._claims.add(claim)
+        return claim
+
+    @property
+    def may_claim(self) -> bool:
+        """False if this process has as many claims as it may have files open."""
+        return len(self._claims) < _max_descriptors()
 
     def add(self, claim: Claim, block: BlockId, data: Any) -> None:
-        """Write a block that was claimed, after making room for it."""
-        try:
-            self._make_room(block.file_bytes)
-            bytes_of = np.frombuffer(data, np.uint8)
-            claim.write([memoryview(bytes_of.data), footer_of(block, bytes_of)])
-        except BaseException:
-            claim.abandon()
-            raise
+        """Write a block that was claimed, after making room for it; the claim ends.
 
-    def _make_room(self, num_bytes: int) -> None:
+        A block without room is left out: other processes are writing as much as the limit.
+
+        Raises UnreadableFileError, for instance if the disk is full.
+        """
+        try:
+            claim.reserve()
+            if not self._make_room(block.file_bytes):
+                self._warn_once("the cache has no room for a block; raise cache_size")
+                return
+            bytes_of = np.frombuffer(data, np.uint8)
+            if not claim.write([memoryview(bytes_of.data), footer_of(block, bytes_of)]):
+                self._warn_once("a block of the cache was removed while it was written")
+        except OSError as error:
+            raise _write_error(error, claim.path) from error
+        finally:
+            self.release(claim)
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._warn(f"{message}: {self.folder.path}")
+
+    def release(self, claim: Claim) -> None:
+        """End a claim; if the block was not written, another process may write it."""
+        claim.abandon()
+        self._claims.discard(claim)
+
+    def _make_room(self, num_bytes: int) -> bool:
+        """Note that a block has its size now; return False if the limit is exceeded."""
         self._since_look += num_bytes
         if self._since_look <= max(BLOCK_BYTES, self._limit // _LOOKS):
-            return
-        self._since_look = 0
+            return True
         with self.folder.evicting() as is_mine:
-            if is_mine:
-                self._evict(num_bytes)
+            if not is_mine:
+                return False
+            self._since_look = 0
+            return self._evict()
 
-    def _evict(self, num_bytes: int) -> None:
-        if time.monotonic() - self._last_sweep > _LEFTOVER_SECONDS:
-            self._last_sweep = time.monotonic()
-            self.folder.remove_leftovers()
+    def _evict(self) -> bool:
+        """Remove blocks until a part of the limit is free; return True if the limit holds."""
         blocks = list(self.folder.blocks())
-        sizes = np.array([block.num_bytes for block in blocks], np.int64)
-        most = self._limit - max(BLOCK_BYTES, self._limit // _FREE)
-        excess = int(sizes.sum()) + num_bytes - most
-        if excess <= 0:
-            return
-        for row in self._last_needed_first(blocks).tolist():
-            if excess <= 0:
-                return
-            if self.folder.discard(blocks[row]):
-                excess -= blocks[row].num_bytes
+        excess = sum(block.num_bytes for block in blocks) - self._limit
+        reserve = min(max(BLOCK_BYTES, self._limit // _FREE), self._limit // 2)
+        if excess + reserve <= 0:
+            return True
+        for block in blocks:
+            if block.is_new and self.folder.discard_new(block):
+                excess -= block.num_bytes
+        written = [block for block in blocks if not block.is_new]
+        for row in self._last_needed_first(written).tolist():
+            if excess + reserve <= 0:
+                break
+            if self.folder.discard(written[row]):
+                excess -= written[row].num_bytes
+        return excess <= 0
 
     def _last_needed_first(self, blocks: list[StoredBlock]) -> npt.NDArray[np.int64]:
         """Sort blocks by next use, the latest first.
@@ -219,10 +261,19 @@ class BlockCache:
         run_in_threads(job.run, max(1, min(num_cores(), len(spans))))
         return sorted({int(owners[outcome[2]]) for outcome in job.failures() if outcome})
 
-    def count_claims(self, change: int) -> bool:
-        """Note that claims were taken; return False if there are as many as may be open."""
-        self._num_claims += change
-        return self._num_claims < _MOST_CLAIMS
+
+def _max_descriptors() -> int:
+    """Return how many files a process may have open for each of several purposes."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MAX_DESCRIPTORS if limit < 0 else max(1, min(_MAX_DESCRIPTORS, limit // 8))
+
+
+def _write_error(error: OSError, path: Path) -> UnreadableFileError:
+    remedy = "check the disk of the cache"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        remedy = "free space on the disk of the cache, or lower cache_size"
+    message = f"cannot write to the cache: {error.strerror}; {remedy}"
+    return UnreadableFileError(error.errno, with_location(message, Location(path)))
 
 
 def _spans_of(

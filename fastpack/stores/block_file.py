@@ -7,6 +7,7 @@ rest of its block.
 """
 
 import os
+import stat
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,34 +62,41 @@ class BlockFile:
 
     Args:
         descriptor: of the file, which the object owns.
-        length: of the block, in bytes.
-        crcs: of its parts, (k,) uint32.
+        block: that the file has.
     """
 
     __slots__ = ("crcs", "descriptor", "length")
 
-    def __init__(self, descriptor: int, length: int, crcs: npt.NDArray[np.uint32]) -> None:
-        self.descriptor, self.length, self.crcs = descriptor, length, crcs
+    def __init__(self, descriptor: int, block: BlockId) -> None:
+        self.descriptor, self.length = descriptor, block.length
+        self.crcs = self._checked_crcs(block)
 
     def __del__(self) -> None:
         os.close(self.descriptor)
 
     @classmethod
-    def open(cls, path: Path, block: BlockId) -> "BlockFile | None":
-        """Open the file of a block; None if it is torn, damaged or of another block.
+    def open(cls, path: Path, block: BlockId) -> "BlockFile":
+        """Open the file of a block. Raises OSErrors."""
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO would block
+        return cls(os.open(path, flags), block)
 
-        Raises FileNotFoundError, and other OSErrors.
-        """
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        file = cls(descriptor, block.length, np.zeros(0, np.uint32))
-        if os.fstat(descriptor).st_size != block.file_bytes:
-            return None
-        footer = os.pread(descriptor, block.file_bytes - block.length, block.length)
-        if len(footer) != block.file_bytes - block.length:
-            return None
-        *facts, checksum = _TRAILER.unpack_from(footer, 4 * block.num_parts)
+    @property
+    def is_sound(self) -> bool:
+        """False if the file is torn, damaged or of another block."""
+        return len(self.crcs) > 0
+
+    def _checked_crcs(self, block: BlockId) -> "npt.NDArray[np.uint32]":
+        """Return the checksums of the parts (k,); none if the footer is not the block's."""
+        none = np.zeros(0, np.uint32)
+        facts = os.fstat(self.descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size != block.file_bytes:
+            return none
+        num_bytes = block.file_bytes - block.length
+        footer = os.pread(self.descriptor, num_bytes, block.length)
+        if len(footer) != num_bytes:
+            return none
+        *found, checksum = _TRAILER.unpack_from(footer, 4 * block.num_parts)
         known = [_MAGIC, bytes.fromhex(block.identity), block.number, block.length]
-        if facts != known or crc32c(footer[:-4]) != checksum:
-            return None
-        file.crcs = np.frombuffer(footer, "<u4", block.num_parts).astype(np.uint32)
-        return file
+        if found != known or crc32c(footer[:-4]) != checksum:
+            return none
+        return np.frombuffer(footer, "<u4", block.num_parts).astype(np.uint32)

@@ -109,10 +109,11 @@ class DirectReads(Reads):
     def when_done(self, call: Callable[[], None]) -> None:
         """Call a function when the last range has arrived, failed or was cancelled."""
         left = iter(range(len(self._futures) - 1))
+        calls = [call]  # emptied: a future keeps its callbacks, which may refer to its bytes
 
         def note(_: object) -> None:
             if next(left, None) is None:
-                call()
+                calls.pop()()
 
         for future in self._futures:
             future.add_done_callback(note)
@@ -122,11 +123,6 @@ class DirectReads(Reads):
             return  # a fork: the requests are the parent's, and a lock may stay held
         for future in self._futures:
             future.cancel()
-
-    def release(self) -> None:
-        """Forget the bytes that arrived. A future refers to its callbacks, which may refer back."""
-        self._futures.clear()
-        self._places.clear()
 
     def __del__(self) -> None:
         self.cancel()
