@@ -328,6 +328,7 @@ def test_a_forked_child_does_not_keep_a_claim(cache, store):
         os.waitpid(child, 0)
 
 
+@pytest.mark.isolated
 def test_a_forked_child_does_not_keep_the_claim_of_a_killed_parent(cache, store):
     block = BlockId(identity_of(store.file("a")), 0, BLOCK_BYTES)
     reading, writing = os.pipe()
