@@ -129,7 +129,8 @@ def test_an_upload_is_repeated(weed, tmp_path, size, fault):
 
 
 CALLS = """
-import json, sys, time
+import json, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
 from fastpack.errors import FastpackError
 from fastpack.stores.registry import store_of
 url, options, call = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]

@@ -22,6 +22,8 @@ import sys
 import fastpack
 from fastpack import Loader, Shuffle
 
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
 url, cache, shuffle, end = sys.argv[1:]
 options = {"cache": cache, "cache_size": "50MB"} if cache else {}
 reader = fastpack.open(url, kinds={"image": "bytes"}, **options)

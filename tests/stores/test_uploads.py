@@ -98,7 +98,8 @@ def test_a_progress_that_raises_ends_the_upload(seaweed, large):
 
 
 _UPLOAD = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
 from pathlib import Path
 from fastpack.stores.registry import store_of
 

@@ -160,7 +160,8 @@ def test_dropping_ends_all_requests(copy):
 
 
 TRAINS = """
-import json, sys
+import json, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # also in the background
 import fastpack
 reader = fastpack.open(sys.argv[1], storage_options=json.loads(sys.argv[2]), transform=None)
 print("opened", flush=True)
