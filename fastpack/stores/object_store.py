@@ -57,7 +57,7 @@ _SLOT_BYTES = 2**20
 _PART_RETRIES = 10
 _FIRST_PAUSE = 0.1  # of `read_alone`
 # Parts of the client's words for what it lacks.
-_REMEDIES = {"Account must be": "set AZURE_STORAGE_ACCOUNT_NAME, or give the name in storage_options"}
+_REMEDIES = {"Account must be": "set AZURE_STORAGE_ACCOUNT_NAME, or give it in storage_options"}
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 
 
