@@ -16,7 +16,7 @@ from benches.workloads import Packing
 from tests.support import extent
 
 # Scripts for other interpreters.
-collect_ignore = ["rivals", "scale_lmdb.py", "scale_workers.py"]
+collect_ignore = ["rivals", "scale_lmdb.py", "scale_workers.py", "shuffled_training.py"]
 _COLD_ROUNDS = 5
 _LONG = {"bench_hdf5", "bench_memory"}
 

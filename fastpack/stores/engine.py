@@ -5,7 +5,6 @@ The caller waits in its own thread, so Ctrl-C reaches it.
 """
 
 import asyncio
-import atexit
 import concurrent.futures
 import os
 import random
@@ -156,7 +155,10 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="fastpack-stores", daemon=True)
         self._thread.start()
-        atexit.register(self.stop)
+        self._is_stopped = False
+        # Before Python waits for the threads of pools at its end, since these may wait for
+        # requests. `atexit` comes after that. The function is the one that these pools use.
+        threading._register_atexit(self.stop)  # type: ignore[attr-defined]
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -164,6 +166,9 @@ class Engine:
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
         """Start work; cancelling the future ends its requests at once."""
+        if self._is_stopped:
+            work.close()
+            raise RuntimeError("no request can be sent any more: the program ends")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
@@ -191,6 +196,7 @@ class Engine:
 
     def stop(self) -> None:
         """End all requests and the thread."""
+        self._is_stopped = True
         if self._loop.is_closed() or not self._thread.is_alive():
             return
         ended = asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop)

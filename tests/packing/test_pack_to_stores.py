@@ -70,7 +70,7 @@ def is_clean(bucket, *names):
     found = {*names, *(f"{name}.fpindex" for name in names), "train.tfrecord.manifest"}
     assert set(bucket.names()) == found
     assert list(bucket.scratch.iterdir()) == []
-    assert bucket.server.uploads() == []
+    assert bucket.server.uploads(f"{bucket.prefix}/") == []
     return True
 
 

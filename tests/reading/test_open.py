@@ -19,7 +19,7 @@ def test_options_may_come_whole_and_by_name(digits):
     ("call", "message"),
     [
         (lambda path: fastpack.open(path, trasform=None), r"^open\(\).*'trasform'.*'transform'\?"),
-        (lambda path: fastpack.open(path, batch_size=3), "'batch_size'$"),
+        (lambda path: fastpack.open(path, prefetch=3), "'prefetch'$"),
         (lambda path: fastpack.open(path).with_options(colour="RGB"), r"with_options.*'color'\?"),
         (lambda path: fastpack.Loader(fastpack.open(path), batchsize=3), r"Loader.*'batch_size'\?"),
     ],
