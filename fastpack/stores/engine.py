@@ -67,14 +67,14 @@ async def until_done(
     *,
     num_slots: int = 1,
     num_bytes: int = 0,
-    is_write: bool = False,
+    may_hedge: bool = True,
 ) -> Result:
     """Repeat an attempt while it raises TransientError. The pauses between attempts double.
 
     - give_up: makes the error of (last reason, number of attempts, seconds).
     - num_slots: requests that an attempt has open at once.
     - num_bytes: that a successful attempt receives.
-    - is_write: never send a slow request twice.
+    - may_hedge: send a slow request a second time; not one that writes.
     """
     start, pause, num_attempts = time.monotonic(), _FIRST_PAUSE, 0
     while True:
@@ -91,7 +91,7 @@ async def until_done(
             began = time.monotonic()
             left = start + patience.deadline - began
             seconds = max(0.001, min(patience.timeout, left))
-            result = await _hedged(attempt, limiter, seconds, may_hedge=not is_write)
+            result = await _hedged(attempt, limiter, seconds, may_hedge=may_hedge)
             limiter.succeeded(time.monotonic() - began, num_bytes)
             return result
         except TransientError as failure:

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Sequence
 from concurrent import futures
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from fastpack.errors import (
     ChangedFileError,
@@ -20,9 +20,12 @@ from fastpack.errors import (
     StoreError,
     with_location,
 )
-from fastpack.stores.engine import Engine, TransientError
+from fastpack.stores.connection import Connection
+from fastpack.stores.engine import TransientError, engine
 from fastpack.stores.failures import changed
-from fastpack.stores.store import ObjectFacts, UploadProgress
+from fastpack.stores.identity import facts_of
+from fastpack.stores.requests import Requests
+from fastpack.stores.store import Buffer, ObjectFacts, UploadProgress
 from fastpack.stores.upload import FileUpload
 
 _PARTS_AT_ONCE = 4
@@ -30,37 +33,30 @@ _PARTS_AT_ONCE = 4
 _ABORT_SECONDS = 10.0
 
 
+class Readable(Protocol):
+    """The reads of a store, by which writes are compared with what the store has."""
+
+    def facts(self, key: str) -> ObjectFacts: ...
+
+    def read(self, key: str, etag: str = "") -> bytes: ...
+
+    def read_ranges(
+        self, key: str, starts: Sequence[int], ends: Sequence[int], etag: str = ""
+    ) -> list[Buffer]: ...
+
+
 class ObjectWrites:
-    """The writes of an ObjectStore, which has the attributes below."""
+    """The writes of an ObjectStore.
 
-    _obs: Any
-    _store: Any
-    _until_done: Any
-    failures: Any
-    location: Any
-    read_ranges: Any
+    Args:
+        connection: to the store.
+        requests: how they are repeated.
+        store: reads the same objects.
+    """
 
-    def facts(self, key: str) -> ObjectFacts:
-        raise NotImplementedError
-
-    def read(self, key: str, etag: str = "") -> bytes:
-        raise NotImplementedError
-
-    @property
-    def _engine(self) -> Engine:
-        raise NotImplementedError
-
-    @property
-    def _uploading(self) -> Any:
-        raise NotImplementedError
-
-    @property
-    def _compares_parts(self) -> bool:
-        raise NotImplementedError
-
-    @property
-    def _missing(self) -> tuple[type[Exception], ...]:
-        raise NotImplementedError
+    def __init__(self, connection: Connection, requests: Requests, store: Readable) -> None:
+        self._connection, self._requests, self._store = connection, requests, store
+        self._obs = connection.obs
 
     def put(
         self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
@@ -74,10 +70,10 @@ class ObjectWrites:
         async def put() -> ObjectFacts:
             nonlocal num_attempts
             num_attempts += 1
-            with self.failures(key):
+            with self._requests.failures(key):
                 try:
                     result = await self._obs.put_async(
-                        self._store, key, data, mode=mode, use_multipart=False
+                        self._connection.client, key, data, mode=mode, use_multipart=False
                     )
                 except self._obs.exceptions.AlreadyExistsError:
                     await self._refuse_conflict(key, is_creating=if_absent)
@@ -85,23 +81,20 @@ class ObjectWrites:
                 return ObjectFacts(key, len(data), result["e_tag"] or result["version"] or "", 0)
 
         try:
-            done: ObjectFacts = self._engine.run(
-                self._until_done(put, key, num_bytes=len(data), is_write=True)
-            )
-            return done
+            return self._requests.run(put, key, num_bytes=len(data), may_hedge=False)
         except (OutputExistsError, ChangedFileError):
             # An attempt whose answer was lost may have succeeded.
-            if num_attempts > 1 and self.read(key) == data:
-                return self.facts(key)
+            if num_attempts > 1 and self._store.read(key) == data:
+                return self._store.facts(key)
             raise
 
     async def _refuse_conflict(self, key: str, *, is_creating: bool) -> None:
         """Raise TransientError if a put failed only because of another write at the same time."""
         if is_creating:
             try:
-                await self._obs.head_async(self._store, key)
+                await self._obs.head_async(self._connection.client, key)
                 return
-            except self._missing:
+            except self._requests.missing:
                 pass
         raise TransientError("another write to the object is in progress")
 
@@ -109,15 +102,14 @@ class ObjectWrites:
         """Return the version with this etag: GCS compares versions when an object is replaced."""
 
         async def head() -> str | None:
-            with self.failures(key):
-                meta = await self._obs.head_async(self._store, key)
+            with self._requests.failures(key):
+                meta = await self._obs.head_async(self._connection.client, key)
                 if facts_of(meta).etag != etag:
-                    raise changed(self.location(key))
+                    raise changed(self._requests.location(key))
                 version: str | None = meta["version"]
                 return version
 
-        found: str | None = self._engine.run(self._until_done(head, key))
-        return found
+        return self._requests.run(head, key)
 
     def upload(
         self, key: str, path: Path, *, progress: UploadProgress | None = None
@@ -132,7 +124,7 @@ class ObjectWrites:
         except StoreError as error:
             failure = error  # the last answer may be lost: the object shows it
         try:
-            facts = self.facts(key)
+            facts = self._store.facts(key)
         except MissingFileError as missing:
             raise (failure or missing) from None
         if failure is not None and not upload.has_etag(facts.etag):
@@ -142,7 +134,7 @@ class ObjectWrites:
         return facts
 
     def _send_parts(self, key: str, upload: FileUpload) -> None:
-        future = self._engine.submit(self._parts_sent(key, upload))
+        future = engine().submit(self._parts_sent(key, upload))
         try:
             future.result()
         except BaseException:
@@ -155,7 +147,7 @@ class ObjectWrites:
     async def _parts_sent(self, key: str, upload: FileUpload) -> None:
         put = asyncio.ensure_future(
             self._obs.put_async(
-                self._uploading,
+                self._connection.uploading,
                 key,
                 upload.parts(),
                 use_multipart=True,
@@ -176,57 +168,34 @@ class ObjectWrites:
     def _raise_refusal(self, key: str, error: Exception) -> NoReturn:
         """Raise the error of an upload that the client has repeated in vain."""
         try:
-            with self.failures(key):
+            with self._requests.failures(key):
                 raise error
         except TransientError as failure:
             remedy = "check the network and the store, and go on"
             message = f"the store did not take all parts ({failure}); {remedy}"
-            text = with_location(message, self.location(key))
+            text = with_location(message, self._requests.location(key))
             raise StoreError(errno.ETIMEDOUT, text) from None
 
     def _refuse_damaged(self, key: str, upload: FileUpload, facts: ObjectFacts) -> None:
         """Raise StoreError if the object is not the file."""
         if facts.size == upload.size:
             # AWS compares a checksum of each part, and some of its etags are not checksums.
-            if upload.has_etag(facts.etag) or self._compares_parts:
+            if upload.has_etag(facts.etag) or self._connection.compares_parts:
                 return
-            if upload.is_equal(lambda starts, ends: self.read_ranges(key, starts, ends)):
+            if upload.is_equal(lambda starts, ends: self._store.read_ranges(key, starts, ends)):
                 return
         message = "the object is not the file that was uploaded; upload it again"
-        raise StoreError(errno.EIO, with_location(message, self.location(key)))
+        raise StoreError(errno.EIO, with_location(message, self._requests.location(key)))
 
     def delete(self, keys: Sequence[str]) -> None:
         async def delete() -> None:
-            with self.failures(keys[0]):
+            with self._requests.failures(keys[0]):
                 try:
-                    await self._obs.delete_async(self._store, list(keys))
-                except self._missing:  # which ends the call, so others may be left
+                    await self._obs.delete_async(self._connection.client, list(keys))
+                except self._requests.missing:  # which ends the call, so others may be left
                     for key in keys:
-                        with contextlib.suppress(*self._missing):
-                            await self._obs.delete_async(self._store, key)
+                        with contextlib.suppress(*self._requests.missing):
+                            await self._obs.delete_async(self._connection.client, key)
 
         if keys:
-            self._engine.run(self._until_done(delete, keys[0], is_write=True))
-
-
-# Begins an identity that we make of size and time, for web servers without etags.
-_MADE = "modified "
-
-
-def condition_of(etag: str) -> dict[str, str]:
-    """Return the option of a get that asks for this identity, if the store can compare it.
-
-    Servers refuse every condition with a weak etag (RFC 9110, 13.1.1).
-    """
-    return {} if not etag or etag.startswith((_MADE, "W/")) else {"if_match": etag}
-
-
-def facts_of(meta: Any) -> ObjectFacts:
-    """Return the facts of an object. Without an etag, its time and size are its identity."""
-    etag = meta["e_tag"] or meta["version"] or ""
-    if not etag.endswith('"') and meta["e_tag"]:
-        etag = f'"{etag}"'  # Azure's listings have it without the quotes of HTTP
-    mtime_ns = round(meta["last_modified"].timestamp() * 1000) * 1_000_000
-    if not etag and mtime_ns:
-        etag = f"{_MADE}{mtime_ns} {meta['size']}"
-    return ObjectFacts(meta["path"], meta["size"], etag, mtime_ns)
+            self._requests.run(delete, keys[0], may_hedge=False)

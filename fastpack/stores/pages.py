@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from fastpack.errors import Location, StoreError, with_location
-from fastpack.stores.object_writes import facts_of
+from fastpack.stores.identity import facts_of
 from fastpack.stores.store import ObjectFacts
 
 _PAGE_OBJECTS = 1000  # that stores answer with at once

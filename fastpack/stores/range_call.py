@@ -3,18 +3,14 @@
 import asyncio
 from typing import Protocol
 
-from fastpack.errors import Location
 from fastpack.stores.engine import TransientError
-from fastpack.stores.failures import Failures, ends_early
+from fastpack.stores.failures import ends_early
+from fastpack.stores.requests import Requests
 from fastpack.stores.store import Buffer
 
 
 class RangeSource(Protocol):
-    """The requests of a store, each made once."""
-
-    def failures(self, key: str, start: int, end: int) -> Failures: ...
-
-    def location(self, key: str, offset: int) -> Location: ...
+    """Gets ranges of an object; each request is sent once."""
 
     async def get_ranges(self, key: str, starts: list[int], ends: list[int]) -> list[Buffer]: ...
 
@@ -29,6 +25,7 @@ class RangeCall:
 
     Args:
         store: that has the object.
+        requests: of the store.
         key: of the object.
         starts: first bytes.
         ends: bytes after the last; greater than `starts`.
@@ -36,9 +33,15 @@ class RangeCall:
     """
 
     def __init__(
-        self, store: RangeSource, key: str, starts: list[int], ends: list[int], etag: str
+        self,
+        store: RangeSource,
+        requests: Requests,
+        key: str,
+        starts: list[int],
+        ends: list[int],
+        etag: str,
     ) -> None:
-        self._store, self._key, self._etag = store, key, etag
+        self._store, self._requests, self._key, self._etag = store, requests, key, etag
         self.starts, self.ends = starts, ends
         self._received: dict[int, Buffer] = {}
         self._is_repeated = False
@@ -53,7 +56,7 @@ class RangeCall:
         if is_repeated or len(self.starts) == 1:
             await self._one_by_one()
         else:
-            with self._store.failures(self._key, min(self.starts), max(self.ends)):
+            with self._requests.failures(self._key, min(self.starts), max(self.ends)):
                 await self._together()
         return [self._received[row] for row in range(len(self.starts))]
 
@@ -78,10 +81,10 @@ class RangeCall:
 
     async def _receive(self, row: int) -> None:
         start, end = self.starts[row], self.ends[row]
-        with self._store.failures(self._key, start, end):
+        with self._requests.failures(self._key, start, end):
             size, buffer = await self._store.get_range(self._key, start, end, self._etag)
             if end > size:
-                raise ends_early(end, self._store.location(self._key, start))
+                raise ends_early(end, self._requests.location(self._key, start))
             self._keep(row, buffer)
 
     def _keep(self, row: int, buffer: Buffer) -> None:
