@@ -17,11 +17,11 @@ from fastpack.formats.index.index import Index
 from fastpack.packing.destination import Destination, Mode, Stage, Written, destination_of
 from fastpack.packing.open_source import open_source
 from fastpack.packing.options import PackKwargs, PackOptions, pack_options
+from fastpack.packing.pack_folder import receipt_of
 from fastpack.packing.packer import Faults, Packer, ProgressCounter
 from fastpack.packing.plan import PackPlan, plan_pack
 from fastpack.packing.rejects import DUPLICATE, KEPT_DUPLICATE, Reject
 from fastpack.packing.results import PackResult, PlannedShard
-from fastpack.packing.staging import receipt_of
 from fastpack.packing.transcode import Transcodes
 from fastpack.packing.virtual_dataset import virtual_container
 from fastpack.reading.class_lists import class_list

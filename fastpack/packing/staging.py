@@ -13,12 +13,10 @@ Before `publish.json` exists, nothing outside the folder changes. A later pack w
 keeps the shards of the journal. After that, a later pack completes the replacement.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -36,7 +34,7 @@ from fastpack.errors import (
 from fastpack.files.atomic import atomic_write, sync_path
 from fastpack.files.companions import index_path, report_path
 from fastpack.files.free_space import require_free_space
-from fastpack.files.locked_folder import LOCK_NAME, LockedFolder, is_held, read_note
+from fastpack.files.locked_folder import LOCK_NAME, is_held, read_note
 from fastpack.files.naming import members_of
 from fastpack.files.publication import (
     DONE,
@@ -50,22 +48,18 @@ from fastpack.files.publication import (
     staging_folder,
     staging_folders,
 )
-from fastpack.files.shard import Shard
 from fastpack.files.temporary import remove_leftovers
 from fastpack.formats.index.index import Index
-from fastpack.formats.index.index_file import save_index
 from fastpack.packing import journal
 from fastpack.packing.journal import Finished
+from fastpack.packing.pack_folder import START_OVER, PackFolder, Plan, refuse_other_plan, stands
 from fastpack.packing.rejects import Reject, report_text
 from fastpack.packing.transcode import Transcodes
 
-# Name of a fact about the source or an option -> JSON value. Packs with equal plans are the same.
-Plan = Mapping[str, Any]
 _PLAN = "plan.json"
-RESUME = "pack the same with resume=True to go on"
 
 
-class Staging:
+class Staging(PackFolder):
     """The staging folder of one output, locked inside a `with` block.
 
     Entering the block raises StagingBusyError, PlanChangedError or OutputExistsError.
@@ -98,20 +92,11 @@ class Staging:
         overwrite: bool = False,
         sync: bool = True,
     ) -> None:
-        self._paths, self._sync = list(paths), sync
         self._outputs, self._virtual_paths = list(outputs) or [output], list(virtual_paths)
+        names = [path.name for path in self._outputs]
+        super().__init__(staging_folder(output), paths, plan, names, sync=sync)
         self._report = report or report_path(output)
-        self._lock = LockedFolder(staging_folder(output))
-        self._folder = self._lock.path
-        self._receipt = receipt_of(plan)
-        names = {
-            "shards": [path.name for path in paths],
-            "outputs": [path.name for path in self._outputs],
-        }
-        self._plan = json.loads(json.dumps({**plan, **names}))
         self._append, self._resume, self._overwrite = append, resume, overwrite
-        self._finished: dict[int, Finished] = {}
-        self._is_published = False
 
     def __enter__(self) -> "Staging":
         """Make and lock the folder; an error or Ctrl-C at any point removes it."""
@@ -142,24 +127,12 @@ class Staging:
                     self._remove()
             elif error is not None and self._folder.exists():
                 kept = f"{len(self._finished)} of {len(self._paths)} shards are kept"
-                kept = f"{kept} in {self._folder}; {RESUME}"
-                error.add_note(f"{kept}, or with overwrite=True to start over")
+                error.add_note(f"{kept} in {self._folder}; {START_OVER}")
             if isinstance(error, KeyboardInterrupt) and not self._finished:
                 kept = "no shard was finished, so nothing is kept"
                 error.add_note(f"{kept}; with shards=..., resume=True can keep finished ones")
         finally:
             self._lock.unlock()
-
-    def path(self, number: int) -> Path:
-        """Return the staged file of shard `number`."""
-        return self.staged(self._paths[number])
-
-    def staged(self, final: Path) -> Path:
-        """Return the staged file of a final name."""
-        return self._folder / final.name
-
-    def is_finished(self, number: int) -> bool:
-        return number in self._finished
 
     def begin(self, number: int) -> None:
         """Get ready for a shard: here there is nothing to wait for."""
@@ -167,24 +140,6 @@ class Staging:
     def require_space(self, num_bytes: Sequence[int]) -> None:
         """Raise UnreadableFileError if the disk has no room for shards of these sizes."""
         require_free_space(self._folder.parent, sum(num_bytes))
-
-    @property
-    def is_published(self) -> bool:
-        """True if an earlier pack with this plan gave all files their final names."""
-        return self._is_published
-
-    @property
-    def rejects(self) -> list[Reject]:
-        """Rejects of the finished shards, in the order of the source."""
-        found = (reject for shard in self._finished.values() for reject in shard.rejects)
-        return sorted(found, key=lambda reject: reject.sample)
-
-    @property
-    def transcodes(self) -> Transcodes | None:
-        """Counts of rewritten JPEGs of the finished shards, with jpeg="fast"."""
-        shards = self._finished.values()
-        found = [shard.transcodes for shard in shards if shard.transcodes is not None]
-        return Transcodes.joined(found) if found else None
 
     def finish(
         self,
@@ -201,11 +156,7 @@ class Staging:
             rejects: samples that were left out of it.
             transcodes: counts of its JPEGs.
         """
-        path, shard = self.path(number), index.shards[0]
-        finished = Finished(shard.size, shard.fingerprint, len(index), tuple(rejects), transcodes)
-        received = replace(index, receipt=self._receipt)
-        save_finished(path, received, finished.entry(number), sync=self._sync)
-        self._finished[number] = finished
+        self._note_finished(number, index, rejects, transcodes)
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
         """Give all files their final names; the report lists `rejects`."""
@@ -257,8 +208,9 @@ class Staging:
             return kept
         if found and not self._overwrite:
             message = f"an earlier pack stopped after {counted(len(found), 'shard')}"
-            remedy = f"{RESUME}, or with overwrite=True to start over"
-            raise OutputExistsError(with_location(f"{message}; {remedy}", Location(self._folder)))
+            raise OutputExistsError(
+                with_location(f"{message}; {START_OVER}", Location(self._folder))
+            )
         self._clear()
         with atomic_write(self._folder / _PLAN, sync=self._sync) as temporary:
             temporary.write_text(json.dumps(self._plan))
@@ -343,41 +295,6 @@ class Staging:
             self._lock.unlock()
 
 
-def save_finished(path: Path, index: Index, entry: Mapping[str, Any], *, sync: bool) -> None:
-    """Save the index of a complete shard, then its entry in the folder's journal."""
-    with os_errors_at(path):
-        if sync:
-            sync_path(path)
-        save_index(index, index_path(path), sync=sync)
-        journal.note(path.parent, entry, sync=sync)
-
-
-def stands(path: Path, finished: Finished) -> bool:
-    """Return True if the shard of a journal entry exists unchanged."""
-    if not path.is_file():
-        return False
-    shard = Shard.of(path, "")
-    return (shard.size, shard.fingerprint) == (finished.size, finished.fingerprint)
-
-
-def refuse_other_plan(earlier: Plan, plan: Plan, folder: Any) -> None:
-    """Raise PlanChangedError if a pack in a folder was begun with another plan."""
-    names = [name for name in plan.keys() | earlier.keys() if plan.get(name) != earlier.get(name)]
-    if names:
-        differences = ", ".join(
-            f"{name} ({_brief(earlier.get(name))} then, {_brief(plan.get(name))} now)"
-            for name in sorted(names)
-        )
-        message = f"this is not the pack that was begun: {differences}"
-        remedy = "pack as before, or with overwrite=True and without resume=True to start over"
-        raise PlanChangedError(with_location(f"{message}; {remedy}", Location(folder)))
-
-
-def receipt_of(plan: Plan) -> str:
-    """Return the digest of a plan that the indexes of its shards carry."""
-    return hashlib.blake2b(json.dumps(plan, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
 def read_plan(folder: Path) -> dict[str, Any] | None:
     """Read the plan in a staging folder; None if it is missing or damaged."""
     try:
@@ -400,8 +317,3 @@ def _names(plan: Any, key: str) -> list[str]:
     """Return the file names in a plan; an empty list if it is damaged."""
     names = plan.get(key) if isinstance(plan, dict) else None
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
-
-
-def _brief(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

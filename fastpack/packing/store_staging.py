@@ -8,7 +8,6 @@ The new shards get names that no object has. So a reader sees the old set until 
 replaced. The old objects are deleted after it.
 """
 
-import json
 import os
 import secrets
 import stat
@@ -32,23 +31,22 @@ from fastpack.errors import (
 )
 from fastpack.files.companions import index_path
 from fastpack.files.free_space import free_bytes, require_free_space
-from fastpack.files.locked_folder import LOCK_NAME, LockedFolder
+from fastpack.files.locked_folder import LOCK_NAME
 from fastpack.files.publication import staging_folder
 from fastpack.files.shard import Shard
 from fastpack.formats.index.index import Index
 from fastpack.formats.index.index_file import IndexFile, load_index, save_index
 from fastpack.packing import journal
 from fastpack.packing.claim import Claims
-from fastpack.packing.journal import Finished
-from fastpack.packing.rejects import Reject
-from fastpack.packing.staging import (
+from fastpack.packing.pack_folder import (
     RESUME,
+    START_OVER,
+    PackFolder,
     Plan,
-    receipt_of,
     refuse_other_plan,
-    save_finished,
     stands,
 )
+from fastpack.packing.rejects import Reject
 from fastpack.packing.store_journal import Commit, Receipt, StoredPlan, StoreJournal
 from fastpack.packing.store_output import StoreOutput, digest_of, index_name
 from fastpack.packing.store_set import StoreSet, manifest_bytes
@@ -61,7 +59,7 @@ _TOKEN = "token"
 _MARK_LETTERS = 8
 
 
-class StoreStaging:
+class StoreStaging(PackFolder):
     """The scratch folder and the objects of one pack; see Staging, which has the same interface.
 
     Entering the block raises StagingBusyError, PlanChangedError or OutputExistsError.
@@ -95,19 +93,15 @@ class StoreStaging:
         overwrite: bool,
         sync: bool,
     ) -> None:
-        self._output, self._paths, self._sizes, self._sync = output, list(paths), sizes, sync
+        super().__init__(scratch, paths, plan, outputs, sync=sync)
+        self._output, self._sizes, self._report = output, sizes, report
         self._resume, self._overwrite, self._probed = resume, overwrite, probed
-        self._report, self._receipt = report, receipt_of(plan)
-        names = {"shards": [path.name for path in paths], "outputs": list(outputs)}
-        self._plan = json.loads(json.dumps({**plan, **names}))
         self._objects = StoreOutput(output, outputs, probed)
-        self._lock, self._folder = LockedFolder(scratch), scratch
         self._journal = StoreJournal(as_object_folder(output))
         self._new_token = secrets.token_hex(16)
         self._stored = StoredPlan(self._plan, self._new_token, ())
-        self._finished: dict[int, Finished] = {}
         self._receipts: dict[int, Receipt] = {}
-        self._is_published = self._is_begun = self._is_done = False
+        self._is_begun = self._is_done = False
 
     def __enter__(self) -> "StoreStaging":
         with os_errors_at(self._folder):
@@ -167,30 +161,6 @@ class StoreStaging:
 
     # The interface that Packer and pack use.
 
-    def path(self, number: int) -> Path:
-        return self.staged(self._paths[number])
-
-    def staged(self, final: Path) -> Path:
-        return self._folder / final.name
-
-    def is_finished(self, number: int) -> bool:
-        return number in self._finished
-
-    @property
-    def is_published(self) -> bool:
-        return self._is_published
-
-    @property
-    def rejects(self) -> list[Reject]:
-        found = (reject for shard in self._finished.values() for reject in shard.rejects)
-        return sorted(found, key=lambda reject: reject.sample)
-
-    @property
-    def transcodes(self) -> Transcodes | None:
-        shards = self._finished.values()
-        found = [shard.transcodes for shard in shards if shard.transcodes is not None]
-        return Transcodes.joined(found) if found else None
-
     def begin(self, number: int) -> None:
         """Wait until the scratch disk has room for a shard."""
 
@@ -210,11 +180,7 @@ class StoreStaging:
         rejects: Sequence[Reject] = (),
         transcodes: Transcodes | None = None,
     ) -> None:
-        shard = index.shards[0]
-        finished = Finished(shard.size, shard.fingerprint, len(index), tuple(rejects), transcodes)
-        received = replace(index, receipt=self._receipt)
-        save_finished(self.path(number), received, finished.entry(number), sync=self._sync)
-        self._finished[number] = finished
+        self._note_finished(number, index, rejects, transcodes)
         self._queue.put(number)
 
     def publish(self, rejects: Sequence[Reject] = ()) -> None:
@@ -305,9 +271,8 @@ class StoreStaging:
             finished |= journal.read_journal(self._folder, num_shards).keys()
         if finished and not self._overwrite:
             message = f"an earlier pack stopped after {counted(len(finished), 'shard')}"
-            remedy = f"{RESUME}, or with overwrite=True to start over"
             location = Location(self._journal.folder)
-            raise OutputExistsError(with_location(f"{message}; {remedy}", location))
+            raise OutputExistsError(with_location(f"{message}; {START_OVER}", location))
         self._objects.delete(stored.names)
         self._journal.remove()
         self._objects.list()
