@@ -45,7 +45,7 @@ class StoredFiles:
 
     def __init__(self, root: StorePath) -> None:
         self.root = root
-        prefix = f"{root.key}/" if root.key else ""
+        prefix = root.prefix
         self.listed = ListedObjects(root.store.list_pages(prefix), prefix)
         if not len(self.listed):
             message = "there is no such folder in the store, or it has no objects; check the URL"

@@ -11,7 +11,6 @@ from pathlib import Path
 from fastpack.errors import (
     ChangedFileError,
     Location,
-    MissingFileError,
     OutputExistsError,
     StoreError,
     with_location,
@@ -41,14 +40,8 @@ def put_root_manifest(found: StoredSet, manifest: Manifest) -> None:
 
 
 def _put(at: StorePath, data: bytes) -> None:
-    try:
-        etag = at.facts().etag
-    except MissingFileError:
-        etag = ""
-    except StoreError as error:
-        if error.errno != errno.EACCES:
-            raise
-        etag = ""  # without permission to list, S3 refuses what is not there
+    facts = at.if_visible(StorePath.facts)
+    etag = "" if facts is None else facts.etag
     try:
         if etag and at.store.read(at.key) == data:
             return

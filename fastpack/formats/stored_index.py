@@ -1,6 +1,5 @@
 """Indexes of objects in stores: downloaded from beside the object, or made from it."""
 
-import errno
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,16 +47,7 @@ def fetch_index(path: StorePath, checksum: int | None = None) -> IndexFile | Non
 
 
 def _downloaded(path: StorePath) -> bytes | None:
-    saved = index_object(as_path(path))
-    try:
-        return saved.store.read(saved.key)
-    except MissingFileError:
-        return None
-    except StoreError as error:
-        # Without permission to list, S3 refuses what is not there.
-        if error.errno == errno.EACCES:
-            return None
-        raise
+    return index_object(as_path(path)).if_visible(lambda saved: saved.store.read(saved.key))
 
 
 def _shards_now(file: IndexFile, path: StorePath, checksum: int | None) -> tuple[Shard, ...] | None:

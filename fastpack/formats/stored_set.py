@@ -17,7 +17,6 @@ from fastpack.errors import (
     Location,
     MissingFileError,
     OptionError,
-    StoreError,
     with_location,
 )
 from fastpack.files.companions import is_beside, manifest_object
@@ -135,16 +134,8 @@ class StoredSets:
         if self._listings.has(output.parent):
             found = self._listings.of(output.parent).objects.get(saved.name)
             return None if found is None else self._read_root(output, found.facts())
-        try:
-            facts = saved.facts()
-        except MissingFileError:
-            return None
-        except StoreError as error:
-            # Without permission to list, S3 refuses what is not there.
-            if error.errno == errno.EACCES:
-                return None
-            raise
-        return self._read_root(output, facts)
+        facts = saved.if_visible(StorePath.facts)
+        return None if facts is None else self._read_root(output, facts)
 
     def _below(self, folder: StorePath) -> StoredSet:
         listing = self._listings.of(folder)

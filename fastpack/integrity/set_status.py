@@ -89,7 +89,7 @@ class _Objects:
         self._journal = StoreJournal(as_object_folder(output))
         self._manifest = load_manifest(self._set.manifest)
         parent = output.parent
-        objects, folders = parent.store.list_folder(_prefix(parent))
+        objects, folders = parent.store.list_folder(parent.prefix)
         self._listed = {facts.key.rpartition("/")[2]: facts for facts in objects}
         has_pack = self._journal.folder.name in folders
         self._plan = self._journal.plan() if has_pack else None
@@ -197,10 +197,6 @@ def _named(manifest: Manifest | None) -> dict[str, str]:
 def _age(facts: ObjectFacts) -> float:
     """Return the seconds since an object was written, by the clock of this machine."""
     return time.time() - facts.mtime_ns / 1e9
-
-
-def _prefix(folder: StorePath) -> str:
-    return f"{folder.key}/" if folder.key else ""
 
 
 _INDEX_ENDING = index_name("x")[1:]

@@ -190,7 +190,7 @@ class StoreDestination(Destination):
         self._refuse_options()
         self.refuse_missing_folder()
         if self._options.dry_run:
-            self._output.store.list_folder(_prefix(self._output.parent))
+            self._output.store.list_folder(self._output.parent.prefix)
             return
         self._probed = probe(self._output.parent)
         if not self._probed.honors_conditions:
@@ -259,10 +259,6 @@ def destination_of(output: Any, options: PackOptions, mode: Mode) -> Destination
     if is_in_store(output):
         return StoreDestination(as_object(output), options, mode)
     return LocalDestination(path_of("output", output), options, mode)
-
-
-def _prefix(folder: StorePath) -> str:
-    return f"{folder.key}/" if folder.key else ""
 
 
 def _scratch_parent(options: PackOptions) -> Path:

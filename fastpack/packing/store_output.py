@@ -35,7 +35,7 @@ class StoreOutput:
     def list(self) -> None:
         """List the folder."""
         parent = self._output.parent
-        objects, _ = parent.store.list_folder(f"{parent.key}/" if parent.key else "")
+        objects, _ = parent.store.list_folder(parent.prefix)
         self._listed = {facts.key.rpartition("/")[2]: facts for facts in objects}
 
     def facts(self, name: str) -> ObjectFacts | None:

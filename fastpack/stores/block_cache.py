@@ -27,7 +27,7 @@ from fastpack.core.dtypes import SPAN
 from fastpack.core.threads import num_cores, run_in_threads
 from fastpack.errors import Location, OptionError, UnreadableFileError, with_location
 from fastpack.stores.block_file import BLOCK_BYTES, PART_BYTES, BlockFile, BlockId, footer_of
-from fastpack.stores.cache_folder import CacheFolder, Claim, StoredBlock
+from fastpack.stores.cache_folder import BlockClaim, CacheFolder, StoredBlock
 from fastpack.stores.reads import RemoteFile
 
 # A process looks at the sizes after it has added this part of the limit, and removes blocks until
@@ -91,7 +91,7 @@ class BlockCache:
         # Without locks, which a fork could leave locked: each step is one call.
         self._open: OrderedDict[BlockId, BlockFile] = OrderedDict()
         self._max_open = max(1, min(_max_descriptors(), limit // _OPEN_PART // BLOCK_BYTES))
-        self._claims: weakref.WeakSet[Claim] = weakref.WeakSet()
+        self._claims: weakref.WeakSet[BlockClaim] = weakref.WeakSet()
         self._warned: set[str] = set()
         # Memory of windows, reused: the OS takes 7% of a warm read to clear new pages.
         self.memory = BufferPool(max_blocks=4, max_bytes=_KEPT_MEMORY)
@@ -154,7 +154,7 @@ class BlockCache:
 
         logging.getLogger("fastpack").warning(message)
 
-    def claim(self, block: BlockId) -> Claim | None:
+    def claim(self, block: BlockId) -> BlockClaim | None:
         """Take the right to write a block; None if another process has it. See CacheFolder."""
         claim = self.folder.claim(block)
         if claim is not None:
@@ -166,7 +166,7 @@ class BlockCache:
         """False if this process has as many claims as it may have files open."""
         return len(self._claims) < _max_descriptors()
 
-    def add(self, claim: Claim, block: BlockId, data: Any) -> None:
+    def add(self, claim: BlockClaim, block: BlockId, data: Any) -> None:
         """Write a block that was claimed, after making room for it; the claim ends.
 
         A block without room is left out: other processes are writing as much as the limit.
@@ -191,7 +191,7 @@ class BlockCache:
             self._warned.add(message)
             self._warn(f"{message}: {self.folder.path}")
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: BlockClaim) -> None:
         """End a claim; if the block was not written, another process may write it."""
         claim.abandon()
         self._claims.discard(claim)

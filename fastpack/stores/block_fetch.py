@@ -8,7 +8,7 @@ from fastpack.core.threads import submit
 from fastpack.errors import Location, UnreadableFileError, with_location
 from fastpack.stores.block_cache import BlockCache
 from fastpack.stores.block_file import BLOCK_BYTES, BlockId
-from fastpack.stores.cache_folder import Claim
+from fastpack.stores.cache_folder import BlockClaim
 from fastpack.stores.ranges import Ranges
 from fastpack.stores.reads import DirectReads, RemoteFile
 
@@ -34,7 +34,7 @@ class BlockFetch:
         cache: BlockCache,
         file: RemoteFile,
         blocks: list[BlockId],
-        claims: list[Claim | None],
+        claims: list[BlockClaim | None],
     ) -> None:
         self._cache, self._file, self.blocks, self._claims = cache, file, blocks, claims
         self.start = blocks[0].number * BLOCK_BYTES

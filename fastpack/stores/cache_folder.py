@@ -106,7 +106,7 @@ class CacheFolder:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def claim(self, block: BlockId) -> "Claim | None":
+    def claim(self, block: BlockId) -> "BlockClaim | None":
         """Take the right to write a block; None if another process has it.
 
         Raises UnreadableFileError, and OptionError if the cache was replaced by another folder.
@@ -117,7 +117,7 @@ class CacheFolder:
             self.folder_of(block.identity, make=True) as folder,
         ):
             lock = FileLock(os.open(new, _FILE_FLAGS | os.O_CREAT, 0o666, dir_fd=folder))
-        claim = Claim(self, block, lock)
+        claim = BlockClaim(self, block, lock)
         return claim if lock.take() and claim.holds() else None
 
     def is_claimed(self, block: BlockId) -> bool:
@@ -197,7 +197,7 @@ class CacheFolder:
             lock.close()
 
 
-class Claim:
+class BlockClaim:
     """A block that this process writes: a locked file, which becomes the block's.
 
     Args:

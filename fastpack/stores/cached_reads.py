@@ -19,7 +19,7 @@ from fastpack.stores.block_cache import BlockCache, Pieces, identity_of
 from fastpack.stores.block_fetch import BlockFetch
 from fastpack.stores.block_file import BLOCK_BYTES, BlockFile, BlockId
 from fastpack.stores.block_pieces import BlockPieces
-from fastpack.stores.cache_folder import Claim
+from fastpack.stores.cache_folder import BlockClaim
 from fastpack.stores.ranges import Ranges, join
 from fastpack.stores.reads import DirectReads, Reads, RemoteFile
 from fastpack.stores.store import Buffer
@@ -102,7 +102,7 @@ class CachedReads(Reads):
         sparse.sort(key=lambda place: -self._pieces.num_bytes_of[place])
         chosen = sparse[: _SPARSE_BLOCKS if is_kept else 0]
         left_out = set(sparse[len(chosen) :])
-        claimed: dict[Place, Claim | None] = {}
+        claimed: dict[Place, BlockClaim | None] = {}
         for place in sorted(dense + chosen):
             if self._is_ours(place, claimed):
                 continue
@@ -125,7 +125,7 @@ class CachedReads(Reads):
                 (dense if is_dense else sparse).append(place)
         return dense, sparse
 
-    def _is_ours(self, place: Place, claimed: "dict[Place, Claim | None]") -> bool:
+    def _is_ours(self, place: Place, claimed: "dict[Place, BlockClaim | None]") -> bool:
         """Claim a block; return False if another process fetches it.
 
         Blocks beyond the claims that a process may have are claimed when they are written.
@@ -143,7 +143,7 @@ class CachedReads(Reads):
             claimed[place] = claim
         return True
 
-    def _fetch(self, places: list[Place], claims: "list[Claim | None]") -> None:
+    def _fetch(self, places: list[Place], claims: "list[BlockClaim | None]") -> None:
         blocks = [self._block(*place) for place in places]
         fetch = BlockFetch(self._cache, self._files[places[0][0]], blocks, claims)
         self._fetches.append(fetch)

@@ -20,7 +20,7 @@ class Listing:
     @classmethod
     def of(cls, folder: StorePath) -> "Listing":
         """List a folder now."""
-        objects, folders = folder.store.list_folder(f"{folder.key}/" if folder.key else "")
+        objects, folders = folder.store.list_folder(folder.prefix)
         paths = (
             StorePath(folder.root, facts.key, folder.options).with_facts(facts)
             for facts in objects

@@ -1,14 +1,17 @@
 """StorePath: an object or a folder in a store, with the interface of pathlib.Path that we use."""
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from fastpack.errors import MissingFileError
+from fastpack.errors import MissingFileError, StoreError
 from fastpack.stores.registry import options_for, store_at
 from fastpack.stores.store import ObjectFacts, Options, Store
 from fastpack.stores.url import is_url, joined_url, split_url
+
+Result = TypeVar("Result")
 
 __all__ = ["StorePath", "StoreStat", "as_object", "as_path", "is_in_store", "is_url", "path_named"]
 
@@ -89,6 +92,11 @@ class StorePath:
     def parent(self) -> "StorePath":
         return StorePath(self.root, self.key.rpartition("/")[0], self.options)
 
+    @property
+    def prefix(self) -> str:
+        """The beginning of the keys below this folder."""
+        return f"{self.key}/" if self.key else ""
+
     def with_name(self, name: str) -> "StorePath":
         return self.parent / name
 
@@ -130,8 +138,21 @@ class StorePath:
 
     def is_dir(self) -> bool:
         """Return True if some key begins with this one and a slash."""
-        prefix = f"{self.key}/" if self.key else ""
-        return next(iter(self.store.list_pages(prefix)), None) is not None
+        return next(iter(self.store.list_pages(self.prefix)), None) is not None
+
+    def if_visible(self, read: Callable[["StorePath"], Result]) -> Result | None:
+        """Return read(self); None if the object is missing, or if the store hides that it is.
+
+        S3 refuses access to missing objects if the user may not list the bucket.
+        """
+        try:
+            return read(self)
+        except MissingFileError:
+            return None
+        except StoreError as error:
+            if error.errno == errno.EACCES:
+                return None
+            raise
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()

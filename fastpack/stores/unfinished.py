@@ -32,7 +32,7 @@ def unfinished_uploads(folder: StorePath) -> list[UnfinishedUpload] | None:
     client = _client(folder)
     if client is None:
         return None
-    prefix = f"{folder.key}/" if folder.key else ""
+    prefix = folder.prefix
     found = []
     with contextlib.suppress(Exception):  # of botocore: no permission, or no such request
         pages = client.get_paginator("list_multipart_uploads").paginate(
